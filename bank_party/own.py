@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bank_party.decision.bundle import load_decision
-from bank_party.decision.decide import decide
+from bank_party.decision.decide import Deciding
 from bank_party.decision.scores import write_scores
 from bank_party.direct import Done, fresh_name
 from bank_party.home import BankHome
@@ -71,7 +71,7 @@ def _scored(settings: BankSettings, home: BankHome, half: Half, dataset: str, na
         loaded = _loaded(settings, half, dataset)
         table, read = loaded.table, time.monotonic()
         u = whole_scores(half, table)
-        write_scores(home.scores_of(job), table, decide(rules, home.decision, half, table, u, None))
+        write_scores(home.scores_of(job), table, Deciding(rules, half).decide(home.decision, table, u))
         home.history.enter_scores(job, half.job, home.scores_of(job))
         watch(job, half.job, home.models.folder(half.job), home.history, home.monitor, table, u)
     except BaseException as error:

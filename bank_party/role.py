@@ -11,7 +11,7 @@ from pathlib import Path
 from bank_party.classes import Floors, check_classes
 from bank_party.decision import bundle
 from bank_party.decision.bundle import HeldOut
-from bank_party.decision.decide import decide, make_rules
+from bank_party.decision.decide import Deciding, make_rules
 from bank_party.decision.scores import write_scores
 from bank_party.home import BankHome
 from bank_party.judge import challenge, converged, evaluation
@@ -147,14 +147,14 @@ class BankRole:
         if u is None:
             raise LocalProtocolError("a scoring at the bank ended without scores")
         rules = bundle.load_decision(model.job, self.home.models.folder(model.job))
-        decided = await asyncio.to_thread(decide, rules, self.home.decision, model, table, u, named)
+        decided = await asyncio.to_thread(Deciding(rules, model).decide, self.home.decision, table, u, named)
         await asyncio.to_thread(write_scores, self.home.scores_of(job.id), table, decided)
         self.home.history.enter_scores(job.id, model.job, self.home.scores_of(job.id))
 
     def decider(self, model: Half) -> Decider:
         """What gives the columns of `scores/JOB.csv` but for the keys, by the rules as they are now."""
-        rules = bundle.load_decision(model.job, self.home.models.folder(model.job))
-        return lambda table, u: decide(rules, self.home.decision, model, table, u, None)
+        deciding = Deciding(bundle.load_decision(model.job, self.home.models.folder(model.job)), model)
+        return lambda table, u: deciding.decide(self.home.decision, table, u)
 
     def beside(self, candidate: str, champion: str) -> challenge.Measured:
         """The candidate and the champion on rows held out by both; charges for telling whether it is worse, once."""

@@ -55,34 +55,37 @@ def draw_validation(held: FeatureTable, share: float, seed: int) -> npt.NDArray[
     return chosen
 
 
-def decide(
-    rules: Decision, config: DecisionConfig, model: Half, table: FeatureTable, u: Reals, named: Named | None
-) -> dict[str, Any]:
-    """Columns (n,) of the output: u, probability (calibrated), score, grade, decision, reasons. By column, not by row."""
-    log_odds = rules.calibration.log_odds(u)
-    p, score = sigmoid(log_odds), rules.scorecard.score(log_odds)
-    return {
-        "u": u,
-        "probability": p,
-        "score": score,
-        "grade": grade_of(score, rules.starts),
-        "decision": pa.DictionaryArray.from_arrays(pa.array(verdict(config, p, score)), pa.array(VERDICTS)),
-        "reasons": _reasons(rules, config, model, table, named),
-    }
+class Deciding:
+    """Decisions by one model and its rules: what follows from these alone is found once, not with each row asked for."""
 
+    def __init__(self, rules: Decision, model: Half) -> None:
+        self._rules, self._model = rules, model
+        columns = model.fitted.fitted
+        words = {c.source: c.source for c in columns} | {name: c.reason or name for name, c in model.source.items()}
+        self._groups, self._told = grouped([column.source for column in columns], words)
+        self._weights, self._means = rules.weights[:-1], np.array(rules.scorecard.means)
 
-def _reasons(
-    rules: Decision, config: DecisionConfig, model: Half, table: FeatureTable, named: Named | None
-) -> pa.DictionaryArray:
-    """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
-    columns = model.fitted.fitted
-    words = {c.source: c.source for c in columns} | {name: c.reason or name for name, c in model.source.items()}
-    groups, told = grouped([column.source for column in columns], words)
-    means = np.array(rules.scorecard.means)
-    own = contributions(model.fitted.transform(table), rules.weights[:-1], means, groups, len(told))
-    codes, texts = strongest(own, config.reasons, config.reason_threshold), list(told)
-    if named is not None:
-        theirs = named.codes.astype(np.uint16)
-        codes = np.column_stack([codes, np.where(theirs > 0, theirs + len(texts), 0).astype(np.uint16)])
-        texts += named.texts
-    return reasons.describe(codes, texts)
+    def decide(self, config: DecisionConfig, table: FeatureTable, u: Reals, named: Named | None = None) -> dict[str, Any]:
+        """Columns (n,) of the output: u, probability (calibrated), score, grade, decision, reasons. By column, not by row."""
+        rules = self._rules
+        log_odds = rules.calibration.log_odds(u)
+        p, score = sigmoid(log_odds), rules.scorecard.score(log_odds)
+        return {
+            "u": u,
+            "probability": p,
+            "score": score,
+            "grade": grade_of(score, rules.starts),
+            "decision": pa.DictionaryArray.from_arrays(pa.array(verdict(config, p, score)), pa.array(VERDICTS)),
+            "reasons": self._reasons(config, table, named),
+        }
+
+    def _reasons(self, config: DecisionConfig, table: FeatureTable, named: Named | None) -> pa.DictionaryArray:
+        """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
+        texts, matrix = list(self._told), self._model.fitted.transform(table)
+        own = contributions(matrix, self._weights, self._means, self._groups, len(texts))
+        codes = strongest(own, config.reasons, config.reason_threshold)
+        if named is not None:
+            theirs = named.codes.astype(np.uint16)
+            codes = np.column_stack([codes, np.where(theirs > 0, theirs + len(texts), 0).astype(np.uint16)])
+            texts += named.texts
+        return reasons.describe(codes, texts)

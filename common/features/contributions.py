@@ -10,12 +10,18 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint16]
 
+FEW = 64  # rows that are asked for one by one: numpy takes as long for a column of one as for one of a thousand
 _BLOCK = 1 << 14  # rows at a time, so that a block stays in the cache
 
 
 def contributions(matrix: Vector, weights: Vector, means: Vector, groups: Sequence[int | None], count: int) -> Vector:
     """weight (x - mean) summed by group, (n, count), in log-odds; a column of group None counts nowhere."""
     out = np.zeros((len(matrix), count), np.float64, order="F")
+    if len(matrix) <= FEW:
+        of = {j: group for j, group in enumerate(groups) if group is not None}
+        at = list(of)
+        np.add.at(out.T, list(of.values()), ((matrix[:, at] - means[at]) * np.asarray(weights)[at]).T)
+        return out
     for j, group in enumerate(groups):
         if group is not None:
             out[:, group] += (matrix[:, j] - means[j]) * weights[j]

@@ -79,6 +79,7 @@ class Rates:
         """owner: the name of this party's command, for remedies."""
         self._owner, self._clock = owner, clock
         self._book = KeptBook(file, version=_VERSION)
+        self._read = KeptBook(file, version=_VERSION)  # of its own, so that who looks waits for no write
         with self._open() as book:
             for table in _TABLES:
                 book.execute(table)
@@ -96,6 +97,7 @@ class Rates:
             return int(book.execute("select number from counted").fetchone()[0])
 
     def close(self) -> None:
+        self._read.close()
         self._book.close()
 
     def begin(self, client: str, job: str, limits: Limits, *, new: bool = False) -> None:
@@ -137,6 +139,11 @@ class Rates:
 
     def check(self, client: str, table: FeatureTable, models: Sequence[str], limits: Limits) -> None:
         """Raises PolicyError if `charge` would for one of these, one after another; nothing is counted."""
+        if len(models) == 1:  # asked before each request: it takes no lock, and neither waits for a write nor makes one
+            with self._read.open() as book:
+                book.execute("begin")  # one moment of the book
+                self._look(book, client, distinct(row_keys(table)), models[0], limits, self._clock())
+            return
         with suppress(_Undone), self._open() as book:
             for model in models:
                 self._charge(book, client, table, model, limits)
@@ -147,16 +154,24 @@ class Rates:
         if not book.in_transaction:
             book.execute("begin immediate")
         _forget(book, now)
-        sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client,))]
+        new, had = self._look(book, client, asked, model, limits, now)
+        self._enter(book, client, model, new, now, had)
+        book.execute(_COUNT)
+
+    def _look(
+        self, book: sqlite3.Connection, client: str, asked: Keys, model: str, limits: Limits, now: float
+    ) -> tuple[Keys, list[_Scored]]:
+        """The rows that this model has not scored for the client in a day, and what counts of that day. Raises PolicyError."""
+        sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client, now - DAY))]
         for one in had:
             asked = lacking(asked, sets.held(one.owner, asked)) if one.model == model else asked
         words = _words(book, now, client)
         most = limits.rows_per_day + sum(word.rows for word in words)
         self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
-        models = limits.models_per_day + sum(word.models for word in words)
-        self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
-        self._enter(book, client, model, asked, now, had)
-        book.execute(_COUNT)
+        if len(asked):
+            models = limits.models_per_day + sum(word.models for word in words)
+            self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
+        return asked, had
 
     def _enter(self, book: sqlite3.Connection, client: str, model: str, rows: Keys, now: float, had: list[_Scored]) -> None:
         """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""
@@ -255,7 +270,7 @@ class _Scored:
 
 
 _COUNT = "update counted set number = number + 1"
-_SCORED = "select number, model, begun, at, rows from scored where client = ? order by at"
+_SCORED = "select number, model, begun, at, rows from scored where client = ? and at > ? order by at"
 
 
 def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, Keys]], words: list[Word]) -> Usage:

@@ -72,7 +72,7 @@ class Asking:
     def __init__(self, session: Session, secret: Secret, domain: bytes) -> None:
         self._session, self._secret, self._domain = session, secret, domain
         self._places: Mapping[str, int] = {}
-        self._ahead, self._made = np.empty((0, POINT_BYTES), np.uint8), np.empty(0, np.bool_)
+        self._ahead, self._made = np.empty((0, POINT_BYTES), np.uint8), bytearray()
 
     @classmethod
     async def hear(cls, session: Session, domain: bytes, limits: MatchLimits) -> Asking:
@@ -100,17 +100,18 @@ class Asking:
         """
         self._places, names = places, list(places)
         most = max(places.values(), default=-1) + 1
-        self._ahead, self._made = np.empty((most, POINT_BYTES), np.uint8), np.zeros(most, np.bool_)
+        self._ahead, self._made = np.empty((most, POINT_BYTES), np.uint8), bytearray(most)
         for start in range(0, len(names), FEW):
             part, begun = names[start : start + FEW], time.monotonic()
             rows = [places[name] for name in part]
             self._ahead[rows] = await asyncio.to_thread(_hidden, self._secret, part, self._domain)
-            self._made[rows] = True
+            for row in rows:
+                self._made[row] = True
             await asyncio.sleep(time.monotonic() - begun)
 
     async def _points(self, names: Sequence[str]) -> Points:
         rows = [self._places.get(name, -1) for name in names]
-        if len(self._made) and min(rows) >= 0 and bool(self._made[rows].all()):
+        if len(self._made) and min(rows) >= 0 and all(self._made[row] for row in rows):
             return self._ahead[rows]
         return await _aside(len(names), lambda: _hidden(self._secret, names, self._domain))
 

@@ -177,10 +177,8 @@ class Holding(Protocol):
     def hold(self) -> AbstractAsyncContextManager[None]:
         """What is sent within leaves together, once an array is waited for or at the end."""
 
-
-def hold(channel: Channel) -> AbstractAsyncContextManager[None]:
-    """`Holding.hold` of a channel that can; of others nothing."""
-    return channel.hold() if isinstance(channel, Holding) else nullcontext()
+    def keep(self, round: Round, values: Array) -> bool:
+        """Takes an array for the message that is held; False where none is held, or it has no room, and `send` is needed."""
 
 
 class Reporter(Protocol):
@@ -244,6 +242,7 @@ class Session:
         enter: Enter = lambda way, first: None,
     ) -> None:
         self.party, self._peer, self._allowed, self._whom = party, peer, allowed, whom
+        self._holding = peer if isinstance(peer, Holding) else None  # asked once: it is a look through the whole protocol
         self.reporter: Reporter = reporter or Silent()
         self.traffic = Traffic()
         self.openings: dict[Way, Openings] = {}
@@ -296,13 +295,16 @@ class Session:
         self._sent += 1
         self.traffic.rounds += 1
         self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + mine.nbytes
-        self._posting = asyncio.create_task(self._peer.send(Round(kind, self._sent), mine))
+        label = Round(kind, self._sent)
+        if self._holding is not None and self._holding.keep(label, mine):
+            return
+        self._posting = asyncio.create_task(self._peer.send(label, mine))
         self._posting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
         """What is posted within travels as one message, as far as it is small and nothing is collected between."""
-        async with hold(self._peer):
+        async with nullcontext() if self._holding is None else self._holding.hold():
             yield
             await self._posted()
 

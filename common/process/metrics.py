@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from common import __version__
 from common.errors import ConfigError, WattScoreError
-from common.mpc.session import Array, Channel, Round, hold
+from common.mpc.session import Array, Channel, Holding, Round
 from common.text import traces
 from common.text.logs import Place, within
 from common.trust.authority import TrustStore, parse_certificate, read_certificate
@@ -204,13 +204,17 @@ class JobWatch:
 class _Timed:
     def __init__(self, channel: Channel, metrics: PartyMetrics, place: Place) -> None:
         self._channel, self._metrics, self._place = channel, metrics, place
+        self._holding = channel if isinstance(channel, Holding) else None
         self._last = time.monotonic()
 
     async def send(self, round: Round, values: Array) -> None:
         await self._channel.send(round, values)
 
     def hold(self) -> AbstractAsyncContextManager[None]:
-        return hold(self._channel)
+        return nullcontext() if self._holding is None else self._holding.hold()
+
+    def keep(self, round: Round, values: Array) -> bool:
+        return self._holding is not None and self._holding.keep(round, values)
 
     async def receive(self, round: Round) -> Array:
         self._place.round, asked = round.number, time.monotonic()

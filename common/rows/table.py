@@ -78,6 +78,8 @@ class Ids:
 
     def alone(self) -> Ids:
         """The same, with no levels but those that occur: what few of many ids take is then a matter of these alone."""
+        if len(self.codes) == 1:  # as of a row that is asked for: a tenth of what the general way costs
+            return Ids(np.zeros(1, np.int32), self.levels.slice(int(self.codes[0]), 1))
         used, codes = np.unique(self.codes, return_inverse=True)
         return Ids(codes.astype(np.int32), self.levels.take(pa.array(used)))
 

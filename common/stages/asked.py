@@ -48,6 +48,7 @@ MOST = 1000  # rows of one request
 _ENDLESS = 1 << 62  # rows, where none takes what can be used up
 _MAY, _NEWER = 1, 3  # the grid's books let these rows be scored; and it has newer ones, for a session that begins now
 _REFUSES, _ABSENT = 0, 4  # they do not; it holds no such row
+_SAYS = frozenset((_MAY, _NEWER, _REFUSES, _ABSENT))
 _REFUSED = "the grid's books let it not be scored: too many models have scored it, or too many rows were in a day"
 
 
@@ -179,8 +180,9 @@ class _Grid:
     async def _score(self, rows: Index, at: Index, count: int) -> None:
         """rows: those held, (n,), at their places `at` among the `count` asked for."""
         part, refused = self._table.take(rows), list[PolicyError]()
-        both: list[Any] = await side_by_side((self._supply.ask(part, at, count), self._charged(part, refused)))
-        request, may = both
+        # the books first: they wait for the disk while this side computes
+        both: list[Any] = await side_by_side((self._charged(part, refused), self._supply.ask(part, at, count)))
+        may, request = both
         if refused:
             text = "job %s: %d of %d rows were asked for and not scored: %s"
             _log.warning(text, self._job.id, len(refused), len(rows), refused[0])
@@ -311,7 +313,7 @@ class _Bank:
         rows = np.array([at[name] for name in names], np.int64)
         part = table.take(rows)
         try:
-            await asyncio.to_thread(self._job.check_rate, part, self._model.job)
+            await session.compute(partial(self._job.check_rate, part, self._model.job), 64 * count)
         except PolicyError as error:
             return {name: Answer(name, refused=str(error)) for name in names}
         async with session.together():
@@ -319,15 +321,16 @@ class _Bank:
             await self._supply.make_room(count)
             await self._asking.ask(names)
             request = await self._supply.ask(part, np.arange(count), count)
-        said = await session.receive(Kind.ASKED, np.uint8, (count,))
-        if not np.isin(said, (_REFUSES, _MAY, _NEWER, _ABSENT)).all():
-            raise PeerProtocolError("the grid said of a row what is no answer", expected="0, 1, 3 or 4", got=int(said.max()))
-        self._stale |= bool((said == _NEWER).any())
+        said = (await session.receive(Kind.ASKED, np.uint8, (count,))).tolist()
+        if not _SAYS.issuperset(said):
+            raise PeerProtocolError("the grid said of a row what is no answer", expected="0, 1, 3 or 4", got=max(said))
+        self._stale |= _NEWER in said
         answers = {
             name: Answer(name, refused="the grid holds no such row" if code == _ABSENT else _REFUSED)
-            for name, code in zip(names, said.tolist(), strict=True)
+            for name, code in zip(names, said, strict=True)
+            if code in (_ABSENT, _REFUSES)
         }
-        kept = np.flatnonzero((said == _MAY) | (said == _NEWER))
+        kept = np.array([k for k, code in enumerate(said) if code in (_MAY, _NEWER)], np.int64)
         if not len(kept):
             return answers
         found = [names[k] for k in kept.tolist()]

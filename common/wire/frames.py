@@ -35,6 +35,7 @@ class Piece:
     block: Block
     data: memoryview
 
+    @cached_property
     def head(self) -> bytes:
         """The bytes that stand before the data."""
         block = self.block.SerializeToString()
@@ -44,7 +45,7 @@ class Piece:
         return number + _varint(_NUMBERS[self.kind] << 3 | 2) + _varint(len(block) + len(self.data)) + block
 
     def ByteSize(self) -> int:  # noqa: N802 - as of a protobuf message
-        return len(self.head()) + len(self.data)
+        return len(self.head) + len(self.data)
 
     def __repr__(self) -> str:
         return f"Piece({self.kind}/{self.number}, {len(self.data)} bytes)"
@@ -74,7 +75,7 @@ def pack(message: Message | Piece | Together) -> bytes:
     if isinstance(message, Together):
         return message.packed
     if isinstance(message, Piece):
-        return b"".join((message.head(), message.data))
+        return b"".join((message.head, message.data))
     return message.SerializeToString()
 
 

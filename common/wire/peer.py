@@ -60,6 +60,7 @@ class FrameChannel:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
         self._closed = False  # by the other side, in order
         self._held: list[Piece] | None = None  # what waits for others to leave with it
+        self._held_bytes = 0
         self._writing = asyncio.Lock()
         self._taken = asyncio.Event()  # an array was asked for
         self._ahead = 0  # bytes that have arrived and were not asked for
@@ -72,19 +73,28 @@ class FrameChannel:
         self._reader = asyncio.create_task(self._read())
 
     async def send(self, round: Round, values: Array) -> None:
-        if self._held is not None and values.nbytes <= MOST_TOGETHER:
-            pieces = list(encode(round, values.copy(), lanes_of(self._stream)))  # the values may change before it leaves
-            if sum(piece.ByteSize() for piece in (*self._held, *pieces)) <= MOST_TOGETHER:
-                self._held.extend(pieces)
-                return
+        if self.keep(round, values):
+            return
         await self._release()
         async with self._writing:
             await _write(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
 
+    def keep(self, round: Round, values: Array) -> bool:
+        """See `Holding.keep`. The values may change once this returns."""
+        if self._held is None or values.nbytes > MOST_TOGETHER:
+            return False
+        pieces = list(encode(round, values.copy(), lanes_of(self._stream)))
+        size = sum(piece.ByteSize() for piece in pieces)
+        if self._held_bytes + size > MOST_TOGETHER:
+            return False
+        self._held.extend(pieces)
+        self._held_bytes += size
+        return True
+
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Arrays of at most 32 KiB in all that are sent within leave as one message, once one is waited for or at the end."""
-        self._held = []
+        self._held, self._held_bytes = [], 0
         try:
             yield
             await self._release()

@@ -10,7 +10,7 @@ import pytest
 
 from bank_party.decision.bundle import HeldOut
 from bank_party.decision.config import DecisionConfig
-from bank_party.decision.decide import decide, draw_validation, make_rules
+from bank_party.decision.decide import Deciding, draw_validation, make_rules
 from bank_party.judge.evaluation import BankOnly
 from common.features.fit import fit
 from common.features.options import Preparation
@@ -79,7 +79,7 @@ def test_either_part_has_a_row(share: float) -> None:
 
 
 def decided(config: DecisionConfig = CONFIG, named: Named | None = None, rows: FeatureTable = TABLE) -> pd.DataFrame:
-    columns = decide(rules().decision, config, MODEL, rows, U[: rows.rows], named)
+    columns = Deciding(rules().decision, MODEL).decide(config, rows, U[: rows.rows], named)
     return pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
 
 
@@ -113,7 +113,7 @@ def test_reasons_are_the_banks_by_text_or_name_and_then_the_grids() -> None:
 def test_columns_of_one_text_are_one_reason() -> None:
     one = {name: config.model_copy(update={"reason": "Money"}) for name, config in COLUMNS.items()}
     model = PartyModel("job-1", Party.BANK, FITTED, MODEL.weights, one, {})
-    said = np.asarray(decide(rules().decision, CONFIG, model, TABLE, U, None)["reasons"])
+    said = np.asarray(Deciding(rules().decision, model).decide(CONFIG, TABLE, U)["reasons"])
     against = (OWN - OWN[:TRAIN].mean(axis=0)) @ MODEL.weights[:-1] > CONFIG.reason_threshold
     assert 0.2 < against.mean() < 0.8 and said.tolist() == np.where(against, "Money", "").tolist()
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from common.features.contributions import contributions, grouped, strongest
+from common.features.contributions import FEW, contributions, grouped, strongest
 
 PART = st.sampled_from([-1.0, 0.0, 0.1, 0.5, 2.0])
 
@@ -31,6 +31,16 @@ def test_many_columns_and_rows_beyond_a_block() -> None:
     codes = strongest(parts, 5, 0.0)
     for k in (0, 16_384, 39_999):
         np.testing.assert_array_equal(codes[k], np.argsort(-parts[k])[:5] + 1)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 8), st.integers(1, FEW), st.data())
+def test_rows_asked_for_by_few_have_the_same_bits_as_among_many(width: int, rows: int, data: st.DataObject) -> None:
+    groups = data.draw(st.lists(st.none() | st.integers(0, 2), min_size=width, max_size=width))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x, weights, means = rng.normal(size=(FEW + 1, width)), rng.normal(size=width), rng.normal(size=width)
+    many = contributions(x, weights, means, groups, 3)
+    np.testing.assert_array_equal(contributions(x[:rows], weights, means, groups, 3), many[:rows])
 
 
 def test_columns_of_one_text_are_one_group_and_without_text_none() -> None:

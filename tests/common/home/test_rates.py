@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -266,3 +268,13 @@ def test_a_check_raises_as_charges_one_after_another_would_and_enters_nothing(de
     rates.charge(ONE, table(range(60)), "m1", desk.limits)
     rates.check(ONE, table(range(60)), ["m1", "m1"], desk.limits)
     assert [usage.rows for usage in rates.usage()] == [60]
+
+
+def test_a_check_before_a_request_waits_for_nobody_who_writes(desk: Desk) -> None:
+    desk.charge(range(100), "champion")
+    rates = desk.rates
+    with closing(sqlite3.connect(desk.folder / "rates.sqlite", isolation_level=None)) as other:
+        other.execute("begin immediate")  # as a charge that is on its way to the disk, or another process
+        rates.check(ONE, table(range(100)), ["champion"], desk.limits)
+        with pytest.raises(PolicyError, match="rows to be scored"):
+            rates.check(ONE, table(range(99, 101)), ["champion"], desk.limits)

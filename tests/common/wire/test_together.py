@@ -145,7 +145,7 @@ async def test_what_a_session_posts_together_is_one_message_and_its_rounds_are_a
 
     near.write = count  # type: ignore[method-assign]
     await asyncio.wait_for(asyncio.gather(at_bank(), at_grid()), SOON)
-    assert len(written) == 3 and one.traffic.rounds == 5
+    assert len(written) == 2 and one.traffic.rounds == 5
     for channel in (bank, grid):
         await channel.stop()
 
