@@ -63,8 +63,11 @@ class KeptBook:
                 yield book
 
     def _current(self) -> sqlite3.Connection:
-        _make(self._file)
-        status = self._file.stat()
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            _make(self._file)
+            status = self._file.stat()
         if self._book is not None and self._is != (status.st_dev, status.st_ino):
             raise ConfigError(
                 f"{self._file}: another file has taken the place of the book that is open",

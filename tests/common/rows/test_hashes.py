@@ -28,6 +28,17 @@ def test_every_row_has_its_own_whatever_the_order() -> None:
     np.testing.assert_array_equal(hash_rows(rows([NAMES[k] for k in order], MONTHS[order]), b"key"), one[order])
 
 
+@pytest.mark.parametrize("months", [MONTHS, None])
+def test_a_row_by_itself_has_the_hash_that_it_has_among_others(months: np.ndarray | None) -> None:
+    names = [*NAMES[:-2], "企业é", ""]
+    many = rows(names, months)
+    assert [int(hash_rows(many.take(np.array([k])), b"key")[0]) for k in range(30)] == hash_rows(many, b"key").tolist()
+    alone = rows(["企业é"], None if months is None else months[-2:-1])
+    assert (
+        len(alone.ids.levels) == 1 and hash_rows(alone, b"key", again=True).tolist() == hash_rows(many, b"key")[-2:-1].tolist()
+    )
+
+
 def test_key_period_and_value_count() -> None:
     one = hash_rows(rows(), b"key")
     value = np.ones(30)
