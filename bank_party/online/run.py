@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from bank_party.home import BankHome
-from bank_party.online.app import Guard, make_app
+from bank_party.online.app import Guard, Quick, make_app
 from bank_party.online.book import AnswerBook
 from bank_party.online.config import OnlineConfig
 from bank_party.online.queue import Queue
@@ -54,7 +54,7 @@ class Online:
         self._service = ScoringService(config, home, queue, self._sessions, self._book, self._shadow)
         place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
         clients = config.clients if config.trust is not None else None
-        self._server = HttpsServer(place, Guard(make_app(self._service), Callers(clients, config.oidc)))
+        self._server = HttpsServer(place, Guard(Quick(make_app(self._service), self._service), Callers(clients, config.oidc)))
         self._queue, self._tasks = queue, []
         station.registry.register(Callback(self._metrics))
 
