@@ -24,7 +24,7 @@ from common.errors import LocalProtocolError, PolicyError
 from common.home.outcome import EVALUATION, Challenge, Evaluation, pack_evaluation
 from common.home.record import Refit
 from common.learn.learner import Half, opens_once
-from common.learn.learners import learner_of
+from common.learn.learners import learner_of, several_of
 from common.learn.trees.learner import FEWER, fitting_trees
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -82,14 +82,17 @@ class BankRole:
         await asyncio.to_thread(self.home.told.charge_all, job.id, dues, self.home.policy.label_bits)
 
     def _dues(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> list[Due]:
-        """Of the rows that train what the grid is told of labels, if anything, and of all that matched the warnings."""
-        opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
+        """Of the rows that train what others are told of labels, if anything, and of all that matched the warnings."""
+        told_by = several_of(plan.model) if beginning.several else learner_of(plan.model)
+        opened = told_by.label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
         names = {Opened.TREE_SPLITS: "the grid's splits", Opened.EARLY_STOP: "when training stopped gaining"}
         name = next((said for value, said in names.items() if value in plan.model.opens), "the grid's weights")
         steps_again = not opens_once(learner_of(plan.model), plan.model)
         opened *= job.course.left if steps_again else 1.0
-        cheaper = Cheaper(FEWER, partial(fitting_trees, plan.model, beginning.size)) if isinstance(plan.model, Trees) else None
+        cheaper = None
+        if isinstance(plan.model, Trees):
+            cheaper = Cheaper(FEWER, partial(fitting_trees, plan.model, beginning.size, several=beginning.several))
         trained = beginning.trained()
         dues = [Due(trained, what, bits, again=False) for what, bits in beginning.told]
         dues += [Due(trained, name, opened, steps_again, cheaper), Due(trained, "columns left out", counted)]

@@ -40,14 +40,16 @@ class BankPolicy(Policy):
         default=(), description="Banks, by identity, with which this one trains a model of all of them; by default none."
     )
     min_banks: int = Field(
-        default=2, ge=2, description="Fewest banks of such a model: of two, each learns the other's second moments, to 1/32."
+        default=2,
+        ge=2,
+        description="Fewest banks of such a model: of two, each learns the other's second moments, to 1/32, or shares of rows.",
     )
     coalition_rows: float | None = Field(
         default=None,
         ge=0.0,
         description="A step of a model of several banks is over more own rows than so many for each number (steps times"
-        " weights) that the grid and another bank, if they pooled what they have, would see of them. 0: trusted not to."
-        " Default: 1 of networks; of linear models none, but a warning below 1.",
+        " weights) that the grid and another bank, if they pooled what they have, would see of them. 0: trusted not to,"
+        " which boosted trees take. Default: 1 of networks and trees; of linear models none, but a warning below 1.",
     )
     label_bits: float = Field(
         default=USUAL,
@@ -75,16 +77,20 @@ class BankPolicy(Policy):
 
     def check_path(self, fewest: int, numbers: int, *, strict: bool) -> str:
         floor = self.coalition_rows if self.coalition_rows is not None else float(strict)
+        least = f"a step is over {fewest} of this bank's rows" if fewest else "a node may have a single one of this bank's rows"
         message = (
-            f"a step is over {fewest} of this bank's rows: if the grid and another bank pooled what they have, they would see"
+            f"{least}: if the grid and another bank pooled what they have, they would see"
             f" {numbers} numbers of these rows by the path of the weights"
         )
         if floor and fewest <= floor * numbers:
             raise PolicyError(
                 message,
-                expected=f"more than {floor * numbers:.0f} rows (coalition_rows = {floor:g})",
+                expected=f"more than {floor * numbers:.0f} rows (coalition_rows = {floor:g})"
+                if fewest
+                else "coalition_rows = 0",
                 got=fewest,
-                remedy="Bring more rows, or train fewer columns in fewer steps. Where the grid and the other banks are trusted"
+                remedy=("Bring more rows, or train fewer columns in fewer steps. " if fewest else "")
+                + "Where the grid and the other banks are trusted"
                 " not to pool what they have: coalition_rows = 0.",
                 public=TOO_FEW,
             )

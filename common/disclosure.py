@@ -100,15 +100,15 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.TREE_SPLITS,
             _BOTH,
-            "which side each level of each tree splits by, and to that side by which of its own thresholds;"
-            " of columns declared monotone the direction",
+            "which side each level of each tree splits by, and to that side by which of its own thresholds, of several banks"
+            " to each; of columns declared monotone the direction",
             "each side tells its own rows apart by them",
         ),
         Disclosure(
             Opened.POOLED_MOMENTS,
             ("bank",),
             "over the rows of all banks: how many train, deviations and counts of each bank column, of linear models"
-            " second moments to 1/32",
+            " second moments to 1/32, of trees shares of rows below some values to 1/256",
             "weights mean the same at each bank",
         ),
         Disclosure(

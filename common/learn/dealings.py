@@ -24,6 +24,7 @@ from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.trees import deal_reasons as tree_reasons
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
 from common.learn.trees.deal_reasons import TreeReasonsDemand
+from common.learn.trees.deal_several import deal_trees_of_all
 from common.learn.trees.make import deal_trees
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
@@ -34,6 +35,7 @@ from common.mpc.several.hub import SumDemand
 from common.plan.network import Network
 from common.plan.request import Request
 from common.plan.several import SeveralPlan
+from common.plan.trees import Trees
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _deal_lines(masks: Masks, asked: Sequence[LineDemand], plan: Request, memory
     """Of a training of several banks, whichever model it is of."""
     if isinstance(plan, SeveralPlan) and isinstance(plan.model, Network):
         return deal_network(masks, asked, plan.model, memory)
+    if isinstance(plan, SeveralPlan) and isinstance(plan.model, Trees):
+        return deal_trees_of_all(masks, asked, plan.model)
     return deal_several(masks, asked, plan, memory, workers)
 
 

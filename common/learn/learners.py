@@ -26,7 +26,9 @@ from common.learn.several import SeveralLearner
 from common.learn.trees import cost as tree_cost
 from common.learn.trees import reasons as tree_reasons
 from common.learn.trees.asked import Scores as TreeScores
+from common.learn.trees.banks import TreesOfSeveral
 from common.learn.trees.deal_reasons import TreeReasonsDemand
+from common.learn.trees.half import TreesHalf
 from common.learn.trees.learner import TreeLearner
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
@@ -95,7 +97,11 @@ REASONS: dict[str, Reasons] = {
 """By the name of the learner."""
 
 
-SEVERAL: dict[type[Section], SeveralLearner[Any]] = {Model: LinearOfSeveral(), Network: NetworkOfSeveral()}
+SEVERAL: dict[type[Section], SeveralLearner[Any]] = {
+    Model: LinearOfSeveral(),
+    Network: NetworkOfSeveral(),
+    Trees: TreesOfSeveral(),
+}
 """What several banks train."""
 
 
@@ -142,7 +148,7 @@ def line_of(half: Half, bank: str) -> Half:
 
     Raises PlanError for a model of several banks without this one.
     """
-    return half.line(bank) if isinstance(half, ClosedModel | NetworkModel) and half.banks else half
+    return half.line(bank) if isinstance(half, ClosedModel | NetworkModel | TreesHalf) and half.banks else half
 
 
 def scored_undealt(half: Half) -> bool | None:

@@ -10,7 +10,7 @@ from common.disk.scratch import Scratch
 from common.errors import PlanError
 from common.learn.diary import Diary
 from common.learn.layout import BanksLayout
-from common.learn.learner import Task, Trained
+from common.learn.learner import Size, Task, Trained
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
@@ -66,6 +66,9 @@ class SeveralLearner(Protocol[S]):
     @property
     def strict(self) -> bool:
         """Whether its path shows so much to a coalition that a bank which has said nothing of one refuses."""
+
+    def label_bits(self, section: S, size: Size) -> float:
+        """As `Learner.label_bits`, of one bank's labels: what the grid and the other banks are told of them."""
 
     def ridge(self, section: S) -> float:
         """The ridge that whitening allows for."""

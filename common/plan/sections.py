@@ -20,5 +20,3 @@ DEFAULT = Model()
 AnySection = Annotated[
     Annotated[Model, Tag("linear")] | Annotated[Trees, Tag("trees")] | Annotated[Network, Tag("network")], Discriminator(_kind)
 ]
-OfSeveral = Annotated[Annotated[Model, Tag("linear")] | Annotated[Network, Tag("network")], Discriminator(_kind)]
-"""What several banks train."""

@@ -15,10 +15,10 @@ from common.errors import IdentityError, PlanError
 from common.features.options import Preparation
 from common.party import Identity
 from common.plan.linear import Model
-from common.plan.network import Network
 from common.plan.request import Matching, Request, Side, check_month
-from common.plan.sections import DEFAULT, OfSeveral
+from common.plan.sections import DEFAULT, AnySection
 from common.plan.train import Limits, Split, TrainPlan
+from common.plan.trees import Trees
 
 MOST_BANKS = 8
 
@@ -79,7 +79,7 @@ class SeveralPlan(Request):
     )
     split: Holdout = Holdout()
     preparation: Preparation = Preparation()
-    model: OfSeveral = DEFAULT
+    model: AnySection = DEFAULT
     limits: Limits = Limits()
     min_live: int | None = Field(
         default=None,
@@ -97,13 +97,6 @@ class SeveralPlan(Request):
         default=False,
         description="Let sums with those of a training of one bank more or fewer on the same rows tell of that bank.",
     )
-
-    @field_validator("model", mode="before")
-    @classmethod
-    def _is_no_forest(cls, given: Any) -> Any:
-        if (given.get("kind") if isinstance(given, dict) else given.kind) == "trees":
-            raise ValueError("several banks train the linear model or a network, not 'trees' yet: that takes one bank")
-        return given
 
     @field_validator("until")
     @classmethod
@@ -161,12 +154,20 @@ class SeveralPlan(Request):
         )
 
     def _check_model(self) -> None:
-        if isinstance(self.model, Network):
+        if isinstance(self.model, Trees):
+            self._check_trees(self.model)
+        if not isinstance(self.model, Model):
             return
         if self.model.dealer != "whole":
             raise ValueError("model.dealer: with several banks whole")
         if self.model.optimiser != "nesterov" or not self.model.closed:
             raise ValueError("model: with several banks nobody holds the model (reveal = 'none'), and steps are over all rows")
+
+    def _check_trees(self, model: Trees) -> None:
+        if model.abreast > 1:
+            raise ValueError("model.abreast: with several banks trees are grown one after the other, abreast = 1")
+        if self.min_live is not None:
+            raise ValueError("min_live: boosted trees wait for all banks, as what splits them is told while they grow")
 
     def _check_alone(self) -> None:
         if len(self.banks) < self._fewest:

@@ -57,7 +57,7 @@ class Beginning:
     """A training that is about to begin: ids and months of all matched rows, those that train first; this side's preparation.
 
     size: of the rows that train. champion: what the plan challenges, if there is one. told: what the training tells of the
-    labels of its rows that its plan does not say, and so many bits in all.
+    labels of its rows that its plan does not say, and so many bits in all. several: with other banks too.
     """
 
     rows: FeatureTable
@@ -65,6 +65,7 @@ class Beginning:
     prepared: Prepared
     champion: Half | None
     told: tuple[tuple[str, float], ...] = ()
+    several: bool = False
 
     def trained(self) -> FeatureTable:
         """The rows that train, by id and month."""

@@ -43,7 +43,7 @@ _OWN: dict[str, dict[str, str]] = {
 """Options that are of one kind of model alone, with their keys in its section."""
 _ALONE: dict[str, dict[str, Any]] = {"grid": {"rows_per_day": 1 << 31}, "bank": {"rows_per_day": 1 << 31, "metric_bits": 1e6}}
 """Policies of one job, whose files go when it is over."""
-_BANKS: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"coalition_rows": 0.0}}
+_BANKS: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"coalition_rows": 0.0, "label_bits": 1.0}}
 """Of several banks: all their files lie where `try` runs."""
 _BANKS_ALONE: dict[str, dict[str, Any]] = {"grid": {"banks_alone": True}, "bank": {"banks_alone": True, "label_bits": 1.0}}
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from common.disk.scratch import Scratch
 from common.learn.diary import Diary
-from common.learn.learner import Half
+from common.learn.learner import Half, Size
 from common.learn.linear import cost
 from common.learn.linear.design import Prepared
 from common.learn.linear.half import ClosedModel, make_half
 from common.learn.linear.layout import Layout
-from common.learn.linear.learner import LinearTask, LinearTrained
+from common.learn.linear.learner import Linear, LinearTask, LinearTrained
 from common.learn.linear.several import Ended, Line, train_several
 from common.learn.linear.steps import step_size
 from common.learn.linear.train import Shares, TrainingInputs
@@ -105,6 +105,9 @@ class LinearOfSeveral:
 
     whitened = True
     strict = False
+
+    def label_bits(self, section: Model, size: Size) -> float:
+        return Linear().label_bits(section, size)
 
     def ridge(self, section: Model) -> float:
         return section.ridge

@@ -12,12 +12,12 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.learn.design import PreparedRows
 from common.learn.diary import Diary
-from common.learn.learner import Half
+from common.learn.learner import Half, Size
 from common.learn.network import cost
 from common.learn.network.batches import check_batches, held_back
 from common.learn.network.half import NetworkModel
 from common.learn.network.layout import NetworkLayout
-from common.learn.network.learner import NetworkTask, NetworkTrained
+from common.learn.network.learner import NetworkLearner, NetworkTask, NetworkTrained
 from common.learn.network.several import NetworkLine, train_several
 from common.learn.network.steps import count_steps, epoch_steps, first_compared
 from common.learn.network.train import Found, TrainingInputs
@@ -101,6 +101,9 @@ class NetworkOfSeveral:
 
     whitened = False
     strict = True
+
+    def label_bits(self, section: Network, size: Size) -> float:
+        return NetworkLearner().label_bits(section, size)
 
     def ridge(self, section: Network) -> float:
         return 0.0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.learn.trees.forest import Forest, Shape
+from common.learn.trees.layout import TreesLayout, sum_words
 from common.learn.trees.masks import ORDER_BITS, dealt_arrays
 from common.mpc.cost import Cost
 from common.mpc.largest.masks import BITS, pair_count
@@ -13,6 +15,7 @@ from common.mpc.narrow import packed_size, word_count
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
+from common.plan.trees import Trees
 
 ROUNDS_OF_LEVEL, ROUNDS_OF_TREE = 6, 3
 SCORE_BYTES = 2  # a row's, from the grid
@@ -24,19 +27,42 @@ def tree_sent(party: Party, forest: Forest, tree: int, own_levels: float, offers
 
     offers: leaves that it sends for a row, 2^levels of the other - 1.
     """
-    rows, depth, looked_at = forest.rows, forest.shape.depth, forest.looked_at
-    other = len(forest.drawn(tree)[party.other])
+    return by_rows(forest, tree, own_levels, offers) + by_sums(party, forest, tree)
+
+
+def by_rows(forest: Forest, tree: int, own_levels: float, offers: float) -> float:
+    """What it sends of rows: of several banks, on one line."""
+    rows, depth = forest.rows, forest.shape.depth
     found = 2 * rows + packed_size(2 * rows) if tree % forest.abreast == 0 else 0
-    for level in range(depth):
-        if level:
-            found += packed_size((1 << level) * rows)
-        found += packed_size((2 << level) * (looked_at + 1))
-        found += 4 * looked_at + BITS * -(-pair_count(looked_at) // 8) + 4 * other
+    found += sum(packed_size((1 << level) * rows) for level in range(1, depth)) + depth * -(-rows // 8)
+    return found + own_levels * packed_size(rows) + offers * 2 * rows
+
+
+def by_sums(party: Party, forest: Forest, tree: int) -> int:
+    """What it sends of sums over rows, from which splits and leaves are found."""
+    depth, looked_at = forest.shape.depth, forest.looked_at
+    found = sum(packed_size((2 << level) * (looked_at + 1)) for level in range(depth)) + packed_size(2 * forest.shape.leaves)
+    found += depth * (4 * looked_at + BITS * -(-pair_count(looked_at) // 8) + 4 * len(forest.drawn(tree)[party.other]))
     if forest.monotone:
         pairs = forest.shape.leaves // 2
         found += depth * (1 + 2 * pairs + ORDER_BITS * -(-pairs // 8))
-    found += packed_size(2 * forest.shape.leaves) + depth * -(-rows // 8)
-    return found + own_levels * packed_size(rows) + offers * 2 * rows
+    return found
+
+
+def several(layout: TreesLayout, section: Trees, rows: int) -> Cost:
+    """At a bank of so many training rows, of several."""
+    line, hub = layout.line(section, rows), layout.hub(section)
+    sent, sums = _sent(line, hub), sum(8 * sum_words(hub, level) for level in range(section.depth + 1))
+    dealt = sum(8 * math.prod(shape) for _, shape in dealt_arrays(Party.BANK, line))
+    return Cost(round(sent[Party.BANK]) + section.trees * sums, round(sent[Party.GRID]), dealt)
+
+
+def several_dealt(layout: TreesLayout, section: Trees, rows: Sequence[int]) -> int:
+    """What the grid is dealt of it, of banks of so many training rows each."""
+    hub, forests = layout.hub(section), [layout.line(section, own) for own in rows]
+    sums = sum(8 * sum_words(hub, level) for level in range(section.depth + 1))
+    arrays = (shape for forest in (*forests, hub) for _, shape in dealt_arrays(Party.GRID, forest))
+    return section.trees * sums + sum(8 * math.prod(shape) for shape in arrays)
 
 
 def training(party: Party, forest: Forest) -> Cost:
@@ -44,15 +70,20 @@ def training(party: Party, forest: Forest) -> Cost:
 
     A tree's levels are taken as drawn one by one, each a side's with the share of its candidates.
     """
-    sent = {p: float(forest.count(p) * packed_size(forest.rows)) for p in Party}
-    depth = forest.shape.depth
-    for tree in range(forest.shape.trees):
-        drawn = forest.drawn(tree)
-        for p in Party:
-            share = len(drawn[p]) / forest.looked_at
-            sent[p] += tree_sent(p, forest, tree, depth * share, (2.0 - share) ** depth - 1.0)
+    sent = _sent(forest, forest)
     dealt = sum(8 * math.prod(shape) for _, shape in dealt_arrays(party, forest))
     return Cost(round(sent[party]), round(sent[party.other]), dealt)
+
+
+def _sent(line: Forest, hub: Forest) -> dict[Party, float]:
+    """What each sends of a forest, of several banks on one line; of one bank both are the same."""
+    depth, sent = line.shape.depth, {p: float(line.count(p) * packed_size(line.rows)) for p in Party}
+    for tree in range(line.shape.trees):
+        drawn = line.drawn(tree)
+        for p in Party:
+            share = len(drawn[p]) / line.looked_at
+            sent[p] += by_rows(line, tree, depth * share, (2.0 - share) ** depth - 1.0) + by_sums(p, hub, tree)
+    return sent
 
 
 def rounds(shape: Shape, abreast: int = 1, monotone: bool = False) -> int:

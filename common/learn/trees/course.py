@@ -38,10 +38,13 @@ async def enter(diary: Diary, forest: Forest, grown: Grown) -> None:
         await diary.enter(Progress(done, steps, arrays))
 
 
-def grown(begin: Progress, forest: Forest) -> Grown:
-    """What was kept. Raises PolicyError for a forest of another size, of which stocks may have several."""
+def grown(begin: Progress, forest: Forest, rows: int) -> Grown:
+    """What was kept. rows: that this end grows them on.
+
+    Raises PolicyError for a forest of another size, of which stocks may have several.
+    """
     found = begin.arrays
-    shapes = {"u": (forest.rows,), "splits": (begin.done, forest.shape.depth), "leaves": (begin.done, forest.shape.leaves)}
+    shapes = {"u": (rows,), "splits": (begin.done, forest.shape.depth), "leaves": (begin.done, forest.shape.leaves)}
     if begin.steps != forest.shape.trees or {name: array.shape for name, array in found.items()} != shapes:
         message = "trees were begun over another number of rows than they would go on with"
         raise PolicyError(message, remedy="Submit the job again.")

@@ -5,7 +5,7 @@ Which party splits a level is not told to the dealer: it deals either what it wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -109,6 +109,7 @@ class _Growing:
     nodes: dict[Party, Narrow]
     left: dict[Party, Narrow]
     sums: Narrow = field(default_factory=lambda: np.empty(0, np.uint32))
+    added: Narrow = field(default_factory=lambda: np.empty(0, np.uint32))  # those of left children
 
 
 class Growing:
@@ -127,43 +128,79 @@ class Growing:
 
     def _joined(self, tree: int, root: dict[Party, Narrow]) -> Dealt:
         """What each party is dealt for a tree: its parts, one after the other."""
+        return self._all_of(tree, self._tree(tree, root))
+
+    def _all_of(self, tree: int, every: Iterable[Dealt]) -> Dealt:
         found: dict[Party, list[Array]] = {p: [] for p in Party}
-        for parts in self._tree(tree, root):
+        for parts in every:
             for party, _, words in parts:
                 found[party].append(words)
-        return [(p, dealt_array(p, self._forest, tree)[0], np.concatenate(found[p])) for p in Party]
+        return [(p, dealt_array(p, self._forest, tree)[0], np.concatenate(words)) for p, words in found.items() if words]
 
     def _tree(self, tree: int, root: dict[Party, Narrow]) -> Iterator[Dealt]:
         if tree % self._forest.abreast == 0:
             yield self._link(tree)
         state = _Growing(self._cells(tree), root, root)
         for level in range(self._forest.shape.depth):
-            yield from self._level(tree, level, state)
-        yield from self._end(tree)
+            yield from self._at_level(tree, level, self._lacking(level, state))
+            yield self._moves(tree, level, state)
+        yield from self._at_leaves(tree)
+        yield self._choices(tree)
+
+    def of_rows(self, tree: int) -> tuple[Dealt, list[Narrow]]:
+        """What a line of several banks is dealt for a tree, and what left children's histograms lack at each level."""
+        root = {p: self._masks[p].nodes(tree, 0) for p in Party}
+        state, lacking = _Growing(self._cells(tree), root, root), list[Narrow]()
+        parts = [self._link(tree)]
+        for level in range(self._forest.shape.depth):
+            self._lacking(level, state)
+            lacking.append(state.added)
+            parts.append(self._moves(tree, level, state))
+        parts.append(self._choices(tree))
+        return self._all_of(tree, parts), lacking
+
+    def of_sums(self, tree: int, lacking: list[Narrow]) -> Dealt:
+        """What the grid and all banks as one party are dealt for it. lacking: of all lines together, as `of_rows` has it."""
+        parts, found = list[Dealt](), np.empty(0, np.uint32)
+        for level, left in enumerate(lacking):
+            found = left if level == 0 else children(left, found)
+            parts += self._at_level(tree, level, found)
+        return self._all_of(tree, [*parts, *self._at_leaves(tree)])
 
     def _cells(self, tree: int) -> dict[Party, Cells]:
         drawn = self._forest.drawn(tree)
         return {p: self._masks[p].thresholds(drawn[p]) for p in Party}
 
-    def _level(self, tree: int, level: int, state: _Growing) -> Iterator[Dealt]:
-        forest, to = self._forest, self._forest.to(tree, level)
+    def _lacking(self, level: int, state: _Growing) -> Narrow:
         # U_P^T m of the left children, m being the other's mask; right children are what is missing
-        found = np.concatenate([_histograms(state.cells[p], state.left[p.other]) for p in Party], axis=2)
-        state.sums = found if level == 0 else children(found, state.sums)
-        yield self._moments(tree, level, state.sums, to)
+        state.added = np.concatenate([_histograms(state.cells[p], state.left[p.other]) for p in Party], axis=2)
+        state.sums = state.added if level == 0 else children(state.added, state.sums)
+        return state.sums
+
+    def _at_level(self, tree: int, level: int, lacking: Narrow) -> Iterator[Dealt]:
+        """What finds a level's split. lacking: of the histograms, (v, 2, C)."""
+        forest, to = self._forest, self._forest.to(tree, level)
+        yield self._moments(tree, level, lacking, to)
         yield deal_largest(self._prg, to, forest.number(tree, level), forest.looked_at)
-        yield [self._move(tree, level, p, state.nodes[p.other]) for p in Party]
-        if level < forest.shape.depth - 1:
+
+    def _moves(self, tree: int, level: int, state: _Growing) -> Dealt:
+        dealt: Dealt = [self._move(tree, level, p, state.nodes[p.other]) for p in Party]
+        if level < self._forest.shape.depth - 1:
             state.left = {p: self._masks[p].nodes(tree, level + 1) for p in Party}
             state.nodes = {p: children(state.left[p], state.nodes[p]) for p in Party}
+        return dealt
 
-    def _end(self, tree: int) -> Iterator[Dealt]:
-        forest, depth = self._forest, self._forest.shape.depth
-        yield self._leaves(tree, forest.to(tree, depth))
-        if forest.monotone:
-            yield self._order(tree, forest.to(tree, depth))
-        label = self._labels.of(tree, depth, CHOICE)
-        yield [(p, label, as_words(dealt)) for p, dealt in deal_choice(self._prg, tree, forest.rows, forest.shape).items()]
+    def _at_leaves(self, tree: int) -> Iterator[Dealt]:
+        """What gives the leaves' values."""
+        to = self._forest.to(tree, self._forest.shape.depth)
+        yield self._leaves(tree, to)
+        if self._forest.monotone:
+            yield self._order(tree, to)
+
+    def _choices(self, tree: int) -> Dealt:
+        label = self._labels.of(tree, self._forest.shape.depth, CHOICE)
+        found = deal_choice(self._prg, tree, self._forest.rows, self._forest.shape)
+        return [(p, label, as_words(dealt)) for p, dealt in found.items()]
 
     def _link(self, tree: int) -> Dealt:
         """Cosines of the angle that completes what the parties open to the grid, sines to the bank."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from common.features.bins import BinnedColumn, Cells
 from common.features.column import MISSING_LEVEL
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
+from common.features.pooled_cuts import name_of
 from common.learn.learner import Matched
 from common.learn.trees.order import DECREASING, INCREASING, NONE, Directions
 from common.mpc.fixedpoint import Reals
@@ -34,11 +35,15 @@ _AS_CODED = ("linear", "auto", "woe")
 
 @dataclass(frozen=True, repr=False)
 class Prepared:
-    """One party's thresholds over all matched rows, training rows first. columns: their names, the bank's intercept last."""
+    """One party's thresholds over all matched rows, training rows first. columns: their names, the bank's intercept last.
+
+    declared: the table's columns as declared or inferred.
+    """
 
     fitted: FittedPreparation
     table: FeatureTable
     party: Party
+    declared: Mapping[str, ColumnConfig] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -87,7 +92,7 @@ def prepare(section: Trees, rows: Matched, options: Preparation) -> tuple[Prepar
             f"boosted trees cut columns by themselves: preparation.coding = {options.coding!r} is not for them",
             remedy="Leave `coding` out, or use 'woe' to order categories by weight of evidence.",
         )
-    _check_monotone(section, rows.columns, options)
+    check_monotone(section, rows.columns, options)
     train = np.arange(rows.table.rows) < rows.train_rows
     warnings: list[str] = []
     if options.coding == "woe":
@@ -96,10 +101,11 @@ def prepare(section: Trees, rows: Matched, options: Preparation) -> tuple[Prepar
         found, warnings = _cut(section.bins, rows.table, rows.columns, options, train, rows.room)
     if not found:
         raise DataError(_LEFT_OUT, public=_LEFT_OUT, remedy="Declare other columns, or bring more rows.")
-    return Prepared(FittedPreparation(fitted=tuple(found)), rows.table, rows.party), warnings
+    return Prepared(FittedPreparation(fitted=tuple(found)), rows.table, rows.party, rows.columns), warnings
 
 
-def _check_monotone(section: Trees, columns: Mapping[str, ColumnConfig], options: Preparation) -> None:
+def check_monotone(section: Trees, columns: Mapping[str, ColumnConfig], options: Preparation) -> None:
+    """Raises PlanError for columns declared monotone which the plan's trees do not keep to."""
     declared = [name for name, column in columns.items() if column.monotone is not None]
     if not declared:
         return
@@ -167,6 +173,15 @@ def _thresholds(binning: Binning) -> Iterator[BinnedColumn]:
         yield _column(f"{cells.source}={MISSING_LEVEL}", cells, apart[0], rows)
 
 
+def pooled_thresholds(cells: Cells, apart: bool, table: FeatureTable, train_rows: int) -> list[BinnedColumn]:
+    """Those of one bank's column that several banks cut alike, over its own rows. apart: whether missing values are told."""
+    missing, rows = cells.count - 1, np.bincount(cells.of(table.part(0, train_rows)), minlength=cells.count)
+    found = [
+        _column(f"{cells.source}{name_of(edge)}", cells, (missing, *range(k + 1)), rows) for k, edge in enumerate(cells.edges)
+    ]
+    return found + ([_column(f"{cells.source}={MISSING_LEVEL}", cells, (missing,), rows)] if apart else [])
+
+
 def _halves(binning: Binning) -> list[tuple[int, ...]]:
     """Halves of a category's levels, at most as many as it has levels: a tree that can tell but one level apart learns slowly.
 
@@ -194,9 +209,12 @@ def _by_value(column: BinnedColumn, rows: Matched, train: npt.NDArray[np.bool_])
 
 
 def _column(name: str, cells: Cells, members: Sequence[int], rows: npt.NDArray[np.int64]) -> BinnedColumn:
-    """The indicator of these cells, of mean 0 and deviation 1 over training rows, of which each cell has `rows`."""
+    """The indicator of these cells, of mean 0 and deviation 1 over training rows, of which each cell has `rows`.
+
+    Where all of one bank's rows lie on one side of a threshold of several, of mean 0.
+    """
     values = np.zeros(cells.count)
     values[list(members)] = 1.0
     share = float(values @ rows / rows.sum())
     spread = float(np.sqrt(share * (1.0 - share)))
-    return BinnedColumn(name=name, cells=cells, values=tuple(values.tolist()), centre=share, spread=spread)
+    return BinnedColumn(name=name, cells=cells, values=tuple(values.tolist()), centre=share, spread=spread or 1.0)

@@ -55,13 +55,28 @@ class Forest:
     abreast: int = 1  # trees grown side by side, from the same gradients
     monotone: bool = False  # whether leaves are put in order where an owner declared its column monotone
 
+    @property
+    def of_rows(self) -> bool:
+        """Whether who grows it has rows: of several banks, each line."""
+        return True
+
+    @property
+    def of_sums(self) -> bool:
+        """Whether who grows it looks for splits and leaves: of several banks, the hub."""
+        return True
+
+    @property
+    def scaled(self) -> int:
+        """The rows that sums are over at most, by which all is scaled."""
+        return self.rows
+
     def count(self, party: Party) -> int:
         return self.thresholds[party.index]
 
     @property
     def g_bits(self) -> int:
         """Fractional bits of a gradient: sums over any rows, at most a quarter of them, stay below 2^20."""
-        return BITS - max(2, int(self.rows - 1).bit_length())
+        return BITS - max(2, int(self.scaled - 1).bit_length())
 
     @property
     def h_bits(self) -> int:
@@ -96,6 +111,34 @@ class Forest:
     def to(self, tree: int, level: int) -> Party:
         """The party that is dealt what either could be, so that both lines carry alike."""
         return Party.GRID if (tree + level) % 2 == 0 else Party.BANK
+
+
+@dataclass(frozen=True)
+class LineForest(Forest):
+    """The same as one bank and the grid grow it on this bank's `rows`; sums are over the `total` rows of all banks."""
+
+    total: int = 0
+
+    @property
+    def of_sums(self) -> bool:
+        return False
+
+    @property
+    def scaled(self) -> int:
+        return self.total
+
+
+@dataclass(frozen=True)
+class HubForest(Forest):
+    """The same as the grid and all banks as one party look for splits and leaves, whatever bank a row is of."""
+
+    @property
+    def of_rows(self) -> bool:
+        return False
+
+    def to(self, tree: int, level: int) -> Party:
+        """Always the grid: what the banks are dealt would be dealt to each of them."""
+        return Party.GRID
 
 
 @lru_cache(maxsize=64)

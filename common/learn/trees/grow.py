@@ -26,11 +26,11 @@ _MESSAGE = 1 << 24  # bytes of masked thresholds in one message
 Flags = npt.NDArray[np.bool_]
 
 
-class _Arrivals:
+class Arrivals:
     """The parts of what is dealt for each tree, for trees side by side that ask for them by turns."""
 
-    def __init__(self, source: Source, forest: Forest) -> None:
-        self._source, self._forest, self._coming = source, forest, iter(range(forest.shape.trees))
+    def __init__(self, source: Source, forest: Forest, first: int = 0) -> None:
+        self._source, self._forest, self._coming = source, forest, iter(range(first, forest.shape.trees))
         self._kept: dict[Round, Words] = {}
         self._turn = asyncio.Lock()
 
@@ -63,7 +63,8 @@ class Grower:
 
     below: (thresholds, rows) uint8, 1 where a row lies at or below a threshold, or misses the value. label: at the bank,
     (rows,) of 0 and 1. start: this party's share of u before the first tree, in steps of 2^-11. real: rows that come first
-    and are data. directions: of each threshold, in which one u is to go with its column; default: none.
+    and are data. directions: of each threshold, in which one u is to go with its column; default: none. first: the tree that
+    is dealt for first.
     """
 
     def __init__(
@@ -76,41 +77,41 @@ class Grower:
         start: int,
         real: int,
         directions: Directions | None = None,
+        first: int = 0,
     ) -> None:
         self._session, self._source, self._forest, self._below, self._label = session, source, forest, below, label
         self._masks, self._labels, self._real = TreeMasks(source.prg, forest), Labels(forest), real
         self._party = session.party
         self._directions = np.zeros(len(below), np.uint8) if directions is None else directions
-        self._u: Short = np.full(forest.rows, start & 0xFFFF, np.uint16)
+        self.u: Short = np.full(forest.rows, start & 0xFFFF, np.uint16)
         self._theirs = np.empty((0, forest.rows), np.int32)
-        self._coming = _Arrivals(source, forest)
-        self._arrivals = Source(source.party, source.prg, self._coming.fetch)
+        self._coming = Arrivals(source, forest, first)
+        self.arrivals = Source(source.party, source.prg, self._coming.fetch)
 
     async def grow(self, diary: Diary) -> list[Tree]:
         """All trees, or those that are left: 6 depth + 3 rounds for as many as are grown side by side."""
         forest, found = self._forest, list[Tree]()
         if diary.begin is not None:
-            before = course.grown(diary.begin, forest)
-            found, self._u = before.trees, before.u
+            before = course.grown(diary.begin, forest, forest.rows)
+            found, self.u = before.trees, before.u
             await self._coming.skip(len(found))
-        await self._share_thresholds()
-        thresholds = Thresholds(self._below, self._theirs, self._directions)
+        thresholds = await self.share_thresholds()
         for group in forest.groups():
             if group.start < len(found):
                 continue
-            root = await self._root(group[0])
+            root = await self.root(group[0])
 
             async def one(tree: int, rounds: Rounds, root: Vectors = root) -> tuple[Tree, Short]:
-                return await TreeGrower(rounds, self._arrivals, forest, thresholds, tree).grow(root)
+                return await TreeGrower(rounds, self.arrivals, forest, thresholds, tree).grow(root)
 
             for tree, leaf in await Lockstep(self._session, len(group)).run([partial(one, tree) for tree in group]):
                 found.append(tree)
-                self._u += leaf
-            await course.enter(diary, forest, course.Grown(found, self._u))
+                self.u += leaf
+            await course.enter(diary, forest, course.Grown(found, self.u))
             self._session.reporter.progress(group.stop, forest.shape.trees)
         return found
 
-    async def _share_thresholds(self) -> None:
+    async def share_thresholds(self) -> Thresholds:
         """Each sends its thresholds' rows, masked: once, 2.75 bytes a threshold and row."""
         rows, session = self._forest.rows, self._session
         each = packed_size(rows)
@@ -133,8 +134,9 @@ class Grower:
                 shape = (min(other, low + step) - low, each)
                 received = await session.collect(Kind.MASKED_THRESHOLDS, np.uint8, shape)
                 await session.compute(partial(keep, low, received), step * rows)
+        return Thresholds(self._below, self._theirs, self._directions)
 
-    async def _root(self, tree: int) -> Vectors:
+    async def root(self, tree: int) -> Vectors:
         """The root's vectors for the trees side by side of which this is the first."""
         share, mine = await self._gradients(tree), self._masks.nodes(tree, 0)
         seen = await remask(self._session, share[None], mine)
@@ -144,10 +146,10 @@ class Grower:
         """A share of (g, h), (2, rows), g = p - y and h = p (1 - p), rounded at random; of zeros where rows are none."""
         forest, party = self._forest, self._party
         rows = forest.rows
-        mine = self._u - self._masks.angle(tree)
+        mine = self.u - self._masks.angle(tree)
         opened = mine + (await self._session.exchange(Kind.MASKED_U, _bytes(mine))).view(np.uint16)
         label = self._labels.of(tree, 0, LINK)
-        words = await self._arrivals.fetch(label.kind, label.number, (link_words(forest),))
+        words = await self.arrivals.fetch(label.kind, label.number, (link_words(forest),))
 
         def shares() -> Narrow:
             dealt = from_words(words, 4 * rows * TERMS).view(np.uint32).reshape(rows, TERMS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -15,6 +15,7 @@ from common.features.bins import BinnedColumn, Cells
 from common.features.fit import FittedPreparation
 from common.learn.learner import Packed
 from common.learn.packing import check_columns, pack_half, unpack_half
+from common.learn.several import check_trained_with
 from common.learn.trees.design import named
 from common.learn.trees.forest import Shape
 from common.learn.trees.masks import Short
@@ -76,7 +77,7 @@ class TreesHalf:
 
     splits: int32 (trees, depth), the number of the threshold by which it splits a level, -1 where the other party splits.
     leaves: uint16 (trees, 2^depth), shares modulo 2^16 of steps of 2^-11: each is uniform by itself. start: its share of the
-    first u, in the same steps: the bank's alone.
+    first u, in the same steps: the bank's alone. banks: of a model of several at the grid, their identities.
     """
 
     job: str
@@ -87,10 +88,16 @@ class TreesHalf:
     start: int
     source: dict[str, ColumnConfig]
     about: dict[str, Any]
+    banks: tuple[str, ...] = ()
     learner = LEARNER
     closed = True
     coefficients = None
     repeats = False  # the bank's columns choose which of the grid's leaves are added up
+
+    def line(self, bank: str) -> TreesHalf:
+        """The half that scores together with one of the banks, by its identity. Raises PlanError for another one."""
+        check_trained_with(self.job, bank, self.banks)
+        return replace(self, banks=())
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -125,7 +132,8 @@ class TreesHalf:
 
 
 def pack(model: TreesHalf) -> Packed:
-    return pack_half(model, FORMAT, {"splits": model.splits, "leaves": model.leaves}, start=model.start)
+    more = {"banks": list(model.banks)} if model.banks else {}
+    return pack_half(model, FORMAT, {"splits": model.splits, "leaves": model.leaves}, start=model.start, **more)
 
 
 def parse(head: Any, arrays: bytes) -> TreesHalf:
@@ -138,6 +146,7 @@ def parse(head: Any, arrays: bytes) -> TreesHalf:
         raise ValueError("an array of another type or shape")
     if not all(isinstance(column, BinnedColumn) and set(column.values) <= {0.0, 1.0} for column in fitted.fitted):
         raise ValueError("columns that are no thresholds")
-    model = TreesHalf(found.job, found.party, fitted, splits, leaves, start, found.source, found.about)
+    banks = tuple(map(str, head.get("banks", ())))
+    model = TreesHalf(found.job, found.party, fitted, splits, leaves, start, found.source, found.about, banks)
     check_columns(model, head)
     return model

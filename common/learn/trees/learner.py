@@ -42,9 +42,9 @@ _RIDGE = 1e-3  # of the bank's own regression on its thresholds, which nearly re
 FEWER = "Plan fewer `trees`, `candidates` or levels: `wattscore estimate` says what they tell. Or train on more rows or others."
 
 
-def fitting_trees(section: Trees, size: Size, bits: float) -> str:
-    """What would tell at most so many bits, for people."""
-    trees, candidates = fitting(make_forest(section, size), bits)
+def fitting_trees(section: Trees, size: Size, bits: float, *, several: bool = False) -> str:
+    """What would tell at most so many bits, for people. several: of several banks."""
+    trees, candidates = fitting(make_forest(section, size), bits, several=several)
     found = [f"{trees} such trees"] if trees else []
     found += [f"{section.trees} of {candidates} candidates each"] if candidates else []
     enough = f"enough for {' or '.join(found)}" if found else "not enough for one such tree"
@@ -53,18 +53,19 @@ def fitting_trees(section: Trees, size: Size, bits: float) -> str:
 
 @dataclass(frozen=True, repr=False)
 class TreesTrained:
-    """What growing left at one party."""
+    """What growing left at one party. banks: of several at the grid, their identities."""
 
     prepared: Prepared
     trees: list[Tree]
     start: int
+    banks: tuple[str, ...] = ()
 
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         own = len(self.prepared.fitted.fitted)
         splits = np.array([tree.splits for tree in self.trees], np.int32)
         splits = np.where(splits >= 0, splits % own, -1).astype(np.int32)  # thresholds to spare repeat the first ones
         leaves = np.stack([tree.leaves for tree in self.trees])
-        return TreesHalf(job, self.prepared.party, self.prepared.fitted, splits, leaves, self.start, source, about)
+        return TreesHalf(job, self.prepared.party, self.prepared.fitted, splits, leaves, self.start, source, about, self.banks)
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,7 +97,7 @@ class TreesTask:
     async def resume(self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary) -> TreesTrained:
         forest, party = make_forest(self.section, self.size), self.prepared.party
         if diary.begin is not None and diary.begin.done == diary.begin.steps:
-            return TreesTrained(self.prepared, course.grown(diary.begin, forest).trees, self._start)
+            return TreesTrained(self.prepared, course.grown(diary.begin, forest, forest.rows).trees, self._start)
         source = await correlations.source(TreesDemand(self.size.rows, self.size.grid_columns, self.size.bank_columns))
         places = sampled(self.rows.train_rows, self.section)
         matrix = await session.compute(lambda: self._below(forest, places), forest.rows * forest.count(party))
@@ -110,16 +111,11 @@ class TreesTask:
 
     @property
     def _start(self) -> int:
-        """The first u, in steps of 2^-11: at the bank the logit of its overdue rate, which the grid does not hear."""
-        if self.rows.table.label is None:
-            return 0
-        rate = float(self.rows.table.label[: self.rows.train_rows].mean())
-        start: int = round(float(np.log(rate / (1.0 - rate))) * 2**U_SCALE)
-        return start
+        return first_u(self.rows)
 
     def _directions(self, forest: Forest) -> Directions:
         """Of each threshold, those to spare too."""
-        own = directions(self.prepared.fitted, self.rows.columns)
+        own = directions(self.prepared.fitted, self.prepared.declared)
         return own[np.arange(forest.count(self.prepared.party)) % len(own)]
 
     def _below(self, forest: Forest, places: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -128,6 +124,15 @@ class TreesTask:
         own = below(self.prepared.fitted, self.rows.table.take(places))
         out[:, : len(places)] = own[np.arange(len(out)) % len(own)]
         return out
+
+
+def first_u(rows: Matched) -> int:
+    """The first u, in steps of 2^-11: at the bank the logit of its overdue rate, which the grid does not hear."""
+    if rows.table.label is None:
+        return 0
+    rate = float(rows.table.label[: rows.train_rows].mean())
+    start: int = round(float(np.log(rate / (1.0 - rate))) * 2**U_SCALE)
+    return start
 
 
 class TreeLearner:

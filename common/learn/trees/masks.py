@@ -159,6 +159,7 @@ def order_words(forest: Forest) -> int:
 
 
 STEPS = 8  # numbers of a level's parts
+_OF_HUB = 1 << 40  # of several banks, arrays of a tree from this number on are of sums over all of them
 
 
 @dataclass(frozen=True)
@@ -177,23 +178,26 @@ LINK, MOMENTS, MOVE, LEAVES, CHOICE, ORDER = range(6)
 def dealt_parts(party: Party, forest: Forest, tree: int) -> Iterator[tuple[Round, int]]:
     """Label and number of words of each part of what a party is dealt for a tree, in the order of its use."""
     labels, depth = Labels(forest), forest.shape.depth
-    if tree % forest.abreast == 0:
+    if forest.of_rows and tree % forest.abreast == 0:
         yield labels.of(tree, 0, LINK), link_words(forest)
     for level in range(depth):
-        if forest.to(tree, level) is party:
+        if forest.of_sums and forest.to(tree, level) is party:
             yield labels.of(tree, level, MOMENTS), math.prod(gain_shape(forest, level))
             yield Round(Kind.DEALT_LARGEST, forest.number(tree, level)), dealt_words(forest.looked_at)
-        yield labels.of(tree, level, MOVE), moved_words(forest, level)
-    if forest.to(tree, depth) is party:
+        if forest.of_rows:
+            yield labels.of(tree, level, MOVE), moved_words(forest, level)
+    if forest.of_sums and forest.to(tree, depth) is party:
         yield labels.of(tree, depth, LEAVES), math.prod(leaf_shape(forest))
         if forest.monotone:
             yield labels.of(tree, depth, ORDER), order_words(forest)
-    yield labels.of(tree, depth, CHOICE), word_count(2 * forest.rows)
+    if forest.of_rows:
+        yield labels.of(tree, depth, CHOICE), word_count(2 * forest.rows)
 
 
 def dealt_array(party: Party, forest: Forest, tree: int) -> tuple[Round, tuple[int, ...]]:
     """Label and shape of what a party is dealt for a tree: all parts in one array of words, as each message has its price."""
-    return Round(Kind.DEALT_TREES, tree), (sum(words for _, words in dealt_parts(party, forest, tree)),)
+    number = tree if forest.of_rows else _OF_HUB | tree
+    return Round(Kind.DEALT_TREES, number), (sum(words for _, words in dealt_parts(party, forest, tree)),)
 
 
 def dealt_arrays(party: Party, forest: Forest) -> Iterator[tuple[Round, tuple[int, ...]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class Vectors:
 
 
 @dataclass(repr=False)
-class _Level:
+class Level:
     """What a tree's levels hand on: histograms (v, 2, C), totals (v, 2)."""
 
     sums: Narrow = field(default_factory=lambda: np.empty(0, np.uint32))
@@ -100,41 +100,55 @@ class TreeGrower:
     async def grow(self, vectors: Vectors) -> tuple[Tree, Short]:
         """The tree, and a share of each row's leaf, (rows,). vectors: the root's."""
         forest, depth = self._forest, self._forest.shape.depth
-        drawn = forest.drawn(self._tree)
-        own, other = drawn[self._party], drawn[self._party.other]
-        own_cells, other_cells = self._thresholds.own[own], self._thresholds.theirs[other].astype(np.float64)
-        state, path = _Level(), np.zeros(forest.rows, np.uint8)
+        state, path = Level(), np.zeros(forest.rows, np.uint8)
         splits: list[int] = []
         for level in range(depth):
-            add_up = partial(self._add_up, state, vectors, own_cells, other_cells, level)
-            await self._rounds.compute(add_up, self._work(level))
-            gains = await self._gains(level, state)
-            best = await self._best(level, gains, len(drawn[Party.GRID]))
-            mine = best is not None
-            splits.append(int(own[best - (0 if self._party is Party.GRID else len(other))]) if best is not None else -1)
-            branch = await self._branch(level, splits[-1])
-            if mine:
-                path |= np.uint8(1 << (depth - 1 - level)) * (1 - self._thresholds.own[splits[-1]])
-            vectors = await self._move(level, mine, branch, vectors, state)
+            left, state.totals = await self.add_up(vectors, level)
+            state.sums = left if level == 0 else children(left, state.sums)
+            splits.append(await self.split(level, state))
+            path |= self.side(level, splits[-1])
+            vectors = await self.move(level, splits[-1], vectors, state)
         owned = np.array(splits) >= 0
         table, theirs = await self._leaves(state, path)
         if forest.monotone:
-            table = await self._ordered(table, splits, owned)
-        levels = Levels.of(owned)
-        return Tree(tuple(splits), table), await self._choose(levels, table, path, theirs)
+            table = await self.ordered(table, splits)
+        return Tree(tuple(splits), table), await self.choose(Levels.of(owned), table, path, theirs)
 
-    def _work(self, level: int) -> int:
-        return self._forest.rows * (2 << level) * 4
+    async def add_up(self, vectors: Vectors, level: int) -> tuple[Narrow, Narrow]:
+        """Shares of left children's histograms, (v, 2, C), off by what the dealer knows, and of all nodes' totals, (v, 2)."""
 
-    def _add_up(self, state: _Level, vectors: Vectors, own: Bytes, other: npt.NDArray[np.float64], level: int) -> None:
-        """Shares of the histograms, off by what the dealer knows, and of the totals."""
-        parts = [_histograms(own, vectors.left_seen), _histograms(other, vectors.left_mine)]
-        left = np.concatenate(parts if self._party is Party.GRID else parts[::-1], axis=2)
-        state.sums = left if level == 0 else children(left, state.sums)
-        side = vectors.seen if self._party is Party.GRID else vectors.mine  # what the grid sees and the bank's mask add up
-        state.totals = side.sum(2, dtype=np.uint32) & MASK
+        def added() -> tuple[Narrow, Narrow]:
+            own, other = self._cells
+            parts = [_histograms(own, vectors.left_seen), _histograms(other, vectors.left_mine)]
+            left = np.concatenate(parts if self._party is Party.GRID else parts[::-1], axis=2)
+            side = vectors.seen if self._party is Party.GRID else vectors.mine  # what the grid sees and the bank's mask add up
+            return left, side.sum(2, dtype=np.uint32) & MASK
 
-    async def _gains(self, level: int, state: _Level) -> Words:
+        return await self._rounds.compute(added, self._forest.rows * (2 << level) * 4)
+
+    @cached_property
+    def _cells(self) -> tuple[Bytes, npt.NDArray[np.float64]]:
+        """This tree's candidates: own rows of them, and the other's less its masks."""
+        drawn = self._forest.drawn(self._tree)
+        other = self._thresholds.theirs[drawn[self._party.other]].astype(np.float64)
+        return self._thresholds.own[drawn[self._party]], other
+
+    async def split(self, level: int, state: Level) -> int:
+        """The threshold of this party by which the level is split, -1 where the other party splits it."""
+        drawn = self._forest.drawn(self._tree)
+        best = await self._best(level, await self._gains(level, state), len(drawn[Party.GRID]))
+        if best is None:
+            return -1
+        return int(drawn[self._party][best - (0 if self._party is Party.GRID else len(drawn[Party.GRID]))])
+
+    def side(self, level: int, split: int) -> Bytes:
+        """The bit of each row's path that is of this level, (rows,), where this party splits it; else zeros."""
+        if split < 0:
+            return np.zeros(self._forest.rows, np.uint8)
+        found: Bytes = np.uint8(1 << (self._forest.shape.depth - 1 - level)) * (1 - self._thresholds.own[split])
+        return found
+
+    async def _gains(self, level: int, state: Level) -> Words:
         """A share of each candidate's gain, (C,)."""
         forest, party = self._forest, self._party
         masks = self._masks.sums(self._tree, level)
@@ -186,8 +200,9 @@ class TreeGrower:
             ) from error
         return below
 
-    async def _move(self, level: int, mine: bool, branch: Narrow, vectors: Vectors, state: _Level) -> Vectors:
-        """The children's vectors; after the last level only their sums, as totals of `state`."""
+    async def move(self, level: int, split: int, vectors: Vectors, state: Level) -> Vectors:
+        """The children's vectors; after the last level only their sums, as totals of `state`. split: of this party, or -1."""
+        mine, branch = split >= 0, await self._branch(level, split)
         forest, last = self._forest, level == self._forest.shape.depth - 1
         label = self._labels.of(self._tree, level, MOVE)
         words = await self._source.fetch(label.kind, label.number, (moved_words(forest, level),))
@@ -211,31 +226,52 @@ class TreeGrower:
         seen = await remask(self._rounds, left, hidden)
         return Vectors(children(seen, vectors.seen), children(hidden, vectors.mine), seen, hidden)
 
-    async def _leaves(self, state: _Level, path: Bytes) -> tuple[Short, Bytes]:
+    async def _leaves(self, state: Level, path: Bytes) -> tuple[Short, Bytes]:
         """A share of the leaves' values, (leaves,) in steps of 2^-11 modulo 2^16, and the other's hidden choice, (rows,).
 
         Nobody sees the values. Choices travel with what is opened of the leaves, which saves a round.
         """
-        forest, depth = self._forest, self._forest.shape.depth
+        mine = self._hidden_leaves(state)
+        choice = self._packed_choice(path)
+        received = await self._rounds.exchange(Kind.MASKED_CHOICE, np.concatenate([choice.ravel(), pack(mine)]))
+        chosen = unpacked_paths(received[: choice.size].reshape(choice.shape), self._forest.rows)
+        return await self._leaf_values(mine, unpack(received[choice.size :], mine.shape)), chosen
+
+    async def choices(self, path: Bytes) -> Bytes:
+        """The other's hidden choice, (rows,), where leaves are opened apart."""
+        choice = self._packed_choice(path)
+        return unpacked_paths(await self._rounds.exchange(Kind.MASKED_CHOICE, choice), self._forest.rows)
+
+    async def leaves(self, state: Level) -> Short:
+        """A share of the leaves' values, (leaves,), where no rows are: see `_leaves`."""
+        mine = self._hidden_leaves(state)
+        theirs = await self._rounds.exchange(Kind.MASKED_SUMS, pack(mine))
+        return await self._leaf_values(mine, unpack(theirs, mine.shape))
+
+    def _hidden_leaves(self, state: Level) -> Narrow:
         mine = state.totals - self._masks.leaves(self._tree)
         if self._party is Party.BANK:
             mine[:, 0] += LIFT
-        mine &= MASK
-        choice = packed_paths(hidden_choice(self._choice(), path), depth)
-        received = await self._rounds.exchange(Kind.MASKED_CHOICE, np.concatenate([choice.ravel(), pack(mine)]))
-        chosen = unpacked_paths(received[: choice.size].reshape(choice.shape), forest.rows)
-        theirs, shape = unpack(received[choice.size :], mine.shape), leaf_shape(forest)
-        shares = await self._dealt_or_own(depth, LEAVES, shape, partial(self._masks.leaf_moments, self._tree))
+        return mine & MASK
+
+    def _packed_choice(self, path: Bytes) -> Bytes:
+        return packed_paths(hidden_choice(self._choice(), path), self._forest.shape.depth)
+
+    async def _leaf_values(self, mine: Narrow, theirs: Narrow) -> Short:
+        forest = self._forest
+        shape = leaf_shape(forest)
+        shares = await self._dealt_or_own(forest.shape.depth, LEAVES, shape, partial(self._masks.leaf_moments, self._tree))
         scale = -forest.rate / (forest.leaf_ridge * forest.most_h) * 2.0 ** (U_SCALE - forest.g_bits)
         value = leaf_share((mine + theirs) & MASK, shares, leaf_inverse(forest.leaf_ridge), scale)
         share = (value >> np.uint64(LEAF_TABLE + LEAF_FACTOR)).astype(np.uint16)
-        return share + np.uint16(self._party is Party.BANK), chosen  # two shares rounded down are one step low on average
+        return share + np.uint16(self._party is Party.BANK)  # two shares rounded down are one step low on average
 
     def _choice(self) -> ChoiceMasks:
         return ChoiceMasks(self._source.prg, self._tree, self._forest.rows, self._forest.shape)
 
-    async def _ordered(self, table: Short, splits: list[int], owned: npt.NDArray[np.bool_]) -> Short:
+    async def ordered(self, table: Short, splits: list[int]) -> Short:
         """The leaves in order of the columns that their owners declared monotone."""
+        owned = np.array(splits) >= 0
         forest, prg, depth = self._forest, self._source.prg, self._forest.shape.depth
         own = np.where(owned, self._thresholds.directions[np.array(splits)], NONE).astype(np.uint8)
         directions = await agreed(self._rounds, own, owned)
@@ -247,7 +283,7 @@ class TreeGrower:
             dealt = [mask.dealt() for mask in masks]
         return await put_in_order(self._rounds, masks, dealt, table, directions)
 
-    async def _choose(self, levels: Levels, table: Short, path: Bytes, theirs: Bytes) -> Short:
+    async def choose(self, levels: Levels, table: Short, path: Bytes, theirs: Bytes) -> Short:
         """A share of each row's leaf, (rows,). theirs: the other's hidden choice."""
         forest, rounds, masks = self._forest, self._rounds, self._choice()
         rows, depth = forest.rows, forest.shape.depth

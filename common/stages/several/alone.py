@@ -127,12 +127,14 @@ async def _prepared(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnR
     """This bank's columns, and how many rows all banks have: as sums tell, or as an earlier attempt kept it."""
     if (found := job.course.at(Point.PREPARED)) is not None:
         restore(job, found[1])
-        prepared, counts, _ = kept(own.table, *found)
+        prepared, counts, _ = kept(own.table, own.columns, *found)
+        assert isinstance(prepared, Prepared)  # noqa: S101  (banks alone train the linear model)
         return prepared, counts
     leave.check_all(job.course)
     told = decode(await to_banks(hub, encode(np.array([own.train, own.table.rows], np.float64), 0)), 0)
     counts = Counts(int(told[0]), int(told[1]), int(told[0]))
     prepared = await prepare(job, several, hub, own, counts)
+    assert isinstance(prepared, Prepared)  # noqa: S101
     await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, 0))
     return prepared, counts
 

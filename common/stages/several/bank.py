@@ -10,6 +10,7 @@ import numpy as np
 
 from common.disclosure import Opened
 from common.features import leaks
+from common.features.pieces import room
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.layout import BanksLayout
@@ -17,6 +18,7 @@ from common.learn.learner import Size, Telling, steps_of
 from common.learn.learners import learner_of, pack, several_of
 from common.learn.linear.design import Prepared
 from common.learn.several import Part
+from common.learn.trees.design import Prepared as Cut
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
@@ -24,6 +26,7 @@ from common.mpc.several.hub import BankHub
 from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.plan.trees import Trees
 from common.rows.dataset import ColumnConfig, Loaded
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
@@ -34,6 +37,7 @@ from common.stages.pipeline import about, keep_point, keep_rows, load_checked, r
 from common.stages.score import open_scores
 from common.stages.several import apart, leave
 from common.stages.several.columns import Counts, agree, bank_columns, kept, to_keep
+from common.stages.several.cuts import bank_cuts
 from common.stages.several.hold import hold_out
 from common.stages.several.pooled import WITHHELD, measure
 from common.stages.several.sizes import check_counts, check_own, limits_of
@@ -114,11 +118,11 @@ async def take(job: PartyJob, loaded: Loaded, matched: Index, test: Mask) -> Own
 
 async def _prepared(
     job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, own: OwnRows
-) -> tuple[Prepared, Counts, int]:
+) -> tuple[Prepared | Cut, Counts, int]:
     """This bank's columns, the sizes of all, the number of the grid's columns: as told, or as an earlier attempt kept them."""
     if (found := job.course.at(Point.PREPARED)) is not None:
         restore(job, found[1])
-        prepared, before, grid = kept(own.table, *found)
+        prepared, before, grid = kept(own.table, own.columns, *found)
         if not leave.changed(job.course, found[1]):
             return prepared, before, grid
     else:
@@ -129,7 +133,7 @@ async def _prepared(
     _path(job, several, least, own.train)  # whatever the columns are: before any sum over them is told
     if found is None:
         prepared = await prepare(job, several, hub, own, counts)
-    else:  # columns as they are: a sum over fewer banks would tell what was told without the one that is gone
+    elif isinstance(prepared, Prepared):  # columns as they are: a sum over fewer banks would tell of the one that is gone
         prepared = leave.resized(prepared, before, counts, own.train)
     grid = await exchange_sizes(job.session, own.table.rows, own.train, len(prepared.columns))
     await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
@@ -142,25 +146,31 @@ def _path(job: PartyJob, several: SeveralPlan, layout: BanksLayout, rows: int) -
     return job.home.policy.check_path(*learner.path(several.model, layout, rows), strict=learner.strict)
 
 
-async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRows, counts: Counts) -> Prepared:
+async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRows, counts: Counts) -> Prepared | Cut:
     """This bank's columns, in units that all banks share."""
     rows = own.table.keys(slice(None))
     await apart.check(job, several, rows)
-    await agree(hub, own.columns)
+    await agree(hub, own.columns, ordered=isinstance(several.model, Trees))
     await apart.enter(job, several, rows)
     learner, options, leverage = several_of(several.model), several.preparation, job.home.policy.largest_leverage
     ridge = learner.ridge(several.model) if learner.whitened else None
-    prepared, warnings = await bank_columns(hub, own.table, own.columns, options, counts, own.train, ridge, leverage)
+    brought = own.table, own.columns, options, counts, own.train
+    prepared: Prepared | Cut
+    if isinstance(several.model, Trees):
+        most = room(counts.train, several.limits.rows_per_column)
+        prepared, warnings = await bank_cuts(hub, several.model, *brought, most)
+    else:
+        prepared, warnings = await bank_columns(hub, *brought, ridge, leverage)
     job.warn(*warnings)
     return prepared
 
 
 async def begin(
-    job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared, grid: int, told: tuple[tuple[str, float], ...] = ()
+    job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared | Cut, grid: int, told: tuple[tuple[str, float], ...] = ()
 ) -> None:
     """Charges what the training will tell, and counts its rows. grid: the grid's columns; told: as `Beginning` has it."""
     size = Size(own.train, grid, len(prepared.columns))
-    await job.charge_training(plan, Beginning(own.table.keys(slice(None)), size, prepared, None, told))
+    await job.charge_training(plan, Beginning(own.table.keys(slice(None)), size, prepared, None, told, several=True))
     job.count(train_rows=own.train, test_rows=own.table.rows - own.train, trained_columns=len(prepared.columns))
 
 

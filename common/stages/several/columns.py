@@ -21,6 +21,7 @@ from common.features.pooled import OwnColumn
 from common.learn.design import INTERCEPT
 from common.learn.leverage import strongest
 from common.learn.linear.design import Prepared
+from common.learn.trees.design import Prepared as Cut
 from common.learn.whiten import whitener
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.prg import Purpose
@@ -46,36 +47,40 @@ class Counts:
     taken: int
 
 
-def to_keep(prepared: Prepared, counts: Counts, grid: int) -> tuple[dict[str, Array], dict[str, Any]]:
+def to_keep(prepared: Prepared | Cut, counts: Counts, grid: int) -> tuple[dict[str, Array], dict[str, Any]]:
     """What a bank keeps of its columns as sums have made them, so that none is told twice. grid: the grid's columns."""
-    told = np.array([counts.train, counts.matched, counts.taken, grid], np.uint64)
+    told = {"told": np.array([counts.train, counts.matched, counts.taken, grid], np.uint64)}
     facts = {"fitted": prepared.fitted.model_dump_json(), "columns": list(prepared.columns)}
-    return {"whiten": prepared.whiten, "told": told}, facts
+    return (told | {"whiten": prepared.whiten} if isinstance(prepared, Prepared) else told), facts
 
 
-def kept(table: FeatureTable, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> tuple[Prepared, Counts, int]:
-    """The inverse of `to_keep`."""
+def kept(
+    table: FeatureTable, columns: Mapping[str, ColumnConfig], arrays: Mapping[str, Array], facts: Mapping[str, Any]
+) -> tuple[Prepared | Cut, Counts, int]:
+    """The inverse of `to_keep`. columns: as declared or inferred."""
     fitted = FittedPreparation.model_validate_json(facts["fitted"])
     *counts, grid = (int(n) for n in arrays["told"])
+    if "whiten" not in arrays:
+        return Cut(fitted, table, Party.BANK, columns), Counts(*counts), grid
     return Prepared(fitted, table, Party.BANK, tuple(facts["columns"]), arrays["whiten"]), Counts(*counts), grid
 
 
 async def grid_columns(hub: GridHub, *, whitened: bool) -> int:
     """The grid's part: how many columns of all banks are trained. It learns that, and at most how many were brought."""
-    await _compare(hub)
-    brought = await _told(hub)
+    await compare(hub)
+    brought = await told(hub)
     await to_banks(hub, np.zeros(2 * brought, np.uint64))
     await to_banks(hub, np.zeros((pooled.EXPONENTS + 1) * brought, np.uint64))
-    kept = await _told(hub)
+    kept = await told(hub)
     for _ in range(2):
         await means_to_banks(hub, np.zeros(kept))
     if whitened:
         await rounded_to_banks(hub, np.zeros(kept * (kept + 1) // 2, np.uint64), _SHIFT)
     await to_banks(hub, np.zeros(kept, np.uint64))
-    return await _told(hub)
+    return await told(hub)
 
 
-async def _compare(hub: GridHub) -> None:
+async def compare(hub: GridHub) -> None:
     """Tells all banks whether they bring columns of the same names. Raises PlanError where they do not."""
     said = await hub.banks.each(Kind.SEEDS, np.uint8, (_DIGEST,))
     alike = all(np.array_equal(said[0], other) for other in said)
@@ -84,13 +89,13 @@ async def _compare(hub: GridHub) -> None:
         raise _unlike()
 
 
-async def _told(hub: GridHub) -> int:
+async def told(hub: GridHub) -> int:
     return int((await hub.session.receive(Kind.SHAPE, np.uint64, (1,)))[0])
 
 
 def _unlike() -> PlanError:
     return PlanError(
-        "the banks do not bring columns of the same names, or not with the same transforms",
+        "the banks do not bring columns of the same names, or not with the same transforms and directions",
         remedy="Name in the plan, for each bank, the columns that all of them have: banks.columns.",
     )
 
@@ -113,7 +118,7 @@ async def bank_columns(
     largest of a training row. Raises PolicyError for rare ones that the plan refuses, DataError for what cannot be prepared.
     """
     own = await asyncio.to_thread(pooled.own_columns, table, columns, train_rows)
-    await _tell(hub, len(own))
+    await tell(hub, len(own))
     logs, several = np.split(decode(await to_banks(hub, encode(pooled.votes(own, columns), 0)), 0), 2)
     own = [one.logged(bool(log > 0.5)) for one, log in zip(own, logs, strict=True)]
     cells = np.concatenate([pooled.exponents(own).ravel(), [one.odd for one in own]])
@@ -124,7 +129,7 @@ async def bank_columns(
     kept = [j for j, unit in enumerate(units) if unit is not None and not rare[j]]
     warnings = _left_out(own, units, rare, options)
     warnings += [_OTHER_UNIT.format(own[j].name) for j in kept if apart[j]]
-    await _tell(hub, len(kept))
+    await tell(hub, len(kept))
     chosen = [(own[j], unit, bool(several[j] < 0.5)) for j in kept if (unit := units[j]) is not None]
     fitted = await _fitted(hub, chosen, options, counts)
     names = [one.name for one, _, _ in chosen]
@@ -134,7 +139,7 @@ async def bank_columns(
     votes = decode(await to_banks(hub, encode(dropped, 0)), 0)
     left = [j for j in range(len(names)) if votes[j] < 0.5]
     warnings += [f"left out {names[j]!r}: at one of the banks it singles out a row" for j in range(len(names)) if j not in left]
-    await _tell(hub, len(left))
+    await tell(hub, len(left))
     whiten = np.eye(len(left) + 1)
     if ridge is not None:
         whiten[:-1, :-1] = _whitener(gram[np.ix_(left, left)], ridge)
@@ -143,9 +148,11 @@ async def bank_columns(
     return Prepared(final, table, Party.BANK, (*(names[j] for j in left), INTERCEPT), whiten), warnings
 
 
-async def agree(hub: BankHub, columns: Mapping[str, ColumnConfig]) -> None:
-    """Raises PlanError where the banks' columns differ, before anything is summed."""
-    named = json.dumps([[name, columns[name].kind, columns[name].transform] for name in sorted(columns)])
+async def agree(hub: BankHub, columns: Mapping[str, ColumnConfig], *, ordered: bool = False) -> None:
+    """Raises PlanError where the banks' columns differ, before anything is summed. ordered: their directions matter too."""
+    declared = [[name, one.kind, one.transform] for name, one in sorted(columns.items())]
+    directions = [[name, one.monotone] for name, one in sorted(columns.items()) if ordered and one.monotone]
+    named = json.dumps(declared + directions)
     key = hub.correlations.secret(Purpose.AGREED, 8).tobytes()
     digest = blake2b(named.encode(), key=key, digest_size=_DIGEST, person=b"wattscore.column").digest()
     await hub.session.send(Kind.SEEDS, np.frombuffer(digest, np.uint8))
@@ -153,7 +160,7 @@ async def agree(hub: BankHub, columns: Mapping[str, ColumnConfig]) -> None:
         raise _unlike()
 
 
-async def _tell(hub: BankHub, count: int) -> None:
+async def tell(hub: BankHub, count: int) -> None:
     if not count:
         message = "no column of the banks is left to train on: each is constant, rare, or singles out a row"
         raise DataError(message, public=message, remedy="Declare other columns, log or clip them, or bring more rows.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from common.errors import PlanError
 from common.features.pooled import EXPONENTS
+from common.features.pooled_cuts import ROUNDS, asked
 from common.learn.learner import Size
 from common.learn.learners import learner_of, several_of
 from common.mpc import cost
@@ -16,6 +17,7 @@ from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.seeds import DEALT_BYTES, NONCE_BYTES
 from common.party import Party
 from common.plan.several import SeveralPlan
+from common.plan.trees import Trees
 from common.stages.estimate import Estimate, Sizes, Speed, Told, begun_rounds, begun_seconds, blocks
 from common.stages.price import FLAGS, FLOORS, histogram_bits, metric_bits
 from common.stages.several.pooled import cells_of
@@ -24,6 +26,7 @@ _POINTS = 64  # bytes of the points that an attempt could go on from
 _START_SENT = 2 * SEEDS + _POINTS + SIZES + 32  # seeds of the line and of all, points, sizes; a hash of the columns
 _START_HEARD = 2 * SEEDS + _POINTS + SIZES + 24 + 1  # the same; rows of all, and whether all have the same columns
 _PREPARING = 24  # rounds: seeds, points, split, rows of all, hashes, how many columns, five sums, sizes, that all can charge
+_SUMS = 11  # of these those of five sums, and of how many columns are not rare
 _ROUNDED = 3  # of a sum that is truncated before it is told
 _POOLED = 9  # counts of scores; fingerprints when all are through, and when all kept
 
@@ -67,7 +70,10 @@ def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Spee
     learner, several, common = learner_of(section), several_of(section), sizes.bank_columns - 1
     layout = several.layout(sizes.grid_columns, common, train)
     cells = cells_of(sum(held))
-    sums = _sums(common, whitened=several.whitened) + _counted(cells)
+    cut = isinstance(section, Trees)
+    sums = (_cut(common, section.bins) if isinstance(section, Trees) else _sums(common, whitened=several.whitened)) + _counted(
+        cells
+    )
     found, dealt = {"coordinator_to_grid": 0, "grid_to_coordinator": 0}, several.dealt(section, layout, train)
     for k in range(banks):
         own, at_grid = _line(plan, sizes.line(k), Size(held[k], sizes.grid_columns, sizes.bank_columns))
@@ -82,8 +88,9 @@ def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Spee
         dealt += at_grid.dealt
     found["coordinator_to_grid"] = dealt + DEALT_BYTES + sums.dealt
     every, longest = Size(sum(train), sizes.grid_columns, sizes.bank_columns), max(sizes.rows)
-    rounds = begun_rounds(plan, sizes.line(sizes.rows.index(longest))) + _PREPARING + blocks(max(train)) + 1
-    rounds += _ROUNDED if several.whitened else 0
+    rounds = begun_rounds(plan, sizes.line(sizes.rows.index(longest))) + _PREPARING + blocks(max(train))
+    rounds += 0 if cut else 1  # trees begin at public numbers, and at each bank's own rate
+    rounds += _ROUNDED * ROUNDS - _SUMS if cut else _ROUNDED if several.whitened else 0
     whole = Size(every.rows, layout.grid, layout.bank)  # all intercepts, which steps depend on
     rounds += learner.rounds(section, whole) + several.more_rounds(section, layout)
     rounds += learner.score_rounds(section, max(held)) + _POOLED
@@ -123,8 +130,14 @@ def _sums(columns: int, *, whitened: bool) -> Cost:
     return found + Cost(16 * moments, 16 * moments, 24 * moments) if whitened else found
 
 
+def _cut(thresholds: int, bins: int) -> Cost:
+    """Of banks' columns that are cut by shares of rows below edges, each into all bins. Section 16."""
+    words = sum(asked(number, bins) for number in range(ROUNDS)) * -(-thresholds // (bins - 1))
+    return Cost(16 * words + 8 * 2, 16 * words, 24 * words)
+
+
 def _told(plan: SeveralPlan, sizes: SeveralSizes, train: int, held: int, cells: int) -> Told:
     """Bits of one bank's labels."""
     size = Size(train, sizes.grid_columns, sizes.bank_columns)
     metrics = metric_bits(held) + histogram_bits(held, cells, max(1, sizes.months)) if held else 0.0
-    return Told(train, held, FLOORS + FLAGS + learner_of(plan.model).label_bits(plan.model, size), metrics)
+    return Told(train, held, FLOORS + FLAGS + several_of(plan.model).label_bits(plan.model, size), metrics)

@@ -26,6 +26,7 @@ from common.party import Party
 from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.plan.trees import Trees
 from common.rows.dataset import ColumnConfig, Loaded
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
@@ -37,6 +38,7 @@ from common.stages.pipeline import about, keep_point, keep_rows, load_checked, r
 from common.stages.score import open_scores
 from common.stages.several import leave
 from common.stages.several.columns import grid_columns
+from common.stages.several.cuts import grid_cuts
 from common.stages.several.hold import told
 from common.stages.several.pooled import add_up, cells_of
 from common.stages.several.sizes import limits_of
@@ -143,7 +145,11 @@ async def _prepared(
         layout = replace(layout, common=kept[1]["common"])
     else:
         leave.check_all(job.course)
-        layout = replace(layout, common=await grid_columns(hub, whitened=learner.whitened))
+        if isinstance(several.model, Trees):
+            common = await grid_cuts(hub, several.model)
+        else:
+            common = await grid_columns(hub, whitened=learner.whitened)
+        layout = replace(layout, common=common)
     if options.coding == "auto" and too_few(own.train, layout.columns, plan.limits):  # without pieces, as with one bank
         prepared, warnings = await asyncio.to_thread(prepare, replace(every, room=0))
         layout = replace(layout, grid=len(prepared.columns))

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from common.features.fit import FittedPreparation
 from common.home.models import ModelStore
+from common.learn.trees.design import below
 from common.party import Party
 from common.plan.network import Network
 from common.plan.several import SeveralPlan
@@ -141,7 +143,39 @@ def network(rows: Mapping[str, Rows], section: Network, grid: int, epoch: int = 
 
 
 def _prepared(trial: Trial, world: World, side: str, job: str) -> tuple[FeatureTable, Reals]:
+    table, fitted = _fitted(trial, world, side, job)
+    return table, fitted.transform(table)
+
+
+@dataclass(frozen=True)
+class Indicators:
+    """One bank's matched rows by the thresholds of both sides, (thresholds, n) of 0 and 1; labels; which are held out."""
+
+    below: dict[Party, npt.NDArray[np.uint8]]
+    y: Reals
+    test: npt.NDArray[np.bool_]
+
+
+def indicators(trial: Trial, world: World, job: str, held: Mapping[str, set[str]]) -> dict[str, Indicators]:
+    """The rows of each bank as trees of this job split them."""
+    sides = {"grid": _below(trial, world, "grid", job)}
+    found: dict[str, Indicators] = {}
+    for name in world.names:
+        table, own = _below(trial, world, name, job)
+        order = pd.Index(list(sides["grid"][0].ids)).get_indexer(pd.Index(list(table.ids)))
+        there, test = order >= 0, np.array([i in held[name] for i in table.ids])
+        cells = {Party.GRID: sides["grid"][1][:, order[there]], Party.BANK: own[:, there]}
+        found[name] = Indicators(cells, table.outcomes[there], test[there])
+    return found
+
+
+def _below(trial: Trial, world: World, side: str, job: str) -> tuple[FeatureTable, npt.NDArray[np.uint8]]:
+    table, fitted = _fitted(trial, world, side, job)
+    return table, below(fitted, table)
+
+
+def _fitted(trial: Trial, world: World, side: str, job: str) -> tuple[FeatureTable, FittedPreparation]:
     config = DatasetConfig.model_validate(world.datasets[side]["t"])
     party = Party.GRID if side == "grid" else Party.BANK
     table = read_table(config, name="t", party=party, require_label=party is Party.BANK).table
-    return table, ModelStore(trial.folder / f"{side}-data" / "models").load(job).fitted.transform(table)
+    return table, ModelStore(trial.folder / f"{side}-data" / "models").load(job).fitted

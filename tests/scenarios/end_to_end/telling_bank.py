@@ -16,7 +16,7 @@ from bank_party.__main__ import main
 from common.learn.linear.layout import Layout
 from common.rows.table import FeatureTable
 
-_hold_out, _exchange, _tell, _demand = stage.hold_out, stage.exchange_sizes, columns._tell, Layout.demand
+_hold_out, _exchange, _tell, _demand = stage.hold_out, stage.exchange_sizes, columns.tell, Layout.demand
 
 
 async def told(hub: Any, table: FeatureTable, *rest: Any) -> Any:
@@ -42,7 +42,7 @@ def lie(what: str) -> None:
     if what == "rows":
         stage.exchange_sizes = one_row_more
     elif what == "columns":
-        columns._tell = one_column_more
+        columns.tell = one_column_more
     elif what == "dealer":
         Layout.demand = one_more_asked  # type: ignore[method-assign]
 

@@ -72,9 +72,12 @@ def start_of(label: Reals) -> int:
     return round(float(np.log(label.mean() / (1.0 - label.mean()))) * 2**U_SCALE)
 
 
-def grow(forest: Forest, below: dict[Party, npt.NDArray[np.uint8]], label: Reals) -> tuple[list[TwinTree], Reals]:
-    """All trees, and u of the rows they were grown on."""
-    u, trees = np.full(forest.rows, start_of(label) / 2**U_SCALE), []
+def grow(
+    forest: Forest, below: dict[Party, npt.NDArray[np.uint8]], label: Reals, first: Reals | None = None
+) -> tuple[list[TwinTree], Reals]:
+    """All trees, and u of the rows they were grown on. first: the first u of each, of several banks."""
+    u = np.full(forest.rows, start_of(label) / 2**U_SCALE) if first is None else first.copy()
+    trees: list[TwinTree] = []
     for group in forest.groups():
         p = sigmoid(u)
         g, h = p - label, p * (1.0 - p)

@@ -1,0 +1,146 @@
+"""Growing boosted trees on the rows of several banks: each line adds up its rows, and splits and leaves are found for all.
+
+The grid holds one share of the leaves, each bank the same other one; all banks split their rows by the same thresholds.
+PROTOCOL.md section 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from common.learn.diary import Diary
+from common.learn.trees import course
+from common.learn.trees.choose import Levels
+from common.learn.trees.forest import HubForest, LineForest, children
+from common.learn.trees.grow import Arrivals, Flags, Grower
+from common.learn.trees.layout import TreesLayout, sum_number
+from common.learn.trees.masks import Short
+from common.learn.trees.order import Directions
+from common.learn.trees.tree import Level, Thresholds, Tree, TreeGrower, Vectors
+from common.mpc.beside import side_by_side
+from common.mpc.correlations.asked import Correlations
+from common.mpc.narrow import MASK, Bytes, Narrow
+from common.mpc.session import Session
+from common.mpc.several.hub import Hub
+from common.plan.trees import Trees
+
+
+@dataclass(frozen=True, repr=False)
+class TreesLine:
+    """One bank's rows as one of the two that grow trees on them holds them.
+
+    rows: of this bank that train. below: (thresholds, taken) uint8, of those that trees are grown on, as `Grower` has it.
+    label: at the bank, (taken,). start: at the bank its first u.
+    """
+
+    session: Session
+    correlations: Correlations
+    rows: int
+    below: Bytes
+    directions: Directions
+    label: Flags | None = None
+    start: int = 0
+
+
+async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout, section: Trees, diary: Diary) -> list[Tree]:
+    """All trees as this end has them, or those that are left. lines: at a bank its own; at the grid those of all, in order.
+
+    A tree has the rounds of one bank's, and a sum at each level and of the leaves.
+    """
+    whole, forests = layout.hub(section), [layout.line(section, line.rows) for line in lines]
+    taken = [forest.rows for forest in forests]
+    found, u = list[Tree](), np.empty(0, np.uint16)
+    if diary.begin is not None:
+        before = course.grown(diary.begin, whole, sum(taken))
+        found, u = before.trees, before.u
+        if diary.begin.done == diary.begin.steps:
+            return found
+    first = len(found)
+    growers = await side_by_side(_grower(line, layout, section, first) for line in lines)
+    if first:
+        for grower, own in zip(growers, np.split(u, np.cumsum(taken)[:-1]), strict=True):
+            grower.u = own
+    thresholds = await side_by_side(grower.share_thresholds() for grower in growers)
+    arrivals = Arrivals(hub.correlations.ordered(), whole, first)
+    source = replace(hub.correlations.ordered(), fetch=arrivals.fetch)
+    shared = Thresholds(np.empty((0, 0), np.uint8), np.empty((0, 0), np.int32), lines[0].directions)
+    for number in range(first, section.trees):
+        tree = TreeGrower(hub.session, source, whole, shared, number)
+        begun = zip(lines, growers, forests, thresholds, strict=True)
+        parts = await side_by_side(_Part.begin(*one, number) for one in begun)
+        found.append(await _grow(hub, tree, whole, number, parts))
+        await course.enter(diary, whole, course.Grown(found, np.concatenate([grower.u for grower in growers])))
+        hub.session.reporter.progress(number + 1, section.trees)
+    return found
+
+
+@dataclass(repr=False)
+class _Part:
+    """One line's part of growing a tree: what its rows hand on from level to level."""
+
+    number: int
+    grower: Grower
+    tree: TreeGrower
+    path: Bytes
+    vectors: Vectors
+    totals: Narrow
+
+    @classmethod
+    async def begin(cls, line: TreesLine, grower: Grower, forest: LineForest, thresholds: Thresholds, number: int) -> _Part:
+        tree = TreeGrower(line.session, grower.arrivals, forest, thresholds, number)
+        return cls(number, grower, tree, np.zeros(forest.rows, np.uint8), await grower.root(number), np.empty(0, np.uint32))
+
+    async def add_up(self, level: int) -> Narrow:
+        """Shares of left children's histograms and all nodes' totals, one after the other, off by what the dealer knows."""
+        left, self.totals = await self.tree.add_up(self.vectors, level)
+        return np.concatenate([left.ravel(), self.totals.ravel()])
+
+    async def move(self, level: int, split: int) -> None:
+        state = Level(totals=self.totals)
+        self.path |= self.tree.side(level, split)
+        self.vectors = await self.tree.move(level, split, self.vectors, state)
+        self.totals = state.totals
+
+    async def choose(self, levels: Levels, leaves: Short) -> None:
+        """Adds to each row's u its leaf."""
+        self.grower.u += await self.tree.choose(levels, leaves, self.path, await self.tree.choices(self.path))
+
+
+async def _grow(hub: Hub, tree: TreeGrower, forest: HubForest, number: int, parts: Sequence[_Part]) -> Tree:
+    """One tree. parts: of each line of this end."""
+    depth, state, splits = forest.shape.depth, Level(), list[int]()
+    for level in range(depth):
+        added = await _summed(hub, sum_number(forest, number, level), (part.add_up(level) for part in parts))
+        cut = len(added) - (2 << level)
+        left = added[:cut].reshape(-1, 2, forest.looked_at)
+        state.sums = left if level == 0 else children(left, state.sums)
+        state.totals = added[cut:].reshape(-1, 2)
+        splits.append(await tree.split(level, state))
+        await side_by_side(part.move(level, splits[-1]) for part in parts)
+    state.totals = (await _summed(hub, sum_number(forest, number, depth), (_totals(part) for part in parts))).reshape(-1, 2)
+    leaves = await tree.leaves(state)
+    if forest.monotone:
+        leaves = await tree.ordered(leaves, splits)
+    levels = Levels.of(np.array(splits) >= 0)
+    await side_by_side(part.choose(levels, leaves) for part in parts)
+    return Tree(tuple(splits), leaves)
+
+
+async def _totals(part: _Part) -> Narrow:
+    return part.totals.ravel()
+
+
+async def _summed(hub: Hub, number: int, work: Iterable[Awaitable[Narrow]]) -> Narrow:
+    """What the lines of all ends give, modulo 2^22, shared with all banks at once. work: of each line of this end."""
+    every = await side_by_side(work)
+    total = np.add.reduce([one.astype(np.uint64) for one in every])
+    return (await hub.shared(number, total)).astype(np.uint32) & MASK
+
+
+async def _grower(line: TreesLine, layout: TreesLayout, section: Trees, first: int) -> Grower:
+    source = await line.correlations.source(layout.demand(line.rows, first))
+    forest = layout.line(section, line.rows)
+    return Grower(line.session, source, forest, line.below, line.label, line.start, forest.rows, line.directions, first)

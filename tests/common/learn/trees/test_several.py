@@ -1,0 +1,282 @@
+"""Boosted trees of several banks: the forest is that of the same rows pooled, tree by tree."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bank_party.settings import BankPolicy
+from common.errors import PeerProtocolError, PlanError, PolicyError
+from common.features.bins import BinnedColumn, Cells
+from common.features.fit import FittedPreparation
+from common.learn.diary import Forgetful, Progress
+from common.learn.learner import Size
+from common.learn.learners import line_of
+from common.learn.trees import cost
+from common.learn.trees.banks import TreesOfSeveral
+from common.learn.trees.forest import U_SCALE, LineForest
+from common.learn.trees.half import TreesHalf, pack, parse
+from common.learn.trees.layout import TreesLayout, sum_words
+from common.learn.trees.learner import TreeLearner, fitting_trees
+from common.learn.trees.order import DECREASING, INCREASING
+from common.learn.trees.several import TreesLine, grow_several
+from common.learn.trees.tree import Tree, TreeGrower
+from common.mpc.narrow import packed_size
+from common.mpc.several.hub import Hub
+from common.party import Party
+from common.plan.trees import Trees
+from tests.banks import Banks, End, several_plan
+from tests.common.learn.trees import twin
+from tests.common.learn.trees.problems import Problem, make_problem
+
+SECTION = Trees(kind="trees", trees=4, depth=3, candidates=16)
+
+
+@dataclass(frozen=True)
+class World:
+    """Rows of several banks, one after the other."""
+
+    rows: tuple[int, ...]
+    problem: Problem
+    directions: dict[Party, npt.NDArray[np.uint8]]
+
+    @classmethod
+    def made(cls, rows: tuple[int, ...], seed: int = 0) -> World:
+        problem = make_problem(rows=sum(rows), seed=seed)
+        return cls(rows, problem, {party: np.zeros(len(below), np.uint8) for party, below in problem.below.items()})
+
+    @property
+    def layout(self) -> TreesLayout:
+        grid, bank = (len(self.problem.below[party]) for party in Party)
+        return TreesLayout.over(grid, bank, self.rows)
+
+    def at(self, bank: int) -> slice:
+        low = sum(self.rows[:bank])
+        return slice(low, low + self.rows[bank])
+
+    def start(self, bank: int) -> int:
+        return twin.start_of(self.problem.label[self.at(bank)])
+
+    def line(self, end: End) -> TreesLine:
+        part, party = self.at(end.number), end.session.party
+        below = np.ascontiguousarray(self.problem.below[party][:, part])
+        if party is Party.GRID:
+            return TreesLine(end.session, end.correlations, self.rows[end.number], below, self.directions[party])
+        label = self.problem.label[part] > 0
+        seen = below, self.directions[party], label
+        return TreesLine(end.session, end.correlations, self.rows[end.number], *seen, self.start(end.number))
+
+
+async def grown(
+    world: World, section: Trees = SECTION, banks: Banks | None = None, notes: list[Any] | None = None
+) -> list[list[Tree]]:
+    """The grid's trees, then each bank's."""
+    kept = notes or [Forgetful() for _ in range(len(world.rows) + 1)]
+
+    async def grid(hub: Hub, lines: list[End]) -> list[Tree]:
+        return await grow_several(hub, [world.line(end) for end in lines], world.layout, section, kept[0])
+
+    async def bank(hub: Hub, end: End) -> list[Tree]:
+        return await grow_several(hub, [world.line(end)], world.layout, section, kept[1 + end.number])
+
+    return await (banks or Banks(len(world.rows))).run(grid, bank, several_plan(len(world.rows), model=section))
+
+
+def opened(grid: Tree, bank: Tree) -> twin.TwinTree:
+    """A tree put together from two halves."""
+    assert all((a < 0) != (b < 0) for a, b in zip(grid.splits, bank.splits, strict=True))
+    splits = [(Party.GRID, a) if a >= 0 else (Party.BANK, b) for a, b in zip(grid.splits, bank.splits, strict=True)]
+    return twin.TwinTree(splits, (grid.leaves + bank.leaves).view(np.int16).astype(np.float64) / 2**U_SCALE)
+
+
+def first(world: World) -> twin.Reals:
+    return np.concatenate([np.full(own, world.start(k) / 2**U_SCALE) for k, own in enumerate(world.rows)])
+
+
+@pytest.mark.parametrize("rows", [(1400, 600), (700, 900, 500), (300, 350, 40, 500, 410)])
+async def test_each_level_splits_by_the_best_candidate_and_each_leaf_is_the_twins(rows: tuple[int, ...]) -> None:
+    world = World.made(rows)
+    problem, forest, u = world.problem, world.layout.hub(SECTION), first(world)
+    grid, *banks = await grown(world)
+    owners = set()
+    for t, (mine, theirs) in enumerate(zip(grid, banks[0], strict=True)):
+        tree = opened(mine, theirs)
+        p = twin.sigmoid(u)
+        g, h = p - problem.label, p * (1 - p)
+        order = twin.candidates(forest, t)
+        cells = np.stack([problem.below[party][k] for party, k in order]).astype(np.float64)
+        place = np.zeros(problem.rows, np.int64)
+        for level, split in enumerate(tree.splits):
+            gains = twin.gains(forest, cells, place, 1 << level, g, h)
+            assert gains[order.index(split)] >= 0.97 * gains.max(), (t, level)
+            place = 2 * place + (1 - cells[order.index(split)].astype(np.int64))
+        owners |= {party for party, _ in tree.splits}
+        assert np.allclose(tree.leaves, twin.leaves(forest, place, g, h), rtol=0.06, atol=0.02), t
+        u += tree.leaves[place]
+    assert owners == set(Party)
+
+
+async def test_all_banks_hold_the_same_splits_and_the_same_share_of_the_leaves() -> None:
+    _, *banks = await grown(World.made((500, 400, 300)))
+    for bank in banks:
+        assert [tree.splits for tree in bank] == [tree.splits for tree in banks[0]]
+        assert all(np.array_equal(a.leaves, b.leaves) for a, b in zip(bank, banks[0], strict=True))
+    assert np.concatenate([tree.leaves for tree in banks[0]]).std() > 1e4  # not the leaves themselves
+
+
+@pytest.mark.parametrize("monotone", [False, True])
+@pytest.mark.parametrize("rows", [(400, 300), (210, 333, 170)])
+async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tuple[int, ...], monotone: bool) -> None:
+    section, banks, world = SECTION.model_copy(update={"monotone": monotone}), Banks(len(rows)), World.made(rows)
+    grid, *halves = await grown(world, section, banks)
+    layout = world.layout
+    for k, own in enumerate(rows):
+        line, hub = layout.line(section, own), layout.hub(section)
+        sent = dict.fromkeys(Party, 0.0)
+        for party, trees in zip(Party, (grid, halves[k]), strict=True):
+            sent[party] = layout_bytes(party, line)
+            for number, tree in enumerate(trees):
+                levels = sum(split >= 0 for split in tree.splits)
+                sent[party] += cost.by_rows(line, number, levels, 2 ** (section.depth - levels) - 1)
+                sent[party] += cost.by_sums(party, hub, number)
+        sums = section.trees * sum(8 * sum_words(hub, level) for level in range(section.depth + 1))
+        logs = {party: sum(values.nbytes for _, values in banks.peer[k][party].log) for party in Party}
+        assert logs == {Party.GRID: sent[Party.GRID], Party.BANK: sent[Party.BANK] + sums}
+        expected = TreesOfSeveral().cost(section, layout, own)  # of levels shared as candidates are
+        assert expected.peer_sent == pytest.approx(logs[Party.BANK], rel=0.1)
+        seeds = ("seed", "nonces")
+        dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
+        assert sum(values.nbytes for values in dealt) == expected.dealt
+        rounds = TreeLearner().rounds(section, Size(sum(rows), 1, 1)) + TreesOfSeveral().more_rounds(section, layout)
+        assert rounds <= banks.session[k][Party.BANK].traffic.rounds <= rounds + 2  # thresholds are shared before
+    assert banks.dealt_to_grid() == TreesOfSeveral().dealt(section, layout, rows)
+
+
+def layout_bytes(party: Party, line: LineForest) -> int:
+    """Of the masked thresholds."""
+    return line.count(party) * packed_size(line.rows)
+
+
+class Notes:
+    """What one end keeps of a training; a new one goes on from it."""
+
+    def __init__(self, begin: Progress | None = None) -> None:
+        self.begin, self.kept = begin, list[Progress]()
+
+    async def enter(self, progress: Progress) -> None:
+        self.kept.append(progress)
+
+
+async def test_a_training_goes_on_from_what_all_ends_have_kept() -> None:
+    world, section, kept = World.made((500, 350, 400)), SECTION.model_copy(update={"trees": 11}), [Notes() for _ in range(4)]
+    whole = await grown(world, section, notes=kept)
+    assert [[progress.done for progress in one.kept] for one in kept] == [[8, 11]] * 4
+    again = Banks(3, seed=1)
+    resumed = await grown(world, section, again, [Notes(one.kept[0]) for one in kept])
+    for one, other in zip(whole, resumed, strict=True):
+        assert [tree.splits for tree in one[:8]] == [tree.splits for tree in other[:8]]
+        assert all(np.array_equal(a.leaves, b.leaves) for a, b in zip(one[:8], other[:8], strict=True))
+    for a, b, c, d in zip(whole[0], whole[1], resumed[0], resumed[1], strict=True):
+        assert np.abs(opened(a, b).leaves - opened(c, d).leaves).max() < 0.05
+    dealt = [label.kind.value for label, _ in again.at_dealer[0][Party.GRID].log]
+    assert dealt.count("dealt_sum") == 3 * (SECTION.depth + 1)
+    done = await grown(world, section, Banks(3, seed=2), [Notes(one.kept[1]) for one in kept])
+    assert [tree.splits for tree in done[0]] == [tree.splits for tree in whole[0]]
+
+
+async def test_beyond_so_many_rows_each_bank_brings_its_part_of_them() -> None:
+    rows, section = (1800, 900, 300), Trees(kind="trees", trees=2, depth=2, sample=1000)
+    layout = TreesLayout.over(8, 6, rows)
+    assert [layout.taken(section, own) for own in rows] == [600, 300, 100]
+    assert [layout.line(section, own).scaled for own in rows] == [1000] * 3 and layout.hub(section).rows == 1000
+
+
+async def test_leaves_are_in_order_where_the_owner_declared_its_column_monotone() -> None:
+    world, section = World.made((600, 500)), SECTION.model_copy(update={"monotone": True})
+    world.directions[Party.GRID][:7], world.directions[Party.BANK][7:14] = INCREASING, DECREASING
+    grid, bank, _ = await grown(world, section)
+    seen = 0
+    for mine, theirs in zip(grid, bank, strict=True):
+        tree = opened(mine, theirs)
+        for level, (party, k) in enumerate(tree.splits):
+            direction, bit = world.directions[party][k], 1 << (section.depth - 1 - level)
+            for left in (n for n in range(1 << section.depth) if not n & bit and direction):
+                low, high = tree.leaves[left], tree.leaves[left | bit]
+                assert low <= high + 2.0**-10 if direction == INCREASING else high <= low + 2.0**-10
+                seen += 1
+    assert seen
+
+
+async def test_a_bank_that_says_another_thing_than_the_others_ends_the_training_and_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, original, hurt = World.made((300, 200, 250)), TreeGrower._hidden_leaves, list[Any]()
+
+    def spoilt(self: TreeGrower, state: Any) -> Any:
+        return original(self, state) ^ np.uint32(self._rounds is hurt[0])
+
+    monkeypatch.setattr(TreeGrower, "_hidden_leaves", spoilt)
+
+    async def grid(hub: Hub, lines: list[End]) -> list[Tree]:
+        return await grow_several(hub, [world.line(end) for end in lines], world.layout, SECTION, Forgetful())
+
+    async def bank(hub: Hub, end: End) -> list[Tree]:
+        if end.number == 2:
+            hurt.append(hub.session)
+        return await grow_several(hub, [world.line(end)], world.layout, SECTION, Forgetful())
+
+    with pytest.raises(PeerProtocolError, match="the bank 2 says another thing than the bank 0"):
+        await Banks(3).run(grid, bank, several_plan(3, model=SECTION))
+
+
+async def test_a_bank_that_takes_a_level_for_the_grids_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hidden from one is its own branch: one that says nothing where all split is found out on its line."""
+    world, original = World.made((300, 250)), TreeGrower.move
+
+    async def elsewhere(self: TreeGrower, level: int, split: int, vectors: Any, state: Any) -> Any:
+        lies = split >= 0 and self._party is Party.BANK and self._forest.rows == 250
+        return await original(self, level, -1 if lies else split, vectors, state)
+
+    monkeypatch.setattr(TreeGrower, "move", elsewhere)
+    with pytest.raises(PeerProtocolError, match="both or neither took it for their own"):
+        await grown(world)
+
+
+def test_the_price_is_that_of_which_of_all_candidates_won() -> None:
+    section, size = Trees(kind="trees", trees=10, depth=3), Size(2000, 100, 61)
+    assert TreesOfSeveral().label_bits(section, size) == 10 * 3 * 5  # 32 candidates
+    monotone = section.model_copy(update={"monotone": True})
+    assert TreesOfSeveral().label_bits(monotone, size) == 150  # directions follow from who won
+    assert "13 such trees" in fitting_trees(section.model_copy(update={"trees": 80}), size, 200.0, several=True)
+
+
+def test_no_number_of_rows_is_enough_for_a_bank_that_does_not_trust_the_others() -> None:
+    learner, layout = TreesOfSeveral(), TreesLayout.over(100, 60, (10**5, 10**6))
+    path = learner.path(SECTION, layout, 10**6)
+    assert path == (0, SECTION.trees * (2 * 16 * (1 + 1 + 2) + 2 + 4 + 8 + 16))
+    for given in ({}, {"coalition_rows": 1e-6}):
+        with pytest.raises(PolicyError, match="a node may have a single one of this bank's rows") as told:
+            BankPolicy(**given).check_path(*path, strict=learner.strict)
+        assert "coalition_rows = 0" in str(told.value)
+    assert BankPolicy(coalition_rows=0.0).check_path(*path, strict=learner.strict) == ""
+
+
+def test_the_grids_half_is_stored_with_its_banks_and_gives_each_its_line() -> None:
+    cells = Cells(source="x", edges=(0.5,))
+    fitted = FittedPreparation(
+        fitted=(BinnedColumn(name="x<0.5", cells=cells, values=(1.0, 0.0, 1.0), centre=0.5, spread=0.5),)
+    )
+    splits, leaves = np.array([[0, -1]], np.int32), np.arange(4, dtype=np.uint16)[None]
+    whole = TreesHalf("job-1", Party.GRID, fitted, splits, leaves, 0, {}, {}, ("a", "b", "c"))
+    packed = pack(whole)
+    again = parse(json.loads(packed.text), packed.arrays)
+    assert again.banks == ("a", "b", "c") and again.line("b").banks == ()
+    assert np.array_equal(line_of(again, "c").leaves, leaves)  # type: ignore[attr-defined]
+    with pytest.raises(PlanError, match="was not trained with d"):
+        again.line("d")
+    assert "banks" not in json.loads(pack(again.line("a")).text)

@@ -1,0 +1,175 @@
+"""Boosted trees of several banks through real daemons: quality is that of the pooled rows, and each bank uses its half."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from bank_party.__main__ import main as bank_party
+from common.client.client import failure
+from common.client.like import scores_like
+from common.disk.data_folder import Name
+from common.home.audit import AuditLog, What
+from common.home.models import ModelStore
+from common.learn.learner import Size
+from common.learn.trees.forest import U_SCALE
+from common.learn.trees.half import TreesHalf
+from common.learn.trees.make import make_forest
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.trees import Trees
+from common.stats.measures import auc, evaluate
+from common.trial import processes
+from common.trial.processes import Trial
+from common.wire import coordinator_pb2 as wire
+from tests.common.learn.trees import twin
+from tests.scenarios.end_to_end.several import World, held_out, indicators, synthetic
+from tests.scenarios.end_to_end.test_several import (
+    BANK_POLICY,
+    LIMITS,
+    LOOSE,
+    audited,
+    costs_what_was_estimated,
+    evaluation,
+    run,
+    settled,
+)
+
+SECTION = Trees(kind="trees", trees=25, depth=3)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, World]]:
+    """A grid, three banks of different sizes and rates, and the coordinator."""
+    folder = tmp_path_factory.mktemp("several")
+    world, policy = synthetic(folder, (1500, 900, 1600)), {**BANK_POLICY, "coalition_rows": 0.0}
+    settings: dict[str, Any] = {name: {"policy": policy} for name in world.names} | {
+        "grid": {"policy": {**LOOSE, "scores_per_row": 1000}}
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")
+        patch.setenv("HELD_OUT", str(folder / "held"))
+        with Trial(folder, world.datasets, settings) as trial:
+            yield trial, world
+
+
+Trained = tuple[wire.Job, dict[str, set[str]]]
+
+
+@pytest.fixture(scope="module")
+def trained(lab: tuple[Trial, World]) -> Trained:
+    """A training of all three, and which enterprises each holds out."""
+    trial, world = lab
+    with trial.client() as client:
+        job = run(client, world.plan(model=SECTION, limits=LIMITS))
+    assert failure(job) is None, failure(job)
+    return job, held_out(trial, world)
+
+
+def half(trial: Trial, name: str, job: str) -> TreesHalf:
+    found = ModelStore(trial.folder / f"{name}-data" / "models").load(job)
+    assert isinstance(found, TreesHalf)
+    return found
+
+
+def test_each_bank_gets_the_quality_of_trees_grown_in_floats_on_the_rows_of_all(
+    lab: tuple[Trial, World], trained: Trained
+) -> None:
+    (trial, world), (job, held) = lab, trained
+    rows = indicators(trial, world, job.id, held)
+    grid, bank = (next(iter(rows.values())).below[party].shape[0] for party in rows["bank"].below)
+    size = Size(sum(int((~one.test).sum()) for one in rows.values()), grid, bank + 1)
+    forest = make_forest(SECTION, size)
+    below = {p: np.concatenate([one.below[p][:, ~one.test] for one in rows.values()], axis=1) for p in rows["bank"].below}
+    label = np.concatenate([one.y[~one.test] for one in rows.values()])
+    starts = {name: twin.start_of(one.y[~one.test]) / 2**U_SCALE for name, one in rows.items()}
+    first = np.concatenate([np.full(int((~one.test).sum()), starts[name]) for name, one in rows.items()])
+    trees, _ = twin.grow(forest, below, label, first)
+    for name, told in zip(world.names, job.banks, strict=True):
+        one, found = rows[name], evaluation(trial, name, job.id)
+        there = {p: cells[:, one.test] for p, cells in one.below.items()}
+        u = starts[name] + sum(tree.leaves[tree.places(there)] for tree in trees)
+        expected = evaluate(one.y[one.test], u)
+        assert abs(found.joint.auc - expected.auc) < 0.03 and abs(found.joint.logloss - expected.logloss) < 0.02
+        assert found.joint.auc - found.bank_only.auc > 0.02
+        assert told.report.pooled.rows == sum(map(len, held.values()))
+    assert len({(told.report.pooled.auc, told.report.pooled.ks) for told in job.banks}) == 1
+
+
+def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: Trained) -> None:
+    costs_what_was_estimated(trained[0], lab[1].plan(model=SECTION), rel=0.05)  # who splits a level is not known before
+
+
+def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], trained: Trained) -> None:
+    verdict = audited(*lab, trained[0].id)
+    assert verdict.wrong == () and verdict.compared > 100
+
+
+def test_all_banks_hold_the_same_share_and_split_by_the_same_thresholds(lab: tuple[Trial, World], trained: Trained) -> None:
+    (trial, world), (job, _) = lab, trained
+    grid, *banks = [half(trial, name, job.id) for name in ("grid", *world.names)]
+    assert grid.banks == tuple(told.who for told in job.banks) and grid.start == 0
+    for bank in banks:
+        assert bank.banks == () and bank.columns == banks[0].columns
+        assert np.array_equal(bank.splits, banks[0].splits) and np.array_equal(bank.leaves, banks[0].leaves)
+    assert len({bank.start for bank in banks}) == 3  # each its own rate
+    assert ((grid.splits < 0) != (banks[0].splits < 0)).all()
+    values = (grid.leaves + banks[0].leaves).view(np.int16) / 2**U_SCALE
+    assert 0.01 < np.abs(values).max() < 3.0
+
+
+def test_what_all_are_told_of_labels_is_charged_at_each_bank(lab: tuple[Trial, World], trained: Trained) -> None:
+    """25 trees, 3 levels, 32 candidates: a bank of 630 rows cannot bear that twice."""
+    trial, world = lab
+    with trial.client() as client:
+        job = run(client, world.plan(model=SECTION, limits=LIMITS))
+    assert job.state == "failed" and job.fault.kind == "PolicyError" and job.fault.origin == "bank try-bank-2", job.fault
+    assert "375.0 bits" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
+
+
+def test_a_bank_that_does_not_trust_the_others_refuses(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    with settled(trial, "bank-2", coalition_rows=0.001), trial.client() as client:
+        job = run(client, world.plan(model=SECTION, limits=LIMITS))
+    assert job.state == "failed" and job.fault.kind == "PolicyError" and job.fault.origin == "bank try-bank-2", job.fault
+    audit = AuditLog(trial.folder / "bank-2-data" / Name.AUDIT).entries(job.id)
+    told = {json.loads(one.detail)["value"] for one in audit if one.what == What.OPEN}
+    assert "matched_ids" in told and "pooled_moments" not in told  # refused before sums over its columns
+    assert "coalition_rows = 0" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
+
+
+def test_each_bank_scores_online_and_from_a_stock_and_has_its_own_champion(lab: tuple[Trial, World], trained: Trained) -> None:
+    (trial, world), (job, _) = lab, trained
+    third = processes.more_bank("bank-3")
+    with trial.client() as client:
+        for name, told in zip(world.names, job.banks, strict=True):
+            sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
+            done = run(client, ScorePlan.model_validate({**sides, "model": job.id, "with_bank": told.who}))  # type: ignore[arg-type]
+            assert failure(done) is None, failure(done)
+            scores = pd.read_csv(trial.folder / f"{name}-data" / "scores" / f"{done.id}.csv").set_index("id")
+            outcome = pd.read_csv(world.folder / f"{name}.csv").set_index("id")["y"].loc[scores.index]
+            assert auc(outcome.to_numpy(np.float64), scores["probability"].to_numpy()) > 0.7
+        dealt = run(client, scores_like(client.show(job.id), 4000, "", third))  # type: ignore[arg-type]
+        assert failure(dealt) is None, failure(dealt)
+        done = run(client, PromotePlan(model=job.id, with_bank=str(third)))  # type: ignore[arg-type]
+        assert failure(done) is None and done.bank.report.champion == job.id
+    words = ["score", "--model", job.id, "--grid-dataset", "t", "--bank-dataset", "t", "--json"]
+    done = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-3.toml")])
+    assert done.exit_code == 0 and json.loads(done.stdout)["rows"] == 1600, done.output
+
+
+def test_each_bank_has_a_report_of_it(lab: tuple[Trial, World], trained: Trained) -> None:
+    trial, job = lab[0], trained[0]
+    page, words = (
+        lab[1].folder / "trees.html",
+        ["report", job.id, "--config", str(trial.folder / "bank-2.toml"), "--lang", "en"],
+    )
+    written = CliRunner().invoke(bank_party, [*words, "--out", str(page)])
+    assert written.exit_code == 0, written.output
+    assert "b0" in page.read_text(encoding="utf-8")
