@@ -23,7 +23,7 @@ from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget_command import allow_command, budget_command
-from common.daemon.commands import models_command, monitor_command, report_command, verify_command
+from common.daemon.commands import champion_of, models_command, monitor_command, report_command, verify_command
 from common.daemon.granting import grant_command
 from common.daemon.index import index_command
 from common.daemon.jobs_command import jobs_command
@@ -31,6 +31,7 @@ from common.daemon.prune import prune_command
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
 from common.errors import ConfigError, PlanError
+from common.home.models import CHAMPION
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import load_plan
@@ -178,10 +179,11 @@ def predeal(plan: Path, rows: int, grid: int, bank: int, config: Path) -> None:
 )
 @click.option("--table", default="applicants", show_default=True, help="The table that the SQL reads.")
 def export(job: str, config: Path, out: Path, table: str) -> None:
-    """Write the scorecard of a training JOB as JSON, CSV, SQL and PMML: what the bank knows of it."""
+    """Write the scorecard of a training JOB as JSON, CSV, SQL and PMML: what the bank knows of it; JOB may be `champion`."""
     from bank_party.export.files import export as write
 
     settings = SEAT.load(config)
+    job = champion_of(settings.data) if job == CHAMPION else job
     formula = write(settings.data, job, settings.decision, out, table)
     click.echo(f"{out}/: {len(formula.terms)} terms of {len(formula.columns)} columns as JSON, CSV, SQL and PMML")
     click.echo(formula.note)

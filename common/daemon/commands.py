@@ -195,7 +195,7 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
         from common.report.write import write_report  # loads what draws: the other commands need not wait for it
 
         settings = seat.load(config)
-        job = _champion(settings.data) if job == "champion" else job
+        job = champion_of(settings.data) if job == "champion" else job
         make_folder(out.resolve().parent)
         write_report(make(settings, job, lang, None), out)
         text, folder = beside(out)
@@ -204,7 +204,8 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
     return report
 
 
-def _champion(data: Path) -> str:
+def champion_of(data: Path) -> str:
+    """The job of the champion in a party's data folder, else of banks alone. Raises ConfigError where there is none."""
     registry = Registry(data / Name.REGISTRY)
     job = registry.champion or registry.of(ALONE).champion
     if job is None:

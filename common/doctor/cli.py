@@ -73,7 +73,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     counts = {status: sum(f.status is status for f in report.findings) for status in Status}
     console.print(
-        f"{report.role} {report.identity}: {counts[Status.FAIL]} failed, {counts[Status.WARN]} warnings,"
+        f"{report.role} {report.identity}: {counts[Status.FAIL]} failed, {counts[Status.WARN]} warned,"
         f" {counts[Status.PASS]} passed",
         highlight=False,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.config import read_toml, to_toml, validate
-from common.errors import ConfigError
+from common.errors import ConfigError, DataError
 from common.features import leaks
 from common.party import Party
 from common.rows.dataset import Loaded, look_at, read_table
@@ -27,39 +27,52 @@ _ANY_KEY = "\N{NO-BREAK SPACE}"  # a name that no column has: nothing is known o
 
 @dataclass(frozen=True)
 class Schema:
-    """lines: (column, kind, what was seen and done). warnings: what to look at. config: the dataset, if its id is known."""
+    """lines: (column, kind, what was seen and done). warnings: what else to look at. config: the dataset, if its id is known.
+
+    loud: columns of `lines` to look at.
+    """
 
     lines: tuple[tuple[str, str, str], ...]
     warnings: tuple[str, ...]
     suspicious: tuple[str, ...]
     config: DatasetConfig | None
     columns: dict[str, ColumnConfig]
+    loud: frozenset[str] = frozenset()
 
 
-def schema(raw: dict[str, Any], source: str) -> Schema:
-    """The schema of a file by the keys of a dataset; without `id`, of all columns alike. Raises ConfigError, DataError."""
+def schema(raw: dict[str, Any], source: str, faults: list[DataError] | None = None) -> Schema:
+    """The schema of a file by the keys of a dataset; without `id`, of all columns alike. Raises ConfigError, DataError.
+
+    faults: takes what is wrong in single columns, as of `read_table`.
+    """
     if not raw.get("id") and "features" not in raw:
-        seen = look_at(validate(DatasetConfig, {**raw, "id": _ANY_KEY}, source))
+        seen = look_at(validate(DatasetConfig, {**raw, "id": _ANY_KEY}, source), faults)
         columns = {s.column: s.config for s in seen if s.config is not None}
-        return Schema(_lines(seen), tuple(s.text for s in seen if s.loud), (), None, columns)
+        return Schema(_lines(seen), (), (), None, columns, _loud(seen))
     config = validate(DatasetConfig, raw, source)
     party = Party.BANK if config.label is not None else Party.GRID
-    loaded = read_table(config, name=Path(source).name, party=party)
+    loaded = read_table(config, name=Path(source).name, party=party, faults=faults)
     suspicious = leaks.find(loaded.table, loaded.aside)
     lines = (*_keys(config, loaded), *_lines(loaded.seen))
-    return Schema(lines, loaded.warnings, suspicious, config, loaded.columns)
+    told = {s.text for s in loaded.seen}
+    warnings = tuple(text for text in loaded.warnings if text not in told)
+    return Schema(lines, warnings, suspicious, config, loaded.columns, _loud(loaded.seen))
 
 
 def _lines(seen: tuple[Seen, ...]) -> tuple[tuple[str, str, str], ...]:
     return tuple((s.column, s.kind, s.said) for s in seen)
 
 
+def _loud(seen: tuple[Seen, ...]) -> frozenset[str]:
+    return frozenset(s.column for s in seen if s.loud)
+
+
 def _keys(config: DatasetConfig, loaded: Loaded) -> list[tuple[str, str, str]]:
     """Lines of id, month and label."""
     table = loaded.table
     forms = Counter(map(form, table.ids.levels.to_pylist())).most_common(3)
-    told = ", ".join(f"{count} of {text}" for text, count in forms)
-    lines = [(config.id, "id", f"{len(table.ids.levels)} different ids in {table.rows} rows: {told}")]
+    told = ", ".join(f"{count:,} of {text}" for text, count in forms)
+    lines = [(config.id, "id", f"{len(table.ids.levels):,} different ids in {table.rows:,} rows: {told}")]
     if config.period is not None and table.periods is not None:
         first, last = (month_text(int(m)) for m in (table.periods.min(), table.periods.max()))
         lines.append((config.period, "month", f"{first} to {last}"))
@@ -72,8 +85,8 @@ def _outcomes(label: Values) -> str:
     known = label[~np.isnan(label)]
     if not len(known):
         return "no outcome is known"
-    left = len(label) - len(known)
-    return f"1 in {known.mean():.2%} of rows" + (f"; {left} rows whose outcome is not known yet" if left else "")
+    said, left = f"1 in {known.mean():.2%} of rows", len(label) - len(known)
+    return said + (f"; {left:,} {'row' if left == 1 else 'rows'} whose outcome is not known yet" if left else "")
 
 
 def as_toml(schema: Schema, name: str) -> str:

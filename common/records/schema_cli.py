@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from common.disk.files import write_private
-from common.errors import ConfigError
+from common.errors import ConfigError, DataError
 from common.records.options import STRICT, decimal_option, parse_missing, strict_option
 from common.records.schema import Schema, as_toml, dataset_of, schema
 from common.text.visible import escape
+
+_SHOWN = 12  # columns that are wrong, each told
 
 
 @click.command("schema")
@@ -40,8 +43,11 @@ def schema_(file: Path, out: Path | None, name: str, strict: bool, **given: Any)
     """
     given["missing"] = parse_missing(given["missing"])
     raw = {key: value for key, value in given.items() if value not in (None, [])}
-    found = schema(dataset_of(file) | raw if file.suffix == ".toml" else {"path": file.absolute(), **raw}, str(file))
-    _print(found, Console())
+    faults: list[DataError] = []
+    declaration = dataset_of(file) | raw if file.suffix == ".toml" else {"path": file.absolute(), **raw}
+    found = schema(declaration, str(file), faults)
+    print_schema(found, Console())
+    refuse(faults)
     if out is not None:
         if found.config is None:
             raise ConfigError("--out: the column of ids is not known", remedy="Name it by --key.")
@@ -50,10 +56,19 @@ def schema_(file: Path, out: Path | None, name: str, strict: bool, **given: Any)
         sys.exit(STRICT)
 
 
-def _print(found: Schema, console: Console) -> None:
-    table = Table("column", "kind", "seen and done", box=None)
+def print_schema(found: Schema, console: Console) -> None:
+    """A line a column, in yellow what to look at, then what else to look at."""
+    table = Table("column", "kind", "seen and done", box=None, pad_edge=False)
     for column, kind, said in found.lines:
-        table.add_row(escape(column), kind, escape(said))
+        table.add_row(escape(column), kind, escape(said), style="yellow" if column in found.loud else None)
     console.print(table)
     for text in (*found.warnings, *found.suspicious):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
+
+
+def refuse(faults: Sequence[DataError]) -> None:
+    """Raises what is wrong in columns, each of them told, if anything is."""
+    if not faults:
+        return
+    shown = [str(error) for error in faults[:_SHOWN]] + [f"and {len(faults) - _SHOWN} more"] * (len(faults) > _SHOWN)
+    raise DataError("\n".join(shown), public="columns of a file cannot be read")

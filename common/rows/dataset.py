@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.disk.scratch import Scratch
-from common.errors import ConfigError
+from common.errors import ConfigError, DataError
 from common.party import Party
 from common.rows.alike import read_alike
 from common.rows.declare import ColumnConfig, DatasetConfig, is_reason
@@ -49,23 +49,31 @@ class Loaded:
 
 
 def read_table(
-    config: DatasetConfig, *, name: str, party: Party, require_label: bool = False, scratch: Scratch | None = None
+    config: DatasetConfig,
+    *,
+    name: str,
+    party: Party,
+    require_label: bool = False,
+    scratch: Scratch | None = None,
+    faults: list[DataError] | None = None,
 ) -> Loaded:
     """The files of `config`, checked; `name` is the dataset's name in messages.
 
     The label is read where it is declared. With `require_label` (training at the bank) it must be declared, be in the
     file and hold both classes, and rows whose outcome is not known yet are left out and counted; without, such rows have
     the label NaN, and a file lacking the label column gives a table without label.
+
+    faults: takes what is wrong in a column that cannot be read, which is then left out, so that its owner hears of all at once.
     Columns that do not fit in memory go to `scratch`; each is read, checked and put there by itself.
     Raises ConfigError for a label at the grid or none declared where required, DataError for what is wrong in the file.
     """
     config = declared(config)
     _check_roles(config, name, party, require_label)
     with unchanged(config.path, f"dataset {name}"):
-        return _read(config, name, require_label, scratch or Scratch())
+        return _read(config, name, require_label, scratch or Scratch(), faults)
 
 
-def _read(config: DatasetConfig, name: str, require_label: bool, where: Scratch) -> Loaded:
+def _read(config: DatasetConfig, name: str, require_label: bool, where: Scratch, faults: list[DataError] | None) -> Loaded:
     file = _opened(config, name)
     label = config.label if require_label or config.label in file.header else None
     keys = [key for key in (config.id, config.period, label) if key is not None]
@@ -81,15 +89,19 @@ def _read(config: DatasetConfig, name: str, require_label: bool, where: Scratch)
     numeric, categorical, looked = dict[str, npt.NDArray[np.float64]](), dict[str, Coded](), _looking(file, data, config)
     for column in features:  # looked at and read one after the other, so that a file's column is read once
         data.again = column not in config.columns
-        if data.again:
-            seen.append(found := looked(column))
-            if found.config is None:
-                continue
-            columns[column] = found.config
-        if columns[column].kind == "numeric":
-            numeric[column] = where.keep(_numeric(file, column, columns[column], data, config.missing, of_columns))
-        else:
-            categorical[column] = _categories(file, column, columns[column], data, config.missing, of_columns, where)
+        try:
+            if data.again:
+                seen.append(found := looked(column))
+                if found.config is None:
+                    continue
+                columns[column] = found.config
+            if columns[column].kind == "numeric":
+                numeric[column] = where.keep(_numeric(file, column, columns[column], data, config.missing, of_columns))
+            else:
+                categorical[column] = _categories(file, column, columns[column], data, config.missing, of_columns, where)
+        except DataError as error:
+            columns.pop(column, None)
+            seen = [*(s for s in seen if s.column != column), _wrong(column, error, faults)]
         if data.num_rows > MANY:  # Arrow keeps what is freed, of one column while the next is read
             pa.default_memory_pool().release_unused()
     warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud), *of_ids, *of_columns]
@@ -125,11 +137,25 @@ def infer_columns(config: DatasetConfig) -> dict[str, ColumnConfig]:
     return {s.column: s.config for s in look_at(config) if s.config is not None}
 
 
-def look_at(config: DatasetConfig) -> tuple[Seen, ...]:
-    """What each column but id, period and label is. Raises DataError."""
+def _wrong(column: str, error: DataError, faults: list[DataError] | None) -> Seen:
+    """The column as one that cannot be read. Raises `error` where nobody asked for all faults."""
+    if faults is None:
+        raise error
+    faults.append(error)
+    return Seen(column, "wrong", "cannot be read as it is", None, loud=True)
+
+
+def look_at(config: DatasetConfig, faults: list[DataError] | None = None) -> tuple[Seen, ...]:
+    """What each column but id, period and label is. faults: as of `read_table`. Raises DataError."""
     file = _opened(config, config.path.name)
     features = [c for c in file.header if c not in (config.id, config.period, config.label)]
-    return tuple(map(_looking(file, Once(file.read(features)), config), features))
+    looked, seen = _looking(file, Once(file.read(features)), config), list[Seen]()
+    for column in features:
+        try:
+            seen.append(looked(column))
+        except DataError as error:
+            seen.append(_wrong(column, error, faults))
+    return tuple(seen)
 
 
 def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
@@ -227,7 +253,8 @@ def _check_unique(file: TableFile, ids: Ids, periods: npt.NDArray[np.int32] | No
     second = int(duplicate.argmax())
     first = int((keys == keys[second]).argmax())
     what = "more than one row for the same id" + ("" if periods is None else " and period")
-    many = f"{what} ({int(duplicate.sum())} rows too many)"
+    surplus = int(duplicate.sum())
+    many = f"{what} ({surplus:,} {'row' if surplus == 1 else 'rows'} too many)"
     raise file.fault(
         many,
         local=f"{file.where(first)} and {file.where(second)} are both of id {str(ids[second])[:40]!r}: {many}",

@@ -143,7 +143,7 @@ class DatasetConfig(FileOptions):
         if self.label_values and self.label is None:
             raise ValueError("label_values are for a dataset with a label")
         if self.label_values and set(self.label_values.values()) != {0, 1}:
-            raise ValueError("label_values must have a word for 1 and one for 0")
+            raise ValueError("label_values must have a word for 1 and one for 0, such as 是=1,否=0")
         keys = [key for key in (self.id, self.period, self.label) if key is not None]
         if len(set(keys)) < len(keys):
             raise ValueError("id, period and label must be different columns")

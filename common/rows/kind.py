@@ -18,7 +18,9 @@ from common.rows.origin import Data, is_long
 from common.rows.tablefile import TableFile
 from common.rows.text import is_number, is_text, is_time, plain, read_coded
 
-Kind = Literal["number", "flag", "category", "month", "date", "free text", "id", "row number", "constant", "nothing", "other"]
+Kind = Literal[
+    "number", "flag", "category", "month", "date", "free text", "id", "row number", "constant", "nothing", "other", "wrong"
+]  # fmt: skip
 
 _STRAY = 9  # numbers for each value that is none, above which the column is numeric with errors in it
 _FEW = 12  # distinct numbers, up to which some words among them make categories
@@ -237,5 +239,5 @@ def _text(column: str, texts: Any, levels: int) -> Seen:
     lengths = pc.min_max(pc.utf8_length(known)).as_py()
     codes = pc.all(pc.match_substring_regex(known, r"^[A-Za-z0-9._-]+$")).as_py() and lengths["min"] == lengths["max"]
     if codes:
-        return _left(column, "id", f"{levels} codes of one form that hardly repeat, ids")
-    return _left(column, "free text", f"{levels} texts that hardly repeat, names or remarks")
+        return _left(column, "id", f"{levels:,} codes of one form that hardly repeat, ids")
+    return _left(column, "free text", f"{levels:,} texts that hardly repeat, names or remarks")

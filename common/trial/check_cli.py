@@ -9,7 +9,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from common.config import validate
 from common.errors import DataError
@@ -26,6 +25,7 @@ from common.records.options import (
     strict_option,
 )
 from common.records.schema import Schema, schema
+from common.records.schema_cli import print_schema, refuse
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared
 from common.rows.tablefile import TableFile
@@ -63,12 +63,8 @@ def check(grid: Path, bank: Path, strict: bool, **given: Any) -> None:
     tables, options = datasets(raw, paths, names)
     files = open_files(tables, options)
     keys = read_keys(files, tables, [])
-    try:
-        found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
-    except DataError as error:
-        raise with_option(error) from None
-    for side, one in found.items():
-        _print(side, paths[side], one, console)
+    faults: list[DataError] = []
+    found = _look(paths, raw, console, faults)
     _print_keys(keys, console)
     try:
         check_columns(str(grid), list(found["grid"].columns))
@@ -77,19 +73,22 @@ def check(grid: Path, bank: Path, strict: bool, **given: Any) -> None:
     label = declared(tables["bank"]).label
     if label and label in files["grid"].header:
         console.print(f"[yellow]look at:[/] the grid's file has a column {escape(repr(label))} too, which would be trained on")
+    refuse([with_option(error) for error in faults])
     if strict and any(one.suspicious for one in found.values()):
         sys.exit(STRICT)
 
 
-def _print(side: str, path: Path, found: Schema, console: Console) -> None:
-    table = Table("column", "kind", "seen and done", box=None, pad_edge=False)
-    for column, kind, said in found.lines:
-        table.add_row(escape(column), kind, escape(said))
-    console.print(f"[bold]{side}[/]: {escape(str(path))}", highlight=False)
-    console.print(table)
-    for text in (*found.warnings, *found.suspicious):
-        console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
-    console.print()
+def _look(
+    paths: dict[str, Path], raw: dict[str, dict[str, Any]], console: Console, faults: list[DataError]
+) -> dict[str, Schema]:
+    """The schema of each side, printed. faults: takes what is wrong in single columns."""
+    found = {}
+    for side, entry in raw.items():
+        found[side] = schema(entry, str(paths[side]), faults)
+        console.print(f"[bold]{side}[/]: {escape(str(paths[side]))}", highlight=False)
+        print_schema(found[side], console)
+        console.print()
+    return found
 
 
 def _print_keys(keys: Keys, console: Console) -> None:
@@ -102,9 +101,8 @@ def _print_keys(keys: Keys, console: Console) -> None:
 
 def _without_key(paths: dict[str, Path], raw: dict[str, dict[str, Any]], console: Console) -> None:
     """Prints the columns of both, and which of them could be the keys."""
-    found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
-    for side, one in found.items():
-        _print(side, paths[side], one, console)
+    faults: list[DataError] = []
+    found = _look(paths, raw, console, faults)
     likely = {side: [c for c, kind, _ in one.lines if kind in ("id", "free text", "row number")] for side, one in found.items()}
     files = {side: _opened(side, entry, str(paths[side])) for side, entry in raw.items()}
     pairs = candidates(files, {side: names[:_MOST] for side, names in likely.items()})
@@ -114,6 +112,7 @@ def _without_key(paths: dict[str, Path], raw: dict[str, dict[str, Any]], console
         console.print(escape(f"{common:,} ids are common by {options}"), highlight=False)
     if not pairs:
         console.print("no two columns share ids that hardly repeat: name the keys by --key, or --grid-key and --bank-key")
+    refuse([with_option(error) for error in faults])
 
 
 def _opened(side: str, entry: dict[str, Any], source: str) -> TableFile:

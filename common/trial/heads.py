@@ -78,7 +78,7 @@ def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) 
     here, there = files[side].header, files[_OTHER[side]].header if _OTHER[side] in files else []
     near = difflib.get_close_matches(column, here, n=2, cutoff=_NEAR) or [c for c in here if c.casefold() == column.casefold()]
     text = f"{files[side].label}: no column {column!r} ({option}). It has {_quoted(here)}"
-    if column in there and option == "--label":
+    if column in there and option in ("--label", f"--{side}-key", f"--{side}-period"):  # which are of this side alone
         return _refused(text, f"{files[_OTHER[side]].label} has it: are the two files swapped?")
     if near:
         return _refused(text, f"Nearest: {', '.join(map(repr, near))}.")
@@ -163,8 +163,8 @@ def check_alike(banks: Mapping[str, Mapping[str, str]]) -> None:
     for file, kinds in banks.items():
         if words := [name for name, kind in kinds.items() if kind == "categorical"]:
             raise _refused(
-                f"{file}: {_quoted(words)} of words, and several banks' columns are of numbers",
-                "Take such columns out of each bank's file, or write their levels as numbers.",
+                f"{file}: words in {_quoted(words)}, and columns of several banks must be numbers",
+                "Take such columns out of each bank's file, or write each level as a column of 0 and 1.",
             )
     for file in others:
         lacking, further = (
@@ -197,6 +197,10 @@ def with_option(error: DataError) -> DataError:
     """The same error, whose remedy also says what stands for a key of a configuration where there is none."""
     if "`missing`" in error.remedy:
         error.remedy += " Here: --missing=-,N/A, for words that mean missing in either file."
+    if "declare `period`" in error.remedy:
+        error.remedy += " Here: --period, the column of months."
+    if "eclare its encoding" in error.remedy:
+        error.remedy += " Here: `wattscore schema FILE --encoding ... --out FILE.toml` says so; give FILE.toml in its place."
     if "et decimal = " in error.remedy:
         error.remedy += " Here: `--decimal .`, for both files."
     if option := next(

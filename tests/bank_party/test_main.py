@@ -76,3 +76,9 @@ def test_labels_of_a_dataset_that_is_not_there_are_refused_with_its_nearest_name
 def test_an_option_of_scoring_with_the_grid_is_refused_without_its_dataset(words: list[str]) -> None:
     asked = CliRunner().invoke(main, ["score", "--model", "champion", "--bank-dataset", "t", "--config", "bank.toml", *words])
     assert asked.exit_code != 0 and "without --grid-dataset only" in asked.output + str(asked.exception)
+
+
+def test_an_export_of_the_champion_needs_one(tmp_path: Path) -> None:
+    out = tmp_path / "scorecard"
+    ended = CliRunner().invoke(main, ["export", "champion", "--config", str(config(tmp_path)), "--out", str(out)])
+    assert ended.exit_code == 2 and "there is no champion here" in ended.stderr and not out.exists()

@@ -19,7 +19,10 @@ from click.testing import CliRunner
 from bank_party.__main__ import main as bank_party
 from bank_party.decision import bundle
 from bank_party.decision.config import DecisionConfig
+from common.disk.data_folder import Name
+from common.home.registry import Registry
 from common.party import Party
+from common.plan.promote import PromotePlan
 from common.rows.dataset import read_table
 from tests.common.report.test_write import config
 from tests.common.stages.companies import Companies, frames
@@ -65,7 +68,10 @@ class Exported:
         )
         self.folder = folder / "scorecard"
         own_config = config(folder, Party.BANK, home)
-        words = ["export", "train-1", "--config", str(own_config), "--out", str(self.folder), "--table", 'our "rows"']
+        registry = Registry(home / Name.REGISTRY)
+        registry.prepare("promote-1", PromotePlan(model="train-1"), "train-1", anew=False)
+        registry.commit()
+        words = ["export", "champion", "--config", str(own_config), "--out", str(self.folder), "--table", 'our "rows"']
         self.said = CliRunner().invoke(bank_party, words, catch_exceptions=False).output
 
     def check(self, found: pd.DataFrame, *names: str) -> None:

@@ -72,3 +72,17 @@ def test_what_cannot_be_declared_is_said(bank: Path, tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text("[datasets.a]\n[datasets.b]\n")
     assert "does not declare one dataset" in run(tmp_path / "two.toml").output
     assert run(tmp_path / "gone.csv", "--key", "id").exit_code == 2
+
+
+def test_all_columns_that_are_wrong_are_told_and_no_declaration_is_written(bank: Path, tmp_path: Path) -> None:
+    lines = [f"{line},{k}" for k, line in enumerate(bank.read_text(encoding="gb18030").splitlines())]
+    lines[0] = "code,month,tax,area,late,name,y,owed"
+    lines[3] = lines[3].rsplit(",", 1)[0] + ",?"
+    before, after = lines[4].split('"')[0], lines[4].split('"')[2]
+    lines[4] = f"{before}?{after}"
+    bank.write_text("\n".join(lines) + "\n")
+    out = tmp_path / "loans.toml"
+    said = run(bank, *KEYS, "--toml", out)
+    assert said.exit_code == 2 and not out.exists(), said.output
+    assert "line 4, column 'owed': '?'" in said.stderr and "line 5, column 'tax': '?'" in said.stderr
+    assert "name" in said.stdout and "free text" in said.stdout

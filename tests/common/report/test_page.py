@@ -85,6 +85,15 @@ def pages(job: Job) -> dict[tuple[Party, Choice], str]:
 
 
 @pytest.mark.parametrize("party", Party)
+def test_trained_columns_are_those_that_the_features_section_adds_up_to(
+    party: Party, evidence: dict[Party, Evidence], pages: dict[tuple[Party, Choice], str]
+) -> None:
+    data = Outline(pages[party, "en"]).sections["data"]
+    shown = int(data.split("Trained columns\n")[1].split()[0])
+    assert shown == len([name for name in evidence[party].model.columns if name != "(intercept)"])
+
+
+@pytest.mark.parametrize("party", Party)
 @pytest.mark.parametrize("choice", ["en", "zh", "both"])
 def test_a_page_has_every_section_and_needs_nothing_else(
     pages: dict[tuple[Party, Choice], str], party: Party, choice: Choice

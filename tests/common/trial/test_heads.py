@@ -71,6 +71,7 @@ def test_a_label_that_the_other_file_has_speaks_of_swapped_files_before_names_th
         (("--key", "code", "--label", "逾期"), "no column 'code' (--key). It has '企业代码', '纳税额', '备注', '序号', '逾期'"),
         (("--key", "code", "--label", "逾期"), "grid.csv has it: name each side's own by --grid-key and --bank-key"),
         (("--grid-key", "Code", "--bank-key", "企业代码", "--label", "逾期"), "no column 'Code' (--grid-key). It has 'code'"),
+        (("--grid-key", "企业代码", "--bank-key", "code", "--label", "逾期"), "bank.csv has it: are the two files swapped?"),
         (("--grid-key", "cod", "--bank-key", "企业代码", "--label", "逾期"), "Nearest: 'code'"),
         (("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期_"), "Nearest: '逾期'"),
         (("--grid-key", "code", "--bank-key", "企业代码", "--label", "kwh"), "grid.csv has it: are the two files swapped?"),
@@ -116,7 +117,7 @@ def test_check_says_of_each_column_what_it_is_and_how_keys_would_match(tables: P
     ended = run("check", tables, *GOOD, "--label-values", "是=1,否=0")
     said = " ".join(ended.stdout.split())
     assert ended.exit_code == 0, ended.output
-    assert "column 'opened': " in said and "date" in said
+    assert "opened month months or dates as text: left out" in said and said.count("dates as text") == 1
     assert "free text" in said
     assert "1,100 ids are common to both" in said
     assert "1,200 ids at the grid, as 6 digits and letters; 100 at the grid alone, such as E****" in said
@@ -246,3 +247,27 @@ def test_words_that_mean_missing_are_taken_in_either_form_by_every_command(table
 def test_check_warns_of_a_grid_with_fewer_columns_than_its_policy_wants(tables: Path) -> None:
     said = " ".join(run("check", tables, *GOOD, "--label-values", "是=1,否=0").stdout.split())
     assert f"1 column to train on ('kwh'), below {COLUMNS}: scores would all but tell them" in said
+
+
+@pytest.mark.parametrize("keys", [GOOD[:4], ()])
+def test_check_goes_on_after_a_column_that_is_wrong_and_tells_all_of_them(keys: tuple[str, ...], tables: Path) -> None:
+    for file, encoding in (("grid.csv", "utf-8"), ("bank.csv", "gb18030")):
+        lines = (tables / file).read_text(encoding=encoding).splitlines()
+        lines[7] = ",".join([(cells := lines[7].split(","))[0], "-", *cells[2:]])
+        (tables / file).write_text("\n".join(lines) + "\n", encoding=encoding)
+    ended = run("check", tables, *keys)
+    said = " ".join(ended.stdout.split())
+    assert ended.exit_code == 2 and said.count("wrong cannot be read as it is") == 2
+    assert "dates as text" in said and "free text" in said and "1,100 ids are common" in said
+    assert "line 8, column 'kwh': '-'" in ended.stderr and "line 8, column '纳税额': '-'" in ended.stderr
+    assert ended.stderr.count("--missing=-,N/A") == 2
+    assert run("check", tables, *keys, "--missing=-").exit_code == 0
+
+
+def test_ids_that_repeat_and_an_encoding_that_is_none_name_what_to_give_here(tables: Path) -> None:
+    lines = (tables / "grid.csv").read_text().splitlines()
+    (tables / "grid.csv").write_text("\n".join([*lines, lines[5]]) + "\n")
+    said = run("try", tables, *GOOD).stderr
+    assert "(1 row too many)" in said and "Here: --period, the column of months" in said
+    (tables / "grid.csv").write_bytes(b"code,kwh\n" + bytes(range(128, 256)) * 40)
+    assert "`wattscore schema FILE --encoding ... --out FILE.toml`" in run("try", tables, *GOOD).stderr
