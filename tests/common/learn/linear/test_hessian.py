@@ -212,10 +212,10 @@ JOBS = 250
 
 
 async def said(problem: Problem) -> dict[tuple[str, str, int], Array]:
-    """Every word of some jobs that opens nothing, by where it is sent and where it stands."""
+    """Every word of some jobs that opens nothing, by where it is sent and stands; the same in each run of the tests."""
     words: dict[tuple[str, str], list[Array]] = defaultdict(list)
-    for _ in range(JOBS):
-        _, trio = await trained(problem, MODEL.model_copy(update={"iterations": 2}))
+    for seed in range(JOBS):
+        _, trio = await trained(problem, MODEL.model_copy(update={"iterations": 2}), seed=seed)
         logs = [(p.value, trio.peer[p].log) for p in Party] + [(f"to {p.value}", trio.to_party[p].log[1:]) for p in Party]
         for who, log in logs:
             for label, values in log:

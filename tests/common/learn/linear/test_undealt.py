@@ -81,8 +81,11 @@ class Kept(Forgetful):
             raise Broken
 
 
-async def trained(problem: Problem, model: Model, diaries: dict[Party, Kept] | None = None) -> tuple[Reals, Trio]:
-    trio, diaries = Trio(), diaries or {party: Kept() for party in Party}
+async def trained(
+    problem: Problem, model: Model, diaries: dict[Party, Kept] | None = None, seed: int | None = None
+) -> tuple[Reals, Trio]:
+    """seed: of what is dealt; where the parties deal to themselves nothing makes it repeatable."""
+    trio, diaries = Trio(seed=seed), diaries or {party: Kept() for party in Party}
     begin = diaries[Party.GRID].begin
     first = 0 if begin is None else begin.done
 
