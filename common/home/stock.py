@@ -80,9 +80,17 @@ def dealing(ahead: Ahead) -> str:
     return hashlib.sha256(json.dumps([__version__, DEALING, *ahead.alike]).encode()).hexdigest()
 
 
-def stock_bytes(party: Party, ahead: Ahead) -> int:
-    """The size of a stock's file, but for some hundred bytes of its label."""
-    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in ahead.arrays(party))
+def stock_bytes(party: Party, ahead: Ahead, most: float = math.inf) -> int:
+    """The size of a stock's file, but for some hundred bytes of its label.
+
+    most: beyond which no more is counted: arrays are as many as who asks for a stock says, and counting them takes minutes.
+    """
+    size = 0
+    for _, shape in ahead.arrays(party):
+        size += 8 * math.prod(shape) + TAG_BYTES
+        if size > most:
+            break
+    return size
 
 
 def _tag(seed: bytes, label: Round, data: memoryview) -> bytes:

@@ -139,23 +139,24 @@ class Stocks:
     def check(self, plan: PredealPlan | TrainPlan | ScorePlan, party: Party) -> None:
         """Raises PolicyError for a plan that this party has no room, or no stock, for."""
         if isinstance(plan, PredealPlan):
-            self._check_room(stock_bytes(party, predealt(plan)))
+            self._check_room(predealt(plan), party)
         elif plan.dealt == "ahead" and not any(label.dealing in wanted(plan) for label in self.unspent()):
             raise PolicyError(
                 f"the {party.value} has no unspent stock for this plan: {inventory(self.unspent())}",
                 remedy="Deal one with `wattscore predeal`, or use dealt = 'online'.",
             )
 
-    def _check_room(self, size: int) -> None:
+    def _check_room(self, ahead: Ahead, party: Party) -> None:
         every = self.held()
         held = [one.bytes for one in every if self._bank in (None, one.label.bank)]
-        left = min(self._part - sum(held), self._budget - sum(one.bytes for one in every))
-        if size > left or size > shutil.disk_usage(self._folder).free or len(held) >= MOST:
-            part = f", a part for each of {self._banks} banks" if self._banks > 1 else ""
+        free = shutil.disk_usage(self._folder).free
+        left = min(self._part - sum(held), self._budget - sum(one.bytes for one in every), free)
+        if (size := stock_bytes(party, ahead, left)) > left or len(held) >= MOST:
+            part, least = f", a part for each of {self._banks} banks" if self._banks > 1 else "", " or more" * (size > left)
             raise PolicyError(
-                f"no room for a stock of {_mib(size)} MiB beside {len(held)} others of {_mib(sum(held))} MiB",
+                f"no room for a stock of {_mib(size)} MiB{least} beside {len(held)} others of {_mib(sum(held))} MiB",
                 expected=f"at most {MOST} stocks of {self._part // _MIB} MiB in all (stock_mib{part}), on a disk with room",
-                got=f"{_mib(size)} MiB",
+                got=f"{_mib(size)} MiB{least}",
                 remedy="Use a stock by training with dealt = 'ahead', deal a smaller one, or raise stock_mib.",
             )
 

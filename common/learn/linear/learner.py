@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,7 @@ from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
-from common.learn.linear.made import MadeAhead, made_arrays, make_ahead, places, shifted
+from common.learn.linear.made import SPARE_ROWS, MadeAhead, made_arrays, make_ahead, places, shifted
 from common.learn.linear.price import label_bits
 from common.learn.linear.schedule import LEVEL_ROWS
 from common.learn.linear.score import open_scores
@@ -199,6 +200,7 @@ class Linear:
         link, course = repr(section.make_link()), (tuple(step.high for step in steps), steps[0].size)
         alike = (link, *course, section.revealed_bits, section.weights, section.optimiser, section.dealer)
         if section.undealt:
+            make_steps(section, math.ceil(size.rows / SPARE_ROWS), 1)  # of the smallest training that takes it: none is larger
             return Ahead(demand, lambda party: made_arrays(section, size.rows, size.by_party), alike)
         return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
 
