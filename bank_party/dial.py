@@ -12,7 +12,7 @@ from common.daemon.meet import PATIENCE, Approach, Take
 from common.errors import PeerLost, PeerProtocolError
 from common.party import Identity
 from common.wire.client import Connection, Stream, close_all
-from common.wire.lanes import FEWER, Braid, Duplex, Wish, lane_key
+from common.wire.lanes import FEWER, Braid, Duplex, Wish, greet, lane_key
 from common.wire.lanes import PATIENCE as LANE_PATIENCE
 from common.wire.methods import EXCHANGE
 from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, lane_greeting, read_greeting
@@ -67,7 +67,7 @@ class Dial:
         check_plan(theirs, digest, "the grid")
         stands = Stands.of(theirs)
         if account.was_late(stands):  # also where this log was restored: the grid sees it too
-            await first.write(greeting(job, digest, account.stands(), attempt=attempt))
+            await greet(first, greeting(job, digest, account.stands(), attempt=attempt), "the grid", PATIENCE)
         account.take(stands)
         grid = Wish.of(theirs, "the grid")
         stream: Duplex = first
@@ -87,10 +87,7 @@ class Dial:
         stream = connection.stream(EXCHANGE)
         self._streams[job].append(stream)
         lane = f"the grid's lane {hello.hello.lane}"
-        try:
-            await asyncio.wait_for(stream.write(hello), LANE_PATIENCE)
-        except TimeoutError:
-            raise PeerLost(f"{lane} was not reached within {LANE_PATIENCE:.0f} s", remedy=FEWER) from None
+        await greet(stream, hello, lane, LANE_PATIENCE, FEWER)
         theirs = await read_greeting(stream, lane, LANE_PATIENCE)
         if (theirs.lane, theirs.lanes) != (hello.hello.lane, hello.hello.lanes):
             raise PeerProtocolError(f"{lane} answered as another", expected=hello.hello.lane, got=theirs.lane)
@@ -103,7 +100,7 @@ class Dial:
             stream = self._grid.stream(EXCHANGE)
             self._streams[job] = [stream]
             try:
-                await stream.write(hello)
+                await greet(stream, hello, "the grid", PATIENCE)
             except PeerLost:
                 if asyncio.get_running_loop().time() > end:
                     raise

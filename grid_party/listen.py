@@ -10,7 +10,8 @@ from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
 from common.errors import IdentityError, PeerLost, PeerProtocolError
 from common.party import Identity
-from common.wire.lanes import ONE_PROCESS, Braid, Duplex, Further, Wish, lane_key
+from common.wire.lanes import FEWER, ONE_PROCESS, Braid, Duplex, Further, Wish, greet, lane_key
+from common.wire.lanes import PATIENCE as LANE_PATIENCE
 from common.wire.methods import PEER
 from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, lane_greeting, read_greeting
 from common.wire.peer_pb2 import Hello
@@ -103,7 +104,7 @@ class Door:
         if agreed > 1:  # before the bank can know of it
             keys = [lane_key(wish, own, job, attempt, lane) for lane in range(1, agreed)]
             self._further[job] = Further(call.identity, keys)
-        await call.write(greeting(job, digest, account.stands(), attempt=attempt, wish=own))
+        await greet(call, greeting(job, digest, account.stands(), attempt=attempt, wish=own), whom, PATIENCE)
         check_plan(theirs, digest, whom)
         if account.is_late(stands := Stands.of(theirs)):
             stands = Stands.of(await read_greeting(call, whom, PATIENCE))
@@ -112,7 +113,8 @@ class Door:
         if agreed > 1:
             calls = await self._further[job].all(whom)
             for lane, further in enumerate(calls, 1):
-                await further.write(lane_greeting(job, digest, attempt, agreed, lane))
+                hello = lane_greeting(job, digest, attempt, agreed, lane)
+                await greet(further, hello, f"lane {lane} of {whom}", LANE_PATIENCE, FEWER)
             stream = Braid([call, *calls])
             _log.info("job %s: %d lanes to %s", job, agreed, whom)
         channel = FrameChannel(stream, whom, counter)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from common.errors import PeerProtocolError
-from common.wire.lanes import ONE_PROCESS, Braid, Duplex, Further, joining_key
+from common.wire.lanes import ONE_PROCESS, PATIENCE, Braid, Duplex, Further, greet, joining_key
 from common.wire.party_pb2 import Join
 from common.wire.peer import lane_greeting
 from common.wire.server import Call
@@ -41,7 +41,7 @@ class DealtLanes:
             raise PeerProtocolError(f"{whom} joins with more lanes than it was told", expected=self._most, got=join.lanes)
         keys = [joining_key(join.nonce, join.job, join.attempt, join.line, lane) for lane in range(1, join.lanes)]
         line = self._lines[seat] = _Line(Further(call.identity, keys))
-        await call.write(lane_greeting(join.job, b"", join.attempt, join.lanes, 0))
+        await greet(call, lane_greeting(join.job, b"", join.attempt, join.lanes, 0), whom, PATIENCE)
         line.braid = Braid([call, *await line.further.all(whom)])
         return line.braid
 

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from common.daemon.meet import PATIENCE as BEGINNING
 from common.errors import PeerProtocolError
 from common.learn.dealings import MESSAGES
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection, close_all
-from common.wire.lanes import PATIENCE, Braid, Duplex, joining_key
+from common.wire.lanes import PATIENCE, Braid, Duplex, greet, joining_key
 from common.wire.methods import DEAL
 from common.wire.peer import Counter, DealerChannel, read_greeting
 
@@ -55,4 +56,4 @@ def further_join(join: wire.Join, lane: int) -> wire.Join:
 async def _say(stream: Duplex, counter: Counter, join: wire.Join) -> None:
     message = wire.Demand(join=join)
     counter.sent += message.ByteSize()
-    await stream.write(message)
+    await greet(stream, message, _WHOM, BEGINNING)

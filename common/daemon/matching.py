@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from common.daemon.meet import PATIENCE
 from common.errors import LocalProtocolError
 from common.match.agree import Match
 from common.match.aided import match_aided
@@ -13,6 +14,7 @@ from common.match.ecdh import match_ids
 from common.mpc.session import Channel
 from common.plan.request import Plan
 from common.wire.client import Connection
+from common.wire.lanes import greet
 from common.wire.methods import MATCH
 from common.wire.peer import Counter, FrameChannel, greeting
 
@@ -37,7 +39,7 @@ async def _line(
     try:
         hello = greeting(job, plan.digest(), attempt=attempt, line=line)
         counter.sent += hello.ByteSize()
-        await stream.write(hello)
+        await greet(stream, hello, "the coordinator", PATIENCE)
         channel.start()
         yield channel
     finally:

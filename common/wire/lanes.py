@@ -40,6 +40,15 @@ class Duplex(Protocol):
     async def write(self, message: Message | Piece | Together) -> None: ...
 
 
+async def greet(stream: Duplex, hello: Message, whom: str, timeout: float, remedy: str = "") -> None:
+    """Writes what a stream begins with. Raises PeerLost where it is not taken in time: who lets nothing in may answer pings."""
+    try:
+        await asyncio.wait_for(stream.write(hello), timeout)
+    except TimeoutError:
+        busy = f"See the log of {whom}, and how busy it is."
+        raise PeerLost(f"{whom} was not reached within {timeout:.0f} s", remedy=remedy or busy) from None
+
+
 class Braid:
     """Several streams as one. A lane that breaks ends all, and so does an Abort, whatever its turn.
 

@@ -165,6 +165,40 @@ async def test_neither_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         await bank.meet("j", DIGEST, Counter(), account())
 
 
+class Shut(End):
+    """An end that lets nothing in, though it answers pings."""
+
+    async def write(self, frame: Any) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_nobody_waits_for_ever_for_a_greeting_to_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "PATIENCE", 0.01)
+    monkeypatch.setattr(dialling, "REACH", 0.0)
+    bank, _ = dial()
+    bank._grid.end = Shut([])  # type: ignore[attr-defined]
+    with pytest.raises(PeerLost, match="the grid was not reached within"):
+        await bank.meet("j", DIGEST, Counter(), account())
+    door, wish = Door(BANK), Wish.fresh(2)
+    _, met, serving, own = await meeting(door, wish, 2)
+    monkeypatch.setattr(waiting, "LANE_PATIENCE", 0.01)
+    further: Any = Shut([lane_greeting("j", DIGEST, 0, 2, 1, lane_key(wish, own, "j", 0, 1))])
+    joining = asyncio.create_task(door.exchange(None, further))
+    with pytest.raises(PeerLost, match=r"lane 1 of the bank was not reached within"):
+        await asyncio.wait_for(met, patience(5))
+    door.forget("j")
+    await asyncio.gather(serving, joining)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.01)
+    door.expect("k")
+    first: Any = Shut([greeting("k", DIGEST)])
+    serving = asyncio.create_task(door.exchange(None, first))
+    await asyncio.sleep(0)
+    with pytest.raises(PeerLost, match="the bank was not reached within"):
+        await door.meet("k", DIGEST, Counter(), account())
+    door.forget("k")
+    await serving
+
+
 async def test_what_the_bank_asks_for_itself_goes_to_who_listens() -> None:
     door, taken = Door(BANK), list[tuple[str, str, Identity]]()
 
