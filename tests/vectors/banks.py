@@ -24,14 +24,20 @@ from common.party import Party
 from common.plan.linear import Model
 from common.plan.network import Network
 from common.plan.section import Section
+from common.plan.trees import Trees
 from tests.banks import Banks, End, key, nonce, several_plan
 from tests.common.learn.network.test_several import COMMON, GRID, World, ended
+from tests.common.learn.trees.problems import make_problem
+from tests.common.learn.trees.test_several import World as TreesWorld
+from tests.common.learn.trees.test_several import grown
 from tests.vectors.form import stored, whole
 
 ROWS = (6, 4)
 LINEAR = Model(iterations=3, ridge=0.01)
 NETWORK = Network(hidden=2, epochs=2, batch=5, seed=7)
 STOPPED = Network(hidden=1, epochs=14, batch=0, seed=7, early_stop=1)
+TREES = Trees(kind="trees", trees=2, depth=2, candidates=5)
+TREES_ROWS = (12, 9)
 _GAIN = 1.0  # of the joint matrix
 _SEEDS = ("seed", "nonces")
 
@@ -40,11 +46,13 @@ def banks() -> dict[str, Any]:
     """Section 16: three steps of a linear model; two epochs of two steps of a network, with either activation.
 
     Section 22: a network of which each bank holds one row back, that ends once the loss of these two rows gains no more.
+    Section 16 again: two boosted trees of two levels.
     """
     made = [own_seed(seed, brought) for seed, brought in zip(_dealt(), _brought(), strict=True)]
     named = [{p.value: made[2 * k + p.index].hex() for p in Party} for k in range(len(ROWS) + 1)]
     networks = [_network(NETWORK.model_copy(update={"activation": name})) for name in NAMES]
-    return {"lines": named[:-1], "hub": named[-1], "cases": [_linear(), *networks, _network(STOPPED)]}
+    cases = [_linear(), *networks, _network(STOPPED)]
+    return {"lines": named[:-1], "hub": named[-1], "cases": cases, "trees": _trees()}
 
 
 def _dealt() -> Iterator[bytes]:
@@ -76,6 +84,32 @@ def _network(section: Network) -> dict[str, Any]:
     start = [encode(world.start(k), WEIGHT) for k in range(len(ROWS))]
     shares = [one.weights.joined(p) for p, one in zip((*Party, Party.BANK), found, strict=True)]
     return {**_said(job, section, world, start, shares), "steps": found[0].steps}
+
+
+def _trees() -> dict[str, Any]:
+    world, job = trees_world(), _job()
+    found = asyncio.run(grown(world, TREES, job))
+    lines = [
+        {
+            "below": {p.value: stored(world.problem.below[p][:, world.at(k)]) for p in Party},
+            "label": stored(world.problem.label[world.at(k)].astype(np.uint8)),
+            "start": world.start(k),
+            "dealt": {p.value: whole(_dealing(job.at_dealer[k][p].log)) for p in Party},
+            "sent": {p.value: whole(job.peer[k][p].log) for p in Party},
+        }
+        for k in range(len(TREES_ROWS))
+    ]
+    return {
+        "section": TREES.model_dump(mode="json"),
+        "lines": lines,
+        "splits": {p.value: [list(tree.splits) for tree in trees] for p, trees in zip(Party, found, strict=False)},
+        "leaves": {p.value: stored(np.stack([t.leaves for t in trees])) for p, trees in zip(Party, found, strict=False)},
+    }
+
+
+def trees_world() -> TreesWorld:
+    """Two banks' rows, cut by the grid's six thresholds and the banks' four."""
+    return TreesWorld.of(TREES_ROWS, make_problem(sum(TREES_ROWS), 3, 2, cuts=2, seed=7))
 
 
 def _linear() -> dict[str, Any]:

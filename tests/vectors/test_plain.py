@@ -218,3 +218,30 @@ def test_both_banks_say_the_same_to_the_grid_of_what_all_hold(case: dict[str, An
     last = [[one for one in line["sent"][BANK] if one["kind"] == "masked_update"][-1] for line in case["lines"]]
     heard = [[one for one in line["sent"][GRID] if one["kind"] == "masked_update"][-1] for line in case["lines"]]
     assert last[0] == last[1] and heard[0] == heard[1] and last[0]["shape"] == case["weights"][GRID]["shape"]
+
+
+def test_sums_of_trees_of_two_banks() -> None:
+    """Section 16: a level's sum has a number of its own; what the grid is dealt takes the banks' masks back."""
+    file = load("banks.json")
+    case, hub = file["trees"], bytes.fromhex(file["hub"][BANK])
+    dealt = [one for one in case["lines"][0]["dealt"][GRID] if one["kind"] == "dealt_sum"]
+    assert [one["number"] - (1 << 40) for one in dealt] == [0, 1, 2, 16, 17, 18]
+    assert [one["shape"] for one in dealt] == [[2 * 5 + 2], [2 * 5 + 4], [8]] * 2
+    for one in dealt:
+        count = one["shape"][0]
+        masks = [plain.words(bytes.fromhex(seeds[BANK]), plain.SUM, one["number"], count) for seeds in file["lines"]]
+        kept = plain.words(hub, plain.SUM_OUT, one["number"], count)
+        assert integers(one) == [(a + b - c) % plain.RING for a, b, c in zip(*masks, kept, strict=True)]
+
+
+def test_both_banks_say_the_same_of_what_splits_a_level_and_hear_the_same() -> None:
+    """Section 16: gains, the largest and the leaves' sums are between the grid and all banks as one."""
+    lines = load("banks.json")["trees"]["lines"]
+    for party in (GRID, BANK):
+        for kind in ("masked_sums", "masked_compared", "masked_carries", "split_tests"):
+            said = [[one for one in line["sent"][party] if one["kind"] == kind] for line in lines]
+            assert said[0] == said[1] and len(said[0]) == (6 if kind == "masked_sums" else 4)
+        own = [[integers(one) for one in line["sent"][party] if one["kind"] == "masked_u"] for line in lines]
+        assert own[0] != own[1]
+    assert [one["number"] for one in lines[0]["dealt"][GRID] if one["kind"] == "dealt_trees"] == [0, 1 << 40, 1, 1 << 40 | 1]
+    assert [one["number"] for one in lines[1]["dealt"][BANK]] == [0, 1]

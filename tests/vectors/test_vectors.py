@@ -12,6 +12,7 @@ import pytest
 from common.errors import PeerProtocolError
 from common.features.contributions import strongest
 from common.learn.network.scales import WEIGHT
+from common.learn.trees.forest import U_SCALE
 from common.match.curve import Secret, validate
 from common.match.intersect import intersect
 from common.mpc.correlations.asked import PeriodDemand
@@ -23,9 +24,10 @@ from common.plan.network import Network
 from tests.common.learn.network import twin
 from tests.common.learn.network.problems import Problem
 from tests.common.learn.network.test_several import World
+from tests.common.learn.trees import twin as tree_twin
 from tests.peers import BASE, Trio
 from tests.vectors import write
-from tests.vectors.banks import ROWS
+from tests.vectors.banks import ROWS, TREES, TREES_ROWS, trees_world
 from tests.vectors.form import FOLDER, array, load, text
 from tests.vectors.jobs import JOBS, jobs, without_fingerprints
 
@@ -235,3 +237,25 @@ async def test_bad_demands_are_refused(case: dict[str, Any]) -> None:
 
     with pytest.raises(PeerProtocolError):
         await Trio().dealer.serve({party: asking(case[party.value]) for party in Party}, BASE)
+
+
+def test_trees_of_two_banks_are_those_of_the_pooled_rows_in_floats() -> None:
+    case, world = load("banks.json")["trees"], trees_world()
+    forest, problem = world.layout.hub(TREES), world.problem
+    values = (array(case["leaves"]["grid"]) + array(case["leaves"]["bank"])).view(np.int16) / 2.0**U_SCALE
+    u = np.concatenate(
+        [np.full(own, line["start"] / 2.0**U_SCALE) for own, line in zip(TREES_ROWS, case["lines"], strict=True)]
+    )
+    for number, (grid, bank) in enumerate(zip(case["splits"]["grid"], case["splits"]["bank"], strict=True)):
+        assert all((a < 0) != (b < 0) for a, b in zip(grid, bank, strict=True))
+        splits = [(Party.GRID, a) if a >= 0 else (Party.BANK, b) for a, b in zip(grid, bank, strict=True)]
+        p = tree_twin.sigmoid(u)
+        g, h, place = p - problem.label, p * (1.0 - p), np.zeros(len(u), np.int64)
+        order = tree_twin.candidates(forest, number)
+        cells = np.stack([problem.below[party][k] for party, k in order]).astype(np.float64)
+        for level, split in enumerate(splits):
+            gains = tree_twin.gains(forest, cells, place, 1 << level, g, h)
+            assert gains[order.index(split)] >= 0.98 * gains.max()
+            place = 2 * place + (1 - cells[order.index(split)].astype(np.int64))
+        assert np.allclose(values[number], tree_twin.leaves(forest, place, g, h), rtol=0.06, atol=0.02)
+        u += values[number][place]

@@ -47,7 +47,10 @@ class World:
 
     @classmethod
     def made(cls, rows: tuple[int, ...], seed: int = 0) -> World:
-        problem = make_problem(rows=sum(rows), seed=seed)
+        return cls.of(rows, make_problem(rows=sum(rows), seed=seed))
+
+    @classmethod
+    def of(cls, rows: tuple[int, ...], problem: Problem) -> World:
         return cls(rows, problem, {party: np.zeros(len(below), np.uint8) for party, below in problem.below.items()})
 
     @property

@@ -1,0 +1,74 @@
+"""Boosted trees of several banks outlive the kill of a bank, of the grid and of who deals, and go on from what all have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.disk.data_folder import Name
+from common.home.models import ModelStore
+from common.home.outcome import EVALUATION, parse_evaluation
+from common.learn.trees.half import TreesHalf
+from common.plan.trees import Trees
+from tests.patience import patience
+from tests.scenarios.end_to_end.several import World, synthetic
+from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
+from tests.scenarios.kill.test_several import BANK_POLICY, GRID_POLICY, Street, cleared, masked, shot, until
+
+SECTION = Trees(kind="trees", trees=20, depth=2)
+BACK = 8  # trees that are grown again after a kill, at most
+WHEN = {"bank-3": "masked_u 12", "grid": "masked_u 36", "coordinator": "dealt_sum 46"}  # after the eighth tree
+LIMITS = {"min_matched": 300}
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, World]]:
+    folder = tmp_path_factory.mktemp("street")
+    world, bank = synthetic(folder, (1500, 900, 1600)), {**BANK_POLICY, "coalition_rows": 0.0}
+    settings: dict[str, Any] = {name: {"policy": bank} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
+    settings["coordinator"] = {"attend_timeout": patience(20)}
+    with Street(folder, world.datasets, settings) as trial:
+        yield trial, world
+
+
+def trees(street: Street) -> int:
+    """How many the second bank, which nobody kills, has begun."""
+    return sum(one.kind == "masked_u" for one in read_frames(street.folder, "bank-2"))
+
+
+@pytest.mark.parametrize("name", WHEN)
+def test_whoever_is_killed_while_trees_grow(street: tuple[Street, World], name: str) -> None:
+    trial, world = street
+    before = trees(trial)
+    with trial.client() as client:
+        job = shot(trial, client, world.plan(model=SECTION, limits=LIMITS), name, WHEN[name])
+        if name != "coordinator":
+            assert until(client, job, "waiting", 10.0).disturbed.kind == "PeerLost"
+        trial.start(name)
+        assert until(client, job, "succeeded").attempt == 1
+    assert SECTION.trees <= trees(trial) - before <= SECTION.trees + BACK
+    halves = [ModelStore(trial.data(bank) / Name.MODELS).load(job) for bank in ("grid", *world.names)]
+    grid, *banks = [half for half in halves if isinstance(half, TreesHalf)]
+    assert all(np.array_equal(bank.splits, banks[0].splits) and np.array_equal(bank.leaves, banks[0].leaves) for bank in banks)
+    assert len(banks) == 3 and ((grid.splits < 0) != (banks[0].splits < 0)).all()
+    for bank in world.names:
+        found = parse_evaluation((trial.data(bank) / Name.MODELS / job / EVALUATION).read_bytes())
+        assert found.joint.auc > found.bank_only.auc
+    cleared(trial, ("grid", *world.names))
+
+
+def _filled(sent: Sent) -> Sent:
+    """What is compared has 25 bits of its words of 32."""
+    return replace(sent, values=sent.values << np.uint32(7)) if sent.kind == "masked_compared" else sent
+
+
+def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
+    trial, world = street
+    for name in ("grid", *world.names):
+        sent = [_filled(one) for one in masked(trial, name)]
+        assert len(sent) > 1000 and twice(sent) == []
+        assert [mark for mark, lives in seeds_of(trial.folder / f"{name}.seeds").items() if len(lives) > 1] == []
