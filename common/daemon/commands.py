@@ -114,7 +114,7 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
             make_folder(out.resolve().parent)
             write_private(out, linked(page, out).encode())
         book = Book(settings.data / Name.HISTORY)
-        book.mature(history.newest_matured())
+        book.mature(history.newest_matured(book.entered()))
         job, told = None, 0
         if on_alarm is not None:
             told = tell(on_alarm, seat.party.value, history.alarms, book)

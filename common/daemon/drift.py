@@ -15,6 +15,7 @@ from common.disk.data_folder import Name
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import alarms
+from common.monitor.history import newest
 from common.process.metrics import Callback
 
 _log = logging.getLogger(__name__)
@@ -31,12 +32,12 @@ def watch_drift(registry: CollectorRegistry, data: Path, config: Callable[[], Mo
         largest = GaugeMetricFamily("wattscore_drift_largest_psi", "Largest stability index of the newest month beyond chance.")
         try:
             book = Book(data / Name.HISTORY)
-            readings, matured = book.readings(), book.matured()
+            readings, matured, entered = book.readings(), book.matured(), book.entered()
         except (OSError, sqlite3.Error) as error:
             _log.warning("drift cannot be counted: %s", error)
             return []
-        newest = max((r.month for r in readings), default=None)
-        found = [r for r in readings if r.month == newest]
+        last = newest(entered, {r.month for r in readings})
+        found = [r for r in readings if r.month == last]
         kinds = Counter(alarm.what for alarm in alarms(found, config()))
         for what, number in {"psi": kinds["psi"], "missing": kinds["missing"], **matured}.items():
             count.add_metric((what,), number)

@@ -75,6 +75,11 @@ class Book:
                 replace(Reading(*row), bins=tuple(tuple(one) for one in json.loads(bins))) for *row, bins in found.fetchall()
             ]
 
+    def entered(self) -> list[str]:
+        """Each month that was read, and of rows without months each job, in the order in which they came."""
+        with open_book(self._file) as book:
+            return [month for month, _ in book.execute("select month, min(rowid) from readings group by month order by 2")]
+
     def enter_scores(self, job: str, model: str, file: Path) -> None:
         """Enters the file to which the bank wrote the scores of a job."""
         with open_book(self._file) as book:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,6 +13,8 @@ from common.monitor import drift
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
+
+_DATED = re.compile(r"\d{4}-\d\d")
 
 Why = Literal["", "nolabel", "nomatch"]
 
@@ -107,11 +111,14 @@ class History:
     why: Why = ""
     overrides: Sequence[Overrides] = ()
 
-    def newest_matured(self) -> dict[str, int]:
-        """How many alarms of `auc` and `calibration` the newest month has whose outcomes are known; none without one."""
-        newest = max((month.month for month in self.matured), default=None)
-        found = Counter(alarm.what for alarm in self.alarms if alarm.month == newest)
-        return {what: found[what] for what in ("auc", "calibration")} if newest else {}
+    def newest_matured(self, entered: Sequence[str]) -> dict[str, int]:
+        """How many alarms of `auc` and `calibration` the newest month has whose outcomes are known; none without one.
+
+        entered: as of `newest`.
+        """
+        newest_ = newest(entered, {month.month for month in self.matured})
+        found = Counter(alarm.what for alarm in self.alarms if alarm.month == newest_)
+        return {what: found[what] for what in ("auc", "calibration")} if newest_ else {}
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -122,6 +129,17 @@ class History:
             "why": self.why,
             "overrides": [asdict(of) for of in self.overrides],
         }
+
+
+def newest(entered: Sequence[str], among: AbstractSet[str]) -> str | None:
+    """The newest of some months: by their text, but of rows without months, which are one named after its job, as they came.
+
+    entered: all, in the order in which they came; who scores without months now has none by its text.
+    """
+    found = [*sorted(among - set(entered)), *(month for month in entered if month in among)]
+    if not found or not _DATED.fullmatch(found[-1]):
+        return found[-1] if found else None
+    return max(month for month in found if _DATED.fullmatch(month))
 
 
 def make_history(

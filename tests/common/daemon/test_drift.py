@@ -37,6 +37,23 @@ def test_the_newest_months_alarms_are_counted_and_no_column_named(tmp_path: Path
     assert b"kwh" not in generate_latest(registry) and b"paid" not in generate_latest(registry)
 
 
+def test_of_rows_without_months_the_newest_is_what_came_last(tmp_path: Path) -> None:
+    """A job's name stands for their month: by its text it was newer than every month, and of one day any of its jobs."""
+    watch_drift(registry := CollectorRegistry(), tmp_path, MonitorConfig)
+    book = Book(tmp_path / Name.HISTORY)
+    for job, month, drifts in (
+        ("score-1", "2024-03", False),
+        ("score-20240401-ffffffff", "score-20240401-ffffffff", True),
+        ("score-20240401-0a0a0a0a", "score-20240401-0a0a0a0a", False),
+        ("score-2", "2024-04", True),  # by month again
+        ("score-3", "2023-01", False),  # an earlier one, scored late
+    ):
+        before = registry.get_sample_value("wattscore_drift_alarms", {"what": "psi"})
+        book.enter(job, [replace(DRIFTED if drifts else CALM, month=month)])
+        expected = before if month == "2023-01" else drifts
+        assert registry.get_sample_value("wattscore_drift_alarms", {"what": "psi"}) == expected, month
+
+
 def test_a_book_that_cannot_be_read_ends_no_scrape(tmp_path: Path) -> None:
     watch_drift(registry := CollectorRegistry(), tmp_path, MonitorConfig)
     (tmp_path / Name.HISTORY).write_bytes(b"no database" * 100)
