@@ -89,8 +89,8 @@ def _when(at: float) -> str:
 def print_evaluation(job: wire.Job, console: Console) -> None:
     found, counts = job.bank.report.evaluation, job.bank.report.counts
     console.print(
-        f"{counts.matched_rows} matched rows of {counts.matched_ids} enterprises: "
-        f"{counts.train_rows} trained, {counts.test_rows} held out; "
+        f"{counts.matched_rows:,} matched rows of {counts.matched_ids:,} enterprises: "
+        f"{counts.train_rows:,} trained, {counts.test_rows:,} held out; "
         f"columns trained, after coding: grid {job.grid.report.counts.trained_columns}, bank {counts.trained_columns - 1}",
         highlight=False,
     )
@@ -114,16 +114,16 @@ def print_banks(job: wire.Job, console: Console) -> None:
             continue
         found, counts = bank.report.evaluation, bank.report.counts
         if not bank.report.HasField("evaluation"):
-            table.add_row(org(bank.who), str(counts.train_rows), str(counts.test_rows), *["kept there"] * 5)
+            table.add_row(org(bank.who), f"{counts.train_rows:,}", f"{counts.test_rows:,}", *["kept there"] * 5)
             continue
         d = found.auc_difference
         quality = (f"{value:.4f}" for value in (found.joint.auc, found.bank_only.auc, found.joint.logloss, found.joint.ks))
         gain = f"{d.difference:+.4f} ({d.low:+.4f} to {d.high:+.4f})"
-        table.add_row(org(bank.who), str(counts.train_rows), str(counts.test_rows), *quality, gain)
+        table.add_row(org(bank.who), f"{counts.train_rows:,}", f"{counts.test_rows:,}", *quality, gain)
     console.print(table)
     every = job.bank.report.pooled
     if every.rows:
-        console.print(f"all banks together: AUC {every.auc:.3f}, KS {every.ks:.3f} over {every.rows} rows", highlight=False)
+        console.print(f"all banks together: AUC {every.auc:.3f}, KS {every.ks:.3f} over {every.rows:,} rows", highlight=False)
 
 
 def print_production(job: wire.Job, console: Console) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.cells import cell_len
 
 from common.config import Address, quoted, validate
 from common.disk.files import make_folder, write_new
@@ -175,7 +176,8 @@ def _aligned(text: str) -> str:
     lines = []
     for line in text.split("\n"):
         value, mark, comment = line.rpartition("  # ")
-        lines.append(f"{value.rstrip():<{_COLUMN - 1}} # {comment}" if mark and value.strip() else line)
+        room = " " * max(0, _COLUMN - 1 - cell_len(value.rstrip()))  # a Chinese character takes two cells
+        lines.append(f"{value.rstrip()}{room} # {comment}" if mark and value.strip() else line)
     return "\n".join(lines)
 
 
@@ -190,6 +192,8 @@ def _next(home: Path, role: str, given: Mapping[str, Any]) -> str:
         f"wattscore certs bundle --dir ca --out {org}.pem      # for the other two; theirs, fingerprints compared, here:",
         f"wattscore certs trust {org}.pem --org {org} --dir certs",
         *(f"wattscore certs trust {other}.pem --org {other} --dir certs" for other in others),
-        f"{command} serve --config {role}.toml",
+        f"{command} serve --config {role}.toml      # stays; beside it, once all three run, nothing may fail:",
+        f"{'wattscore' if role == 'coordinator' else command} doctor --config {role}.toml",
+        *(["wattscore train plan.toml --watch"] if role == "bank" else []),
     ]
     return "\n".join([f"\nNext, at {org}:", *(f"  {line}" for line in lines)])

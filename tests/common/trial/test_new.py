@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.cells import cell_len
 
 from bank_party.settings import BankSettings
 from common.cli import main
@@ -58,6 +59,15 @@ def test_every_process_would_start_with_names_and_words_of_ones_own(tmp_path: Pa
     assert (other.listen, other.datasets["meters"].id, other.datasets["meters"].period) == ("0.0.0.0:7005", "企业代码", "月")
     assert (third.listen, third.clients) == ("127.0.0.1:7000", ("wattscore://hua-bank/client",))
     assert list(load_plan(tmp_path / "new" / "bank" / "plan.toml").keys) == ["id", "period"]
+    text = (tmp_path / "new" / "bank" / "bank.toml").read_text(encoding="utf-8").splitlines()
+    columns = {cell_len(line[: line.index("# required")]) for line in text if line.startswith(("id =", "label =", "data ="))}
+    assert len(columns) == 1  # comments stand in one column beside Chinese names too
+    steps = told.output.split("Next, at ")[1:]
+    assert [step.strip().splitlines()[-1].strip() for step in steps] == [
+        "wattscore doctor --config coordinator.toml",
+        "grid-party doctor --config grid.toml",
+        "wattscore train plan.toml --watch",
+    ]
     assert "wattscore certs issue --dir ca --role bank-party --role client --out certs" in told.output
     for path in SETTINGS:  # a value has its meaning beside it, in one column
         lines = [x for x in (tmp_path / "new" / path).read_text().splitlines() if " = " in x and not x.startswith("#")]
