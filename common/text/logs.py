@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,6 +122,31 @@ class Seldom(logging.Filter):
         return True
 
 
+def _lost(record: logging.LogRecord) -> logging.LogRecord:
+    """What is said in the place of a line that could not be written: its place in the code, and why, without its text.
+
+    Python would print the text and its arguments, a whole error among them, to the standard error output.
+    """
+    kind, error, _ = sys.exc_info()
+    why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else kind.__name__ if kind else "unknown"
+    said = ("a line of %s:%d is lost to the log or to %s: %s", (Path(record.pathname).name, record.lineno, LOCAL, why))
+    return logging.LogRecord(__name__, logging.ERROR, __file__, 0, *said, None)
+
+
+class _Stream(logging.StreamHandler):  # type: ignore[type-arg]
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        with suppress(Exception):  # the stream itself may be what fails
+            self.stream.write(self.format(_lost(record)) + self.terminator)
+
+
+class _Local(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        said = _lost(record)
+        for handler in logging.getLogger().handlers:
+            if handler is not self:
+                handler.handle(said)
+
+
 def _more(record: logging.LogRecord) -> str:
     return f" (and {more:,} lines like it)" if (more := getattr(record, "more", 0)) else ""
 
@@ -158,7 +184,7 @@ def _kind(record: logging.LogRecord) -> str:
 
 def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) -> None:
     """Logs to the standard error output, without rows' data. `data`: the folder of local.log, which has all of warnings."""
-    stream = logging.StreamHandler(sys.stderr)
+    stream = _Stream(sys.stderr)
     stream.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
     stream.addFilter(Seldom())
     handlers: list[logging.Handler] = [stream]
@@ -171,7 +197,7 @@ def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) 
 
 def _local(data: Path) -> logging.Handler:
     data.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(data / LOCAL, maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
+    handler = _Local(data / LOCAL, maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
     handler.setFormatter(LocalFormatter(_TEXT))
     handler.addFilter(Seldom())
     handler.setLevel(logging.WARNING)

@@ -8,8 +8,9 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -34,6 +35,20 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.String
     root.handlers[:] = before
     root.setLevel(level)
     monkeypatch.setattr("sys.excepthook", hook)
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """After it, logging is as it was."""
+    root = logging.getLogger()
+    before, level, hook = root.handlers[:], root.level, sys.excepthook
+    yield
+    for handler in root.handlers:
+        with suppress(OSError):  # what a full disk has not taken
+            handler.close()
+    root.handlers[:] = before
+    root.setLevel(level)
+    sys.excepthook = hook
 
 
 def read(lines: io.StringIO) -> list[dict[str, Any]]:
@@ -198,3 +213,28 @@ def test_what_jobs_say_in_a_busy_time_is_not_kept_back() -> None:
     seldom = Seldom(lambda: 0.0)
     assert all(seldom.filter(record(level=logging.INFO)) for _ in range(300))
     assert all(seldom.filter(record(line=2)) for _ in range(40))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_disk_that_is_full_puts_nothing_of_the_local_log_on_the_standard_error_output(
+    kind: Literal["text", "json"], tmp_path: Path, capsys: pytest.CaptureFixture[str], restored: None
+) -> None:
+    (tmp_path / "local.log").symlink_to("/dev/full")
+    set_logging("INFO", kind, tmp_path)
+    error = DataError("line 3, column 'tax': '1,089,506'", public="a value is not a number")
+    logging.getLogger("common.x").warning("job %s ended: %s", "train-1", error)
+    said = capsys.readouterr().err
+    assert "1,089,506" not in said and "Traceback" not in said and "Arguments" not in said
+    assert said.count("job train-1 ended: a value is not a number") == 1
+    assert "is lost to the log or to local.log: No space left on device" in said and "test_logs.py" in said
+    assert all(json.loads(line)["level"] for line in said.splitlines()) if kind == "json" else len(said.splitlines()) == 2
+
+
+def test_a_line_that_cannot_be_formed_shows_none_of_its_arguments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], restored: None
+) -> None:
+    set_logging("INFO", "text", tmp_path)
+    logging.getLogger("common.x").warning("%d rows", "1,089,506")
+    said = capsys.readouterr().err
+    assert "1,089,506" not in said and "is lost to the log or to local.log: TypeError" in said
