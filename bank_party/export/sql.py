@@ -7,12 +7,15 @@ from itertools import pairwise
 
 from bank_party.export.formula import GRID_PART, OWN, Formula, Linear, Steps
 
+_MOST = 1.7e308  # of a number's size
+
 
 def as_sql(formula: Formula, table: str) -> str:
     """The query; `table` holds the columns of the formula under their names, and grid_part.
 
     Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
-    ws_decision. A missing value where there must be none makes the row's results NULL.
+    ws_decision. A missing value where there must be none makes the row's results NULL. NaN and infinite numbers are missing, as
+    they are in a file: DuckDB and PostgreSQL take NaN for more than any number.
     """
     raw = [f"{_raw(term)} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
     parts = [f"{_part(term, f'{OWN}x{k}')} AS {OWN}c{k}" for k, term in enumerate(formula.terms)]
@@ -26,7 +29,7 @@ def as_sql(formula: Formula, table: str) -> str:
         "), ws_sums AS (",
         _select(["p.*", f"{own} AS ws_own_part"], "ws_parts AS p"),
         "), ws_joint AS (",
-        _select(["s.*", f"ws_own_part + {name(GRID_PART)} AS ws_u"], "ws_sums AS s"),
+        _select(["s.*", f"ws_own_part + {_double_or_null(name(GRID_PART))} AS ws_u"], "ws_sums AS s"),
         "), ws_calibrated AS (",
         _select(["j.*", f"{_log_odds(formula)} AS ws_log_odds"], "ws_joint AS j"),
         "), ws_scored AS (",
@@ -69,17 +72,33 @@ def _raw(term: Linear | Steps) -> str:
         there = x if term.fill is None else f"COALESCE({x}, {text(str(term.fill))})"
         s = f"CASE WHEN {there} IS NULL THEN NULL WHEN {there} = {text(term.level)} THEN 1.0e0 ELSE 0.0e0 END"
     else:
-        s = f"CAST({x} AS DOUBLE PRECISION)"
+        s = _double_or_null(x)
         s = s if term.fill is None else f"COALESCE({s}, {number(float(term.fill))})"
         s = f"CASE WHEN {s} < 0 THEN -LN(1.0e0 - {s}) ELSE LN(1.0e0 + {s}) END" if term.signed_log else s
     return f"({s} - {number(term.mean)}) / {number(term.deviation)}"
 
 
+def _double(x: str) -> str:
+    return f"CAST({x} AS DOUBLE PRECISION)"
+
+
+def _double_or_null(x: str) -> str:
+    return f"CASE WHEN {_is_number(x)} THEN {_double(x)} END"
+
+
+def _is_number(x: str) -> str:
+    """Whether it is one that is finite; of NULL NULL."""
+    return f"{_double(x)} BETWEEN {number(-_MOST)} AND {number(_MOST)}"
+
+
 def _steps(term: Steps, x: str) -> str:
-    cases = [] if term.missing is None else [f"WHEN {x} IS NULL THEN {number(term.missing)}"]
-    cases += [f"WHEN {x} IS NULL THEN NULL"] if term.missing is None else []
+    missing = "NULL" if term.missing is None else number(term.missing)
+    cases = [f"WHEN {x} IS NULL THEN {missing}"]
     if term.levels is None:
-        cases += [f"WHEN {x} < {number(edge)} THEN {number(v)}" for edge, v in zip(term.edges, term.values, strict=False)]
+        cases.append(f"WHEN NOT ({_is_number(x)}) THEN {missing}")
+        cases += [
+            f"WHEN {_double(x)} < {number(edge)} THEN {number(v)}" for edge, v in zip(term.edges, term.values, strict=False)
+        ]
     else:
         cases += [f"WHEN {x} = {text(level)} THEN {number(v)}" for level, v in zip(term.levels, term.values, strict=False)]
     return f"CASE {' '.join(cases)} ELSE {number(term.values[-1])} END"

@@ -1,4 +1,6 @@
-"""Columns of a bank that have names of what an export makes, and models with little to interpolate: read as they are meant."""
+"""Columns of a bank that have names of what an export makes, models with little to interpolate, numbers that are none: read as
+they are meant.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
 from bank_party.decision.calibrate import Calibration
 from bank_party.decision.config import DecisionConfig
 from bank_party.export.formula import GRID_PART, Formula, Linear, Steps, make_formula
 from bank_party.export.pmml import as_pmml
+from bank_party.export.sql import as_sql
 from common.errors import ConfigError
 from tests.bank_party.decision.worlds import held_out
 
@@ -62,6 +66,23 @@ CASES: dict[str, tuple[Formula, dict[str, Any], float, float]] = {
     "one bin, missing": (formula(steps("x", None, -0.3)), {"x": None}, 0.3, -0.2),
     "one level": (formula(steps("x", (), -0.3)), {"x": "mill"}, 1.3, 0.8),
 }
+
+
+@pytest.mark.parametrize("odd", ["'NaN'::DOUBLE", "'Infinity'::DOUBLE", "-'Infinity'::DOUBLE", "NULL"])
+@pytest.mark.parametrize("missing", [-0.3, None])
+def test_what_is_no_number_is_missing_to_a_query_too(odd: str, missing: float | None) -> None:
+    """NaN was above every edge: a row of which nothing is known had the points of the largest values."""
+    edges = Steps(column="x", edges=(0.0, 10.0), levels=None, values=(0.1, 0.2, 0.7), missing=missing)
+    logged = linear("y").model_copy(update={"fill": None if missing is None else 3.0, "signed_log": True})
+    query = as_sql(formula(edges, logged), "t").rstrip().rstrip(";")
+    rows = [(odd, odd, GRID), (10, 3, GRID), (1, 1, odd)]
+    table = " UNION ALL ".join(f"SELECT {x} AS x, {y} AS y, {grid} AS grid_part" for x, y, grid in rows)
+    with duckdb.connect() as book:
+        book.execute(f"CREATE TABLE t AS {table}")
+        found = sorted(book.execute(f"SELECT ws_u FROM ({query})").fetchall(), key=lambda row: (row[0] is not None, row[0]))
+    part = 0.2 + 0.5 * math.log(4.0) + 0.1 + GRID
+    first = None if missing is None else pytest.approx(part + missing)
+    assert found == [(None,), (first,), (pytest.approx(part + 0.7),)]  # without the grid's part there is no score
 
 
 def check(case: str, found: dict[str, Any]) -> None:
