@@ -103,7 +103,7 @@ class Attempts:
         openings = [[value.value, kind, way, o.arrays, o.rows, o.bits] for (value, kind, way), o in found.items()]
         dealt = {"dealt": told[0] if len(told := running.dealt) == 1 else told} if running.heard else {}
         try:
-            self._home.audit.add(What.END, job, error=error, opened=openings, books=self._home.positions(), **dealt)
+            self._home.audit.end(job, self._home.positions, error=error, opened=openings, **dealt)
             running.entered = True
         except OSError:
             if not error:

@@ -104,6 +104,15 @@ class AuditLog:
             self._add(book, What.PEER, job, {"number": newest.number, "head": newest.digest.hex(), **named})
         return newest
 
+    def end(self, job: str, books: Callable[[], Mapping[str, int]], **detail: Any) -> Head:
+        """Enters how a job ended. books: how much stands in each by now, read while nobody else enters that of another job.
+
+        So the last of such entries has the most, also where jobs end at one moment.
+        """
+        with self._open() as book:
+            book.execute("begin immediate")
+            return self._add(book, What.END, job, {**detail, "books": dict(books())})
+
     def _add(self, book: sqlite3.Connection, what: What, job: str, detail: dict[str, Any]) -> Head:
         detail["salt"], before = secrets.token_hex(16), _head(book)
         entry = Entry(before.number + 1, self._clock(), job, what.value, json.dumps(detail, sort_keys=True), b"")

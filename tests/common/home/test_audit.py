@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,23 @@ def test_a_book_that_another_job_has_charged_meanwhile_is_not_taken_for_a_restor
 
     for _ in range(3):
         log.check_books(books, "grid-party")
+
+
+def test_of_jobs_that_end_at_one_moment_the_last_entry_has_the_most(tmp_path: Path) -> None:
+    """As nobody makes another entry from when books are looked at until that is entered."""
+    log, at_once = AuditLog(tmp_path / "audit.sqlite"), list[bool]()
+
+    def books() -> dict[str, int]:
+        locked = pytest.raises(sqlite3.OperationalError, match="locked")
+        with closing(sqlite3.connect(tmp_path / "audit.sqlite", timeout=0)) as other, locked:
+            other.execute("begin immediate")
+        at_once.append(True)
+        return {"rates.sqlite": len(at_once)}
+
+    for number in (1, 2):
+        log.end(f"train-{number}", books, error="")
+        assert log.books() == {"rates.sqlite": number}
+    assert [json.loads(entry.detail)["error"] for entry in log.entries()] == ["", ""] and log.verify() == log.head
 
 
 def test_what_is_heard_late_of_the_other_log_does_not_go_behind_what_was_heard_before(log: AuditLog) -> None:
