@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
 from pathlib import Path
 
 from bank_party.decision.config import DecisionConfig
@@ -11,11 +9,9 @@ from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy, BankSettings
 from bank_party.told import LABELS, METRICS, ToldBook
 from common.disk.data_folder import Name
-from common.disk.files import PART, part_of
+from common.disk.files import part_of
 from common.home.home import Home
 from common.home.standing import Standing
-
-_WRITTEN = 3600.0  # seconds
 
 
 class BankHome(Home):
@@ -55,15 +51,6 @@ class BankHome(Home):
             file.unlink(missing_ok=True)
             part_of(file).unlink(missing_ok=True)
         self.history.forget(job)
-
-    def tidy(self) -> None:
-        """Files of scores too: nobody stops for an hour in the middle of one."""
-        super().tidy()
-        before = time.time() - _WRITTEN
-        for part in self._scores.glob(f"*{PART}"):
-            with suppress(FileNotFoundError):  # which has its name now
-                if part.stat().st_mtime < before:
-                    part.unlink()
 
     def scores_of(self, job: str) -> Path:
         """The file of a scoring job's results."""

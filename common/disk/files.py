@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedRandom
@@ -16,6 +17,17 @@ PART = ".part"  # of the name of a file that is not whole yet
 def part_of(path: Path) -> Path:
     """What becomes `path` once it is whole; left behind by who is killed before."""
     return path.with_name(f".{path.name}{PART}")
+
+
+def remove_parts(folder: Path, seconds: float) -> None:
+    """Removes such files, in all folders within, to which nobody has written for so long."""
+    before = time.time() - seconds
+    for within, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(PART):
+                with suppress(FileNotFoundError):  # it may have its name by now
+                    if (part := Path(within, name)).stat().st_mtime < before:
+                        part.unlink()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.disk.data_folder import Name
-from common.disk.files import make_folder, make_once
+from common.disk.files import make_folder, make_once, remove_parts
 from common.errors import DataError
 from common.home.approvals import Approvals
 from common.home.audit import AuditLog
@@ -45,7 +45,7 @@ class Home:
 
     def __init__(self, data: Path, dealer: str, policy: Policy, monitor: MonitorConfig, banks: int = 1) -> None:
         """dealer: the coordinator's identity; stocks of another one are not used. banks: with how many a grid has jobs."""
-        self.policy, self.monitor = policy, monitor
+        self.policy, self.monitor, self._data = policy, monitor, data
         self.key = lasting_key(data / Name.TAGS)
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib, banks)
@@ -71,8 +71,12 @@ class Home:
         }
 
     def tidy(self) -> None:
-        """Removes what a process of this party that was killed left half written, and nothing that another one is writing."""
+        """Removes what a process of this party that was killed left half written, and nothing that another one is writing.
+
+        Such as a half file of scores, of seeds, or of a model. Nobody stops for an hour in the middle of one.
+        """
         self.stocks.tidy()
+        remove_parts(self._data, 3600.0)
 
     def close(self) -> None:
         """Closes the books that stay open; they open again when they are used."""

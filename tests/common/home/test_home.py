@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy
 from common.disk import data_folder
 from common.disk.data_folder import Name
+from common.disk.files import part_of
 from common.errors import PolicyError
 from common.home.audit import What
 from common.home.jobbook import Offered
@@ -85,3 +88,18 @@ def test_every_book_of_what_was_spent_has_a_position_that_grows(tmp_path: Path) 
         less = now | {name.value: grid(tmp_path).positions()[name.value]}
         with pytest.raises(PolicyError, match=f"{name} holds less"):
             home.audit.check_books(less.copy, "grid-party")
+
+
+def test_what_a_killed_daemon_has_left_half_written_is_tidied_wherever_it_lies(tmp_path: Path) -> None:
+    """Half an opening of what was dealt holds a seed, half a model shares: under names that no other file takes."""
+    home, places = grid(tmp_path), ("dealt", "models/train-1", "unfinished/train-2", ".")
+    parts = [part_of(tmp_path / place / "file") for place in places]
+    for part in parts:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        for name in (part, part.with_name(f"{part.name}.new"), part.with_name("file.part")):
+            name.write_text("half")
+            os.utime(name, (time.time() - 7200,) * 2)
+    os.utime(parts[1], None)  # by a process that writes it now
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    home.tidy()
+    assert before - {path for path in tmp_path.rglob("*") if path.is_file()} == {parts[0], *parts[2:]}
