@@ -32,17 +32,18 @@ def descend(
     weights = np.zeros(x.shape[1]) if start is None else start
     ahead, measured = weights, dict[tuple[int, int], Reals]()
 
-    def pulled(high: int, low: int, point: Reals) -> Reals:
-        rows = slice(low, high)
-        return x[rows].T @ (link(x[rows] @ point) - y[rows]) / (high - low) + ridge @ point
+    def pulled(step: Step, point: Reals) -> Reals:
+        rows = slice(step.low, step.high)
+        over = step.rows if step.whole is None else step.whole
+        return x[rows].T @ (link(x[rows] @ point) - y[rows]) / over + ridge @ point
 
     for step in steps:
         if step.measures:
-            measured[step.low, step.high] = pulled(step.high, step.low, ahead)
+            measured[step.low, step.high] = pulled(step, ahead)
             continue
-        gradient = pulled(step.high, step.low, ahead)
+        gradient = pulled(step, ahead)
         if step.corrected:
-            gradient = gradient + max(measured.items(), key=lambda at: at[0][1] - at[0][0])[1] - measured[step.low, step.high]
+            gradient = gradient + sum(measured.values()) - len(measured) * measured[step.low, step.high]
         now = ahead - step.size * (gradient if joint is None else joint @ gradient)
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now

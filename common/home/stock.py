@@ -72,7 +72,7 @@ class StockLabel:
         return np.frombuffer(hashlib.blake2b(text, digest_size=16, person=b"wattscore.label").digest(), np.uint64)
 
 
-DEALING = 10  # raised when what is dealt for the same model changes: tables, scales, spans, their order
+DEALING = 11  # raised when what is dealt for the same model changes: tables, scales, spans, their order
 
 
 def dealing(ahead: Ahead) -> str:

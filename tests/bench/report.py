@@ -234,7 +234,7 @@ def worlds(found: dict[str, Any]) -> Text:
     """By size and correlation: the largest excess and loss of AUC of all labels, rates and tails."""
     groups: dict[tuple[int, int, float], list[dict[str, Any]]] = {}
     for one in found["each"]:
-        groups.setdefault((one["rows"], one["columns"], one["correlation"]), []).append(one)
+        groups.setdefault((one["rows"], one["columns"] + 2 * one["rare"], one["correlation"]), []).append(one)
     rows = [
         [
             f"{size:,}", str(columns), f"{correlation:.2f}", str(len(group)), f"{max(o['excess'] for o in group):.1e}",
@@ -243,6 +243,7 @@ def worlds(found: dict[str, Any]) -> Text:
         for (size, columns, correlation), group in groups.items()
     ]  # fmt: skip
     title = f"{found['near']} of {found['worlds']} worlds within 1e-4 of the optimum and 0.0005 of its AUC"
+    title += f", {found['warned']} warned of"
     columns = ["rows", "columns", "correlation", "worlds", "largest excess log-loss", "largest loss of AUC", "seconds, mean"]
     return Text(title, columns, rows)
 

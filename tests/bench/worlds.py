@@ -35,12 +35,16 @@ Reals = npt.NDArray[np.float64]
 RIDGE_SCALE = RESIDUAL_SCALE + X_SCALE - WEIGHT_SCALE - 8
 LABELS = {"shared": (1.0, 0.0), "differing": (0.0, 1.0), "both": (0.75, 0.75)}
 CORRELATIONS, RATES, SIZES = (0.0, 0.5, 0.9, 0.95, 0.99), (0.5, 0.2, 0.05, 0.01), ((3_000, 12), (20_000, 40), (100_000, 40))
+RARE, RARE_ROWS, RARE_SIZES = 4, (50, 400), ((20_000, 12), (200_000, 12), (1_000_000, 12))
 _LEAST_OVERDUE = 100  # as plans ask for
 
 
 @dataclass(frozen=True)
 class World:
-    """rows x columns, half at each side; label: one of LABELS; heavy: noise of 3 degrees of freedom, clipped at 8."""
+    """rows x columns, half at each side; label: one of LABELS; heavy: noise of 3 degrees of freedom, clipped at 8.
+
+    rare: so many more columns at each side, each an indicator that RARE_ROWS of the rows have, which moves log-odds by 1.5.
+    """
 
     rows: int
     columns: int
@@ -48,6 +52,7 @@ class World:
     label: str
     rate: float
     heavy: bool
+    rare: int = 0
 
     def draw(self, seed: int) -> tuple[Reals, Reals, Reals]:
         """The grid's columns, the bank's with a last one of ones, and the label."""
@@ -60,8 +65,19 @@ class World:
         alike, apart = (part / part.std() for part in (means[0] + means[1], means[0] - means[1]))
         u = 1.2 * (LABELS[self.label][0] * alike + LABELS[self.label][1] * apart)
         u = u + 0.3 * x @ rng.standard_normal(self.columns) / np.sqrt(self.columns)
+        grid, bank = x[:, :half], x[:, half:]
+        if self.rare:
+            few, effects = self._indicators(rng), 1.5 * rng.choice([-1.0, 1.0], 2 * self.rare)
+            u, scaled = u + few @ effects, (few - few.mean(axis=0)) / few.std(axis=0)
+            grid, bank = np.column_stack([grid, scaled[:, : self.rare]]), np.column_stack([bank, scaled[:, self.rare :]])
         y = (rng.random(self.rows) < sigmoid(u + shift(u, self.rate))).astype(np.float64)
-        return x[:, :half], np.column_stack([x[:, half:], np.ones(self.rows)]), y
+        return grid, np.column_stack([bank, np.ones(self.rows)]), y
+
+    def _indicators(self, rng: np.random.Generator) -> Reals:
+        found = np.zeros((self.rows, 2 * self.rare))
+        for column in range(2 * self.rare):
+            found[rng.choice(self.rows, int(rng.integers(*RARE_ROWS, endpoint=True)), replace=False), column] = 1.0
+        return found
 
 
 def shift(u: Reals, rate: float) -> float:
@@ -74,11 +90,13 @@ def shift(u: Reals, rate: float) -> float:
 
 
 def worlds() -> Iterator[World]:
-    """All that have enough overdue rows; heavy tails in every second."""
+    """All that have enough overdue rows; heavy tails in every second. After these, those of rare indicators."""
     found = itertools.product(SIZES, CORRELATIONS, LABELS, RATES)
     for place, ((rows, columns), correlation, label, rate) in enumerate(found):
         if rows * rate >= _LEAST_OVERDUE:
             yield World(rows, columns, correlation, label, rate, place % 2 == 1)
+    for (rows, columns), rate in itertools.product(RARE_SIZES, (0.2, 0.02)):
+        yield World(rows, columns, 0.9, "both", rate, False, RARE)
 
 
 def measure(world: World, model: Model, seed: int = 1) -> dict[str, Any]:
@@ -96,13 +114,14 @@ def measure(world: World, model: Model, seed: int = 1) -> dict[str, Any]:
             start[-1] = np.log(label.mean() / (1 - label.mean()))
             start = np.linalg.solve(whiten, start)
     began = time.perf_counter()
-    weights = asyncio.run(_trained(model, whitened, ridges, start, label))
+    weights, settled = asyncio.run(_trained(model, whitened, ridges, start, label))
     seconds = time.perf_counter() - began
     pooled, penalty = np.column_stack(list(whitened.values())), _diagonal(ridges)
     best = newton(Design.of(pooled), label, penalty).beta
     u, optimal = pooled @ weights, pooled @ best
     excess = _objective(u, label, weights, penalty) - _objective(optimal, label, best, penalty)
-    return {**vars(world), "excess": excess, "auc_lost": auc(label, optimal) - auc(label, u), "seconds": seconds}
+    lost = auc(label, optimal) - auc(label, u)
+    return {**vars(world), "excess": excess, "auc_lost": lost, "warned": not settled, "seconds": seconds}
 
 
 def _diagonal(ridges: dict[Party, Reals]) -> Reals:
@@ -114,11 +133,13 @@ def _objective(u: Reals, y: Reals, weights: Reals, penalty: Reals) -> float:
     return float(np.mean(np.logaddexp(0.0, u) - y * u) + weights @ penalty @ weights / 2)
 
 
-async def _trained(model: Model, x: dict[Party, Reals], ridges: dict[Party, Reals], start: Reals, label: Reals) -> Reals:
-    """The weights, opened for this measurement alone, (m_grid + m_bank,)."""
+async def _trained(
+    model: Model, x: dict[Party, Reals], ridges: dict[Party, Reals], start: Reals, label: Reals
+) -> tuple[Reals, bool]:
+    """The weights, opened for this measurement alone, (m_grid + m_bank,), and whether the bank found that they had arrived."""
     step = step_size(model)
 
-    async def side(session: Session, correlations: DealtCorrelations) -> Shares:
+    async def side(session: Session, correlations: DealtCorrelations) -> tuple[Shares, bool]:
         party, bank = session.party, session.party is Party.BANK
         own = np.asfortranarray(encode(x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(step * ridges[party], RIDGE_SCALE))
@@ -128,20 +149,21 @@ async def _trained(model: Model, x: dict[Party, Reals], ridges: dict[Party, Real
         inputs = TrainingInputs(model, own, pull, other, first, label if bank else None, gain=gain)
         found = await train(session, correlations, inputs)
         assert isinstance(found, Shares)
-        return found
+        return found, session.settled
 
-    shares = await coordinate(Trio(), side, lambda demand: make_work(model, demand))
-    grid, bank = shares[Party.GRID], shares[Party.BANK]
-    return np.concatenate([decode(words, WEIGHT_SCALE) for words in (grid.own + bank.other, bank.own + grid.other)])
+    (grid, _), (bank, settled) = (await coordinate(Trio(), side, lambda demand: make_work(model, demand))).values()
+    words = grid.own + bank.other, bank.own + grid.other
+    return np.concatenate([decode(part, WEIGHT_SCALE) for part in words]), settled
 
 
 def bench_worlds(model: Model, every: int = 1) -> dict[str, Any]:
-    """Each of the worlds, or every so many-th; the worst, and how many are within 1e-4 and 0.0005 of AUC."""
+    """Each of the worlds, or every so many-th; the worst, how many are within 1e-4 and 0.0005 of AUC, how many warned of."""
     found = [measure(world, model) for world in itertools.islice(worlds(), 0, None, every)]
     near = sum(one["excess"] <= 1e-4 and one["auc_lost"] <= 0.0005 for one in found)
     return {
         "worlds": len(found),
         "near": near,
+        "warned": sum(one["warned"] for one in found),
         "worst_excess": max(one["excess"] for one in found),
         "worst_auc_lost": max(one["auc_lost"] for one in found),
         "each": found,

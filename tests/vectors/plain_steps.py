@@ -56,7 +56,7 @@ def truncations_dealt(seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m:
 
 
 class Corrected:
-    """Updates by which steps move, one of each kept: shares of them at a party, delta at the dealer."""
+    """Updates by which steps move, with all that were measured: shares of them at a party, delta at the dealer."""
 
     def __init__(self, rows: list[list[int]], measures: list[int], corrected: list[int]) -> None:
         self.rows, self.measures, self.corrected = rows, measures, corrected
@@ -67,5 +67,7 @@ class Corrected:
             self.kept.append((self.rows[t], update))
         if t not in self.corrected:
             return update
-        own = next(kept for rows, kept in self.kept if rows == self.rows[t])
-        return plus(update, less(self.kept[0][1], own))
+        (own,) = (kept for rows, kept in self.kept if rows == self.rows[t])
+        for _, kept in self.kept:
+            update = plus(update, less(kept, own))
+        return update

@@ -99,7 +99,7 @@ def test_a_training_message_by_message(place: int) -> None:
         )
         for p in (GRID, BANK)
     }
-    scale, whole, bits = case["table_scale"], len(label), 38 + case["period"].bit_length() - 1
+    whole, bits = len(label), 38 + case["period"].bit_length() - 1
     sent = {p: sides[p].matrices() for p in sides}
     for p, side in sides.items():
         side.take(*sent[OTHER[p]])
@@ -111,8 +111,9 @@ def test_a_training_message_by_message(place: int) -> None:
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         m = plain.joint_matrix(sides, setup, case["gain"])
     kept = {who: Corrected(case["rows"], case["measures"], case["corrected"]) for who in ("dealer", *sides)}
-    for t, ((size, momentum), (low, high)) in enumerate(zip(case["steps"], case["rows"], strict=True)):
-        over = plain.even(size / (high - low), 30)
+    steps = zip(case["steps"], case["rows"], case["over"], case["table_scales"], strict=True)
+    for t, ((size, momentum), (low, high), averaged, scale) in enumerate(steps):
+        over = plain.even(size / averaged, 30)
         unit = max(1, round(over / 4 * 2 ** (30 - scale)))
         sizes = {"period": case["period"], "step_over_n": over, "factor_scale": 30 - scale}
         sizes["real_step_over_n"] = 4 * unit / 2 ** (30 - scale)

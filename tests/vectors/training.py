@@ -28,12 +28,10 @@ from tests.vectors.basics import DEALT, SEEDS
 from tests.vectors.form import stored, whole
 
 _CORRECTED = [  # a part of the rows, corrected by all of them: section 6, levels
-    Step(0, 0, 5, 4.0, 0),
-    Step(1, 0, 9, 4.0, 0, measures=True),
-    Step(2, 0, 5, 4.0, 0, measures=True),
-    Step(3, 4, 9, 4.0, 0, measures=True),
-    Step(4, 4, 9, 4.0, 128, corrected=True),
-    Step(5, 0, 5, 4.0, 146, corrected=True),
+    Step(0, 0, 3, 4.0, 128),
+    *(Step(1 + part, 3 * part, 3 * part + 3, 4.0, 0, whole=9, measures=True) for part in range(3)),
+    Step(4, 3, 6, 4.0, 128, corrected=True),
+    Step(5, 0, 3, 4.0, 146, corrected=True),
     Step(6, 0, 9, 4.0, 0),
 ]
 START = {Party.GRID: [0.0, 0.0], Party.BANK: [0.25, -1.5]}
@@ -129,9 +127,10 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "gain": gain,
         "period": int(link.times * link.period),
         "times": link.times,
-        "table_scale": steps[0].scales(link).table,
+        "table_scales": [step.scales(link).table for step in steps],
         "steps": [[step.size, step.momentum] for step in steps],
         "rows": [[step.low, step.high] for step in steps],
+        "over": [step.rows if step.whole is None else step.whole for step in steps],
         "measures": [step.number for step in steps if step.measures],
         "corrected": [step.number for step in steps if step.corrected],
         "x": {p.value: stored(words[p]) for p in Party},

@@ -62,8 +62,8 @@ class Span:
 class Step:
     """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256.
 
-    measures: its gradient is kept, and it moves nothing. corrected: by what the gradient of all rows was more than that of its
-    own, where both were measured: see `Correction`.
+    measures: its addend to the gradient of all rows is kept, and it moves nothing. corrected: by what the gradient of all rows
+    was more than that of its own, where both were measured: see `Correction`.
     """
 
     number: int
@@ -71,7 +71,8 @@ class Step:
     high: int
     size: float
     momentum: int
-    data_rows: int | None = None  # rows of data among its rows, the rest being zeros; None: all
+    whole: int | None = None  # rows that it averages over, of which its own are a part; None: its own
+    data_rows: int | None = None  # of these those of data, the rest being zeros; None: all
     measures: bool = False
     corrected: bool = False
 
@@ -88,8 +89,9 @@ class Step:
 
     def scales(self, link: Link) -> LinkScales:
         """The split is that of all rows, for which tables were dealt; the step averages over those of data, or of all banks."""
-        rows = self.rows if self.data_rows is None else self.data_rows
-        return LinkScales.choose(self.size, max(self.rows, rows), link.least_bits).over(self.size, rows)
+        whole = self.rows if self.whole is None else self.whole
+        rows = whole if self.data_rows is None else self.data_rows
+        return LinkScales.choose(self.size, max(whole, rows), link.least_bits).over(self.size, rows)
 
 
 def matrix_width(steps: Sequence[Step], link: Link) -> int:
@@ -99,7 +101,10 @@ def matrix_width(steps: Sequence[Step], link: Link) -> int:
 
 
 class Correction:
-    """What corrected steps move by: shares of it at a party, and what these lack at the dealer, as it is linear."""
+    """What corrected steps move by: shares of it at a party, and what these lack at the dealer, as it is linear.
+
+    Of parts alike in size addends to the average over all rows are measured: their sum, or so many times the part's own.
+    """
 
     def __init__(self) -> None:
         self._measured: dict[tuple[int, int], Words] = {}
@@ -113,8 +118,8 @@ class Correction:
             return update
         if (own := self._measured.get((step.low, step.high))) is None:
             raise LocalProtocolError("a step is corrected by what nothing has measured", got=step.number)
-        whole = max(self._measured, key=lambda rows: rows[1] - rows[0])
-        return update + self._measured[whole] - own
+        whole: Words = np.sum(list(self._measured.values()), axis=0, dtype=np.uint64)
+        return update + whole - np.uint64(len(self._measured)) * own
 
 
 @dataclass(repr=False)

@@ -53,7 +53,12 @@ class Layout(BanksLayout):
         rows of the others that makes: it differs from the part of all rows by one a bank at most.
         """
         return [
-            replace(step, low=rows * step.low // self.total, high=rows * step.high // self.total, data_rows=step.rows)
+            replace(
+                step,
+                low=rows * step.low // self.total,
+                high=rows * step.high // self.total,
+                data_rows=step.rows if step.whole is None else step.whole,
+            )
             for step in self.course(model)
         ]
 

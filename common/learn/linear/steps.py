@@ -10,7 +10,7 @@ from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step
 from common.learn.linear.hessian import MOST_ROWS
-from common.learn.linear.schedule import count_steps, level_rows, nesterov, sgd
+from common.learn.linear.schedule import count_parts, count_steps, nesterov, sgd
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
@@ -66,12 +66,19 @@ def make_steps(model: Model, rows: int, columns: int, data_rows: int | None = No
     """
     full = model.full_steps if model.joint and not is_quadratic(model, rows) else 0
     found = make_course(model, rows, columns, full)
-    return found if data_rows is None else [replace(step, data_rows=min(data_rows, step.high) - step.low) for step in found]
+    return found if data_rows is None else [replace(step, data_rows=_data(step, rows, data_rows)) for step in found]
+
+
+def _data(step: Step, rows: int, data_rows: int) -> int:
+    """Over how many a step averages: its own, or its part of all where it is to match what was measured of that part."""
+    if step.measures or step.corrected:
+        return data_rows * (step.whole or step.rows) // rows
+    return min(data_rows, step.high) - step.low
 
 
 def make_course(model: Model, rows: int, columns: int, full: int) -> list[Step]:
     """As `make_steps`; full: of `nesterov`."""
-    _check_steps(model, rows, level_rows(rows, columns) if full else rows)
+    _check_steps(model, rows, count_parts(rows, columns) if full else 1)
     if model.optimiser == "nesterov":
         found = nesterov(rows, model.iterations, step_size(model), full, columns)
     else:
@@ -124,8 +131,8 @@ def step_size(model: Model) -> float:
     return model.step or usual
 
 
-def _check_steps(model: Model, rows: int, few: int) -> None:
-    """Refuses, before they are made, too many steps and steps that could leave the ring. few: rows of early steps."""
+def _check_steps(model: Model, rows: int, parts: int) -> None:
+    """Refuses, before they are made, too many steps and steps that could leave the ring. parts: of rows, for early steps."""
     if model.dealer != "whole" and rows > HALF_ROWS:
         raise PlanError(
             "the errors of so many rows' masks would stand as high as what hides them",
@@ -134,16 +141,16 @@ def _check_steps(model: Model, rows: int, few: int) -> None:
             remedy="Hold out more rows, or train with dealer = 'whole'.",
         )
     full = model.optimiser == "nesterov"
-    batch = few if full else min(model.batch, rows)
+    batch = rows // parts if full else min(model.batch, rows)
     size = step_size(model)
     count = max(1, rows // batch) * model.epochs
     if full:
-        count = model.iterations if few == rows else count_steps(rows, few, model.iterations, model.full_steps)
+        count = model.iterations if parts == 1 else count_steps(parts, model.iterations, model.full_steps)
     if count > MAX_STEPS:
         raise PlanError(
             "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."
         )
-    reach = size * (min(X_LIMIT, math.sqrt(rows / batch)) + (full and batch < rows))
+    reach = size * (min(X_LIMIT, math.sqrt(parts if full else rows / batch)) + (full and parts > 1))
     if reach > 0.75 * WEIGHT_LIMIT:
         raise PlanError(
             f"a step of {size} over {batch} of {rows} rows could move a weight past what the ring holds",

@@ -9,44 +9,67 @@ from common.learn.linear.schedule import count_steps
 from common.learn.linear.steps import STEP, make_steps
 from common.plan.linear import Model
 
+MOMENTA = [0, 64, 102, 128, 146, 160, 171, 179, 186, 192, 197]
 
-def test_many_rows_are_begun_on_a_part_of_them_and_corrected_by_all() -> None:
-    courses = {65_536: 16_384, 131_071: 16_384, 131_072: 32_768, 524_303: 32_768, 10**6: 62_500}
-    for rows, few in courses.items():
-        steps = make_steps(Model(), rows, 40)
-        parts = {65_536: 3, 131_071: 6, 131_072: 3, 524_303: 8, 10**6: 8}[rows]
-        lows = [few * (t % parts) for t in range(14)]
-        assert [step.low for step in steps] == [*lows[:6], 0, *range(0, few * parts, few), *lows[6:], 0]
-        assert [step.rows for step in steps] == [few] * 6 + [rows] + [few] * (parts + 8) + [rows]
-        assert [step.number for step in steps] == list(range(16 + parts))
-        assert {step.size for step in steps} == {STEP}
-        assert [step.number for step in steps if step.measures] == list(range(6, 7 + parts))
-        assert [step.number for step in steps if step.corrected] == list(range(7 + parts, 15 + parts))
-        assert [step.momentum for step in steps[-9:-1]] == [128, 146, 160, 171, 179, 186, 192, 197]
-    assert [step.high for step in make_steps(Model(full_steps=0), 1_000_000, 40)] == [1_000_000] * 12
-    ahead = make_steps(Model(), 250_000, 40, 200_000)
+
+@pytest.mark.parametrize(
+    ("rows", "parts", "turns"),
+    [
+        (16_384, 4, 3),
+        (65_535, 4, 3),
+        (65_536, 4, 3),
+        (98_304, 6, 4),
+        (131_071, 7, 5),
+        (131_072, 4, 3),
+        (524_303, 16, 8),
+        (10**6, 16, 8),
+    ],
+)
+def test_rows_go_in_parts_of_which_some_take_turns_and_all_correct_them(rows: int, parts: int, turns: int) -> None:
+    steps, few = make_steps(Model(), rows, 20), rows // parts
+    lows = [few * (t % turns) for t in range(12)]
+    assert [step.low for step in steps] == [*lows[:4], *range(0, few * parts, few), *lows[4:], 0]
+    assert [step.rows for step in steps] == [few] * (3 + parts) + [few + rows % parts] + [few] * 8 + [rows]
+    assert [step.number for step in steps] == list(range(13 + parts))
+    assert {step.size for step in steps} == {STEP}
+    assert [step.number for step in steps if step.measures] == list(range(4, 4 + parts))
+    assert [step.number for step in steps if step.corrected] == list(range(4 + parts, 12 + parts))
+    assert [step.momentum for step in steps if not step.measures] == [*MOMENTA[:4], *MOMENTA[3:], 0]
     link = Model().make_link()
-    for step, rows in zip(ahead, [32_768] * 6 + [200_000] + [32_768] * 14 + [200_000], strict=True):
-        assert step.scales(link).step_over_n * rows == pytest.approx(STEP, rel=2**-12)
+    for step in steps:
+        over = rows if step.measures else step.rows
+        assert step.scales(link).step_over_n * over == pytest.approx(STEP, rel=2**-12)
+
+
+def test_of_a_stock_steps_average_over_rows_of_data_with_tables_of_all() -> None:
+    dealt, ahead, link = make_steps(Model(), 250_000, 40), make_steps(Model(), 250_000, 40, 200_000), Model().make_link()
+    for step, known in zip(ahead, dealt, strict=True):
+        over = 200_000 if step.measures or step.rows == 250_000 else 200_000 // 7 if step.corrected else 250_000 // 7
+        assert step.scales(link).step_over_n * over == pytest.approx(STEP, rel=2**-12)
+        assert (step.scales(link).table, step.scales(link).spare) == (known.scales(link).table, known.scales(link).spare)
+
+
+def test_few_rows_run_over_all_each_time() -> None:
+    steps = make_steps(Model(), 16_383, 40)
+    assert [step.high for step in steps] == [16_383] * 12
+    assert [step.momentum for step in steps][:11] == MOMENTA
+    assert [step.high for step in make_steps(Model(full_steps=0), 1_000_000, 40)] == [1_000_000] * 12
 
 
 @pytest.mark.parametrize(("iterations", "full"), [(12, 1), (12, 2), (13, 4), (1, 1), (2, 3), (1000, 5)])
 def test_each_pass_over_all_rows_but_the_last_corrects_the_steps_that_follow(iterations: int, full: int) -> None:
     steps = make_steps(Model(iterations=iterations, full_steps=full), 200_000, 40)
-    half = iterations // 2
-    parts = 4
+    parts, first = 6, iterations // 3 if full > 1 else iterations
     kinds = "".join("m" if step.measures else "c" if step.corrected else "s" for step in steps)
-    first = half if full > 1 else iterations
-    assert kinds == "s" * first + ("m" * (1 + parts) + "c" * (iterations - half + 2)) * (full - 1) + "s"
-    assert len(steps) == count_steps(200_000, 32_768, iterations, full)
-    over_all = [at for at, step in enumerate(steps) if step.rows == 200_000]
-    assert over_all == [*(at for at in range(len(kinds) - 1) if kinds[at] == "m" != kinds[at - 1 :][:1]), len(steps) - 1]
+    assert kinds == "s" * first + ("m" * parts + "c" * (iterations - first)) * (full - 1) + "s"
+    assert len(steps) == count_steps(parts, iterations, full)
+    assert [step.rows for step in steps if not (step.measures or step.corrected)] == [33_333] * first + [200_000]
 
 
 def test_columns_decide_how_few_the_rows_of_early_steps_are() -> None:
-    for columns, few in ((204, 32_768), (205, 32_800), (600, 96_000)):
-        assert make_steps(Model(), 200_000, columns)[0].rows == few
-    assert [step.rows for step in make_steps(Model(), 200_000, 626)] == [100_000] * 6 + [200_000] * 6
+    for columns, parts in ((204, 6), (209, 5), (416, 3)):
+        assert sum(step.measures for step in make_steps(Model(), 200_000, columns)) == parts
+    assert [step.rows for step in make_steps(Model(), 200_000, 417)] == [100_000] * 6 + [200_000] * 6
 
 
 def test_steps_over_few_of_many_rows_that_could_leave_the_ring_are_refused() -> None:
@@ -54,3 +77,4 @@ def test_steps_over_few_of_many_rows_that_could_leave_the_ring_are_refused() -> 
     with pytest.raises(PlanError, match=r"a step of 9.7 over 200000 of 3200000 rows .*at most 48"):
         make_steps(Model(step=9.7), 3_200_000, 40)
     assert make_steps(Model(step=16.0), 65_535, 40)
+    assert make_steps(Model(step=16.0), 16_384, 40)

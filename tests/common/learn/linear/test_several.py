@@ -110,10 +110,10 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
 @pytest.mark.parametrize(
     ("rows", "few"),
     [
-        ((400, 300, 200), [450] * 6 + [900] * 6),
-        ((1200, 901, 600), [500] * 6 + [2701] + [500] * 12 + [2701]),
-        ((1200, 901, 40), [500] * 6 + [2141] + [500] * 11 + [2141]),  # nine of the third's at first
-        ((1200, 901, 2), [500] * 6 + [2103] + [500] * 11 + [2103]),  # of the third's two rows none in the first two parts
+        ((400, 300, 200), [225] * 16 + [900]),
+        ((1200, 901, 600), [540] * 8 + [541] + [540] * 8 + [2701]),
+        ((1200, 901, 40), [535] * 7 + [536] + [535] * 8 + [2141]),  # ten of the third's at first
+        ((1200, 901, 2), [525] * 7 + [528] + [525] * 8 + [2103]),  # of the third's two rows none in the first part
     ],
 )
 async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
@@ -125,11 +125,13 @@ async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     weights, _ = await trained(world, 12)
     model = several_plan(len(rows), model={"iterations": 12}).model
     each = [[(step.low, step.high) for step in world.layout.steps(model, own)] for own in rows]
+    course = nesterov(len(world.y), 12, 4.0, 2)
+    assert [step.rows for step in course] == few
     whole = [
         replace(step, low=sum(low for low, _ in at), high=sum(high for _, high in at))
-        for step, *at in zip(nesterov(len(world.y), 12, 4.0, 2), *each, strict=True)
+        for step, *at in zip(course, *each, strict=True)
     ]
-    assert all(abs(step.rows - nominal) < len(rows) for step, nominal in zip(whole, few, strict=True))
+    assert all(abs(step.rows - nominal) <= len(rows) for step, nominal in zip(whole, few, strict=True))
     ends = [sorted({end for step in steps for end in step}) for steps in each]
     parts = [np.searchsorted(bounds, np.arange(own), side="right") for own, bounds in zip(rows, ends, strict=True)]
     order = np.argsort(np.concatenate(parts), kind="stable")
@@ -148,7 +150,7 @@ def test_steps_over_parts_that_could_leave_the_ring_are_refused_at_each_bank_how
             layout.steps(model, rows)
 
 
-@pytest.mark.parametrize("first", [-1, 7, 8, 9, 20, 24])
+@pytest.mark.parametrize("first", [-1, 5, 8, 9, 15, 17])
 def test_no_training_is_dealt_from_where_none_goes_on(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 250)
     monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
