@@ -79,24 +79,31 @@ def exact(trial: Trial) -> Metrics:
     return pooled(make_plan("prepared"), *configs)
 
 
+FINE = {"reveal": "owners", "weight_bits": 14}
+
+
+@pytest.fixture(scope="module")
+def taylor(trial: Trial) -> Metrics:
+    """The cheap link's model with a dealer, opened finely."""
+    return measured(trial, train(trial, "prepared", model={**FINE, "link": "taylor"}, score_bits=14)).joint
+
+
 def test_half_a_dealer_trains_what_a_whole_one_does(trial: Trial) -> None:
     """Opened finely, as weights and scores in their usual steps differ by as much from run to run."""
 
     def found(dealer: str) -> Metrics:
-        model = {"reveal": "owners", "dealer": dealer, "weight_bits": 14}
-        return measured(trial, train(trial, "prepared", model=model, score_bits=14)).joint
+        return measured(trial, train(trial, "prepared", model={**FINE, "dealer": dealer}, score_bits=14)).joint
 
     whole, half = found("whole"), found("half")
     assert abs(half.auc - whole.auc) < 0.0001 and abs(half.logloss - whole.logloss) < 0.0001
 
 
-def test_without_a_dealer_the_same_is_trained(trial: Trial) -> None:
+def test_without_a_dealer_the_same_is_trained(trial: Trial, taylor: Metrics) -> None:
     """With the link that there is then; and the coordinator has neither sent nor heard anything of it."""
-    model = {"reveal": "owners", "link": "taylor", "weight_bits": 14}
-    whole = measured(trial, train(trial, "prepared", model=model, score_bits=14)).joint
-    job = train(trial, "prepared", model={**model, "dealer": "none"}, matching="ecdh", score_bits=14)
+    model = {**FINE, "link": "taylor", "dealer": "none"}
+    job = train(trial, "prepared", model=model, matching="ecdh", score_bits=14)
     found = measured(trial, job).joint
-    assert abs(found.auc - whole.auc) < 0.0005 and abs(found.logloss - whole.logloss) < 0.0002
+    assert abs(found.auc - taylor.auc) < 0.0005 and abs(found.logloss - taylor.logloss) < 0.0002
     dealer = job.dealer
     assert not any((dealer.grid.sent, dealer.grid.received, dealer.bank.sent, dealer.bank.received))
 
@@ -128,9 +135,8 @@ def test_the_exact_link_reaches_the_pooled_optimum(trial: Trial, exact: Metrics)
     assert not job.bank.report.warnings
 
 
-def test_the_taylor_link_ranks_as_well(trial: Trial, exact: Metrics) -> None:
-    found = measured(trial, train(trial, "prepared", model={"link": "taylor"}))
-    assert found.joint.auc == pytest.approx(exact.auc, abs=0.003)
+def test_the_taylor_link_ranks_as_well(taylor: Metrics, exact: Metrics) -> None:
+    assert taylor.auc == pytest.approx(exact.auc, abs=0.003)
 
 
 def test_heavy_tails_without_logarithms_are_warned_of(trial: Trial) -> None:
