@@ -53,7 +53,7 @@ def pipeline_command(seat: Seat[BankSettings, BankHome], read: Read, make: Make)
         home, book = open_home(seat, config), RunBook(settings.data / Name.PIPELINE)
         if show:
             newest = book.newest(told.name)
-            _print(Outcome(newest), book, as_json)
+            _print(Outcome(newest, "" if newest else f"no run of {told.name} has begun yet"), book, as_json)
             return
         lock = _alone(told)
         try:
@@ -150,7 +150,7 @@ def _print(outcome: Outcome, book: RunBook, as_json: bool) -> None:
 def lines(run: Run | None, steps: Mapping[Step, Taken], rests: str) -> Iterator[str]:
     """A run as a command line prints it."""
     if run is None:
-        yield "no run is open, and it is not time for one"
+        yield rests or "no run is open, and it is not time for one"
         return
     yield f"{run.run}  {run.state.value}  began {_when(run.at)}, {run.why}"
     for step in Step:

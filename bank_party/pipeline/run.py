@@ -46,8 +46,8 @@ def check(config: PipelineConfig, home: Home) -> None:
     """Raises ConfigError where the bank's policy would let fewer people decide than the pipeline says."""
     if home.policy.approvals < config.people:
         raise ConfigError(
-            f"the pipeline {config.name} waits for {config.people} people (people), and one approval is enough for the bank's"
-            f" policy from {home.policy.approvals} on (approvals)",
+            f"the pipeline {config.name} waits for {config.people} people (people), more than the bank's policy asks for"
+            f" ({home.policy.approvals}, approvals)",
             remedy=f"Set approvals = {config.people} under [policy] of the bank's configuration.",
         )
 

@@ -46,7 +46,9 @@ def desk(tmp_path: Path) -> Desk:
 def test_nothing_is_to_do(desk: Desk) -> None:
     done = desk.say()
     assert (done.exit_code, done.output) == (0, "no run is open, and it is not time for one\n")
-    assert json.loads(desk.say("--json", "--show").output) == {"run": None, "rests": "", "steps": []}
+    never = "no run of monthly has begun yet"
+    assert (desk.say("--show").exit_code, desk.say("--show").output) == (0, f"{never}\n")
+    assert json.loads(desk.say("--json", "--show").output) == {"run": None, "rests": never, "steps": []}
 
 
 def test_one_process_at_a_time(desk: Desk) -> None:
