@@ -86,7 +86,8 @@ class BankRole:
         told_by = several_of(plan.model) if beginning.several else learner_of(plan.model)
         opened = told_by.label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
-        names = {Opened.TREE_SPLITS: "the grid's splits", Opened.EARLY_STOP: "when training stopped gaining"}
+        splits = "all splits" if beginning.several else "the grid's splits"
+        names = {Opened.TREE_SPLITS: splits, Opened.EARLY_STOP: "when training stopped gaining"}
         name = next((said for value, said in names.items() if value in plan.model.opens), "the grid's weights")
         steps_again = not opens_once(learner_of(plan.model), plan.model)
         opened *= job.course.left if steps_again else 1.0

@@ -1,7 +1,8 @@
 """Where several banks cut a column alike: thresholds near the pooled quantiles, from shares of all rows below asked edges.
 
 Values stand in order as whole numbers of KEY_BITS bits. Cells that hold many rows are parted once more, round after round, and
-what is told of an edge is the share of all banks' rows below it, in steps of 2^-SHARE_BITS. PROTOCOL.md section 16.
+what is told of an edge is the share of all banks' rows below it, of which each bank rounds its own: in all within half of
+2^-SHARE_BITS. PROTOCOL.md section 16.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Search:
         self.shares |= {edge: share for edge, share in zip(edges, shares, strict=True) if edge}
 
     def _known(self) -> tuple[list[int], list[float]]:
-        """Edges, and shares as they can be: each is rounded by itself."""
+        """Edges, and shares as they can be, whatever a bank has said."""
         edges = sorted(self.shares)
         rising = np.maximum.accumulate(np.clip([self.shares[edge] for edge in edges], 0.0, 1.0))
         return edges, [*rising.tolist()[:-1], 1.0]
@@ -85,7 +86,7 @@ class Search:
         least: of all rows, the share that each bin has at least.
         """
         edges, shares = self._known()
-        need, missing = least + 2 * _STEP, shares[1]
+        need, missing = least + _STEP, shares[1]
         apart = missing >= need and 1.0 - missing >= need
         at = [k for k, edge in enumerate(edges) if 1 < edge < _TOP and np.isfinite(value_of(edge))]
         found, done = list[float](), missing if apart else 0.0

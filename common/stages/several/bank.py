@@ -158,7 +158,7 @@ async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRow
     prepared: Prepared | Cut
     if isinstance(several.model, Trees):
         most = room(counts.train, several.limits.rows_per_column)
-        prepared, warnings = await bank_cuts(hub, several.model, *brought, most)
+        prepared, warnings = await bank_cuts(hub, several.model, *brought, len(several.banks), most)
     else:
         prepared, warnings = await bank_columns(hub, *brought, ridge, leverage)
     job.warn(*warnings)

@@ -14,14 +14,12 @@ from common.features.options import Preparation, least_rows
 from common.features.pooled_cuts import ROUNDS, SHARE_BITS, Search, asked, keys_of
 from common.learn.trees.design import Prepared, check_monotone, pooled_thresholds
 from common.mpc.fixedpoint import decode, encode
-from common.mpc.several.hub import MOMENT_SCALE, BankHub, GridHub, rounded_to_banks
+from common.mpc.several.hub import BankHub, GridHub, to_banks
 from common.party import Party
 from common.plan.trees import Trees
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stages.several.columns import Counts, compare, tell, told
-
-_SHIFT = MOMENT_SCALE - SHARE_BITS
 
 
 async def bank_cuts(
@@ -32,9 +30,11 @@ async def bank_cuts(
     options: Preparation,
     counts: Counts,
     train_rows: int,
+    banks: int,
     room: int,
 ) -> tuple[Prepared, list[str]]:
-    """This bank's thresholds, those of all banks, and warnings. room: the most of them, unless two bins a column are more.
+    """This bank's thresholds, those of all banks, and warnings. banks: how many. room: for how many thresholds, unless two bins
+    a column are more.
 
     table: matched rows, the training rows first. columns: of which `agree` has said that they are all banks'. Raises DataError
     for a column that is no number, or misses values that must be there.
@@ -43,12 +43,13 @@ async def bank_cuts(
     check_monotone(section, columns, options)
     keys = await asyncio.to_thread(lambda: [np.sort(keys_of(_numbers(table, columns, name)[:train_rows])) for name in names])
     await tell(hub, len(names))
-    searches = [Search(section.bins) for _ in names]
+    searches, bits = [Search(section.bins) for _ in names], SHARE_BITS + (banks - 1).bit_length()
     for number in range(ROUNDS):
         edges = [search.ask(number) for search in searches]
         below = [np.searchsorted(own, np.array(some, np.uint64)) for own, some in zip(keys, edges, strict=True)]
-        shares = encode(np.concatenate(below) / counts.train, MOMENT_SCALE)
-        heard = decode(await rounded_to_banks(hub, shares, _SHIFT), SHARE_BITS).reshape(len(names), -1)
+        # rounded here, alike for edges between which no row lies: else many edges would tell what one does not
+        shares = np.rint(np.concatenate(below) / counts.train * 2.0**bits)
+        heard = decode(await to_banks(hub, encode(shares, 0)), bits).reshape(len(names), -1)
         for search, some, share in zip(searches, edges, heard, strict=True):
             search.told(some, share.tolist())
     least, bins = least_rows(options) / counts.train, section.bins
@@ -75,7 +76,7 @@ async def grid_cuts(hub: GridHub, section: Trees) -> int:
     await compare(hub)
     brought = await told(hub)
     for number in range(ROUNDS):
-        await rounded_to_banks(hub, np.zeros(brought * asked(number, section.bins), np.uint64), _SHIFT)
+        await to_banks(hub, np.zeros(brought * asked(number, section.bins), np.uint64))
     return await told(hub)
 
 

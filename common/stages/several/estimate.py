@@ -90,7 +90,7 @@ def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Spee
     every, longest = Size(sum(train), sizes.grid_columns, sizes.bank_columns), max(sizes.rows)
     rounds = begun_rounds(plan, sizes.line(sizes.rows.index(longest))) + _PREPARING + blocks(max(train))
     rounds += 0 if cut else 1  # trees begin at public numbers, and at each bank's own rate
-    rounds += _ROUNDED * ROUNDS - _SUMS if cut else _ROUNDED if several.whitened else 0
+    rounds += 2 * ROUNDS - _SUMS if cut else _ROUNDED if several.whitened else 0
     whole = Size(every.rows, layout.grid, layout.bank)  # all intercepts, which steps depend on
     rounds += learner.rounds(section, whole) + several.more_rounds(section, layout)
     rounds += learner.score_rounds(section, max(held)) + _POOLED
@@ -133,7 +133,7 @@ def _sums(columns: int, *, whitened: bool) -> Cost:
 def _cut(thresholds: int, bins: int) -> Cost:
     """Of banks' columns that are cut by shares of rows below edges, each into all bins. Section 16."""
     words = sum(asked(number, bins) for number in range(ROUNDS)) * -(-thresholds // (bins - 1))
-    return Cost(16 * words + 8 * 2, 16 * words, 24 * words)
+    return Cost(8 * words + 8 * 2, 8 * words, 8 * words)
 
 
 def _told(plan: SeveralPlan, sizes: SeveralSizes, train: int, held: int, cells: int) -> Told:

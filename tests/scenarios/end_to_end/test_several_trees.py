@@ -130,7 +130,7 @@ def test_what_all_are_told_of_labels_is_charged_at_each_bank(lab: tuple[Trial, W
     with trial.client() as client:
         job = run(client, world.plan(model=SECTION, limits=LIMITS))
     assert job.state == "failed" and job.fault.kind == "PolicyError" and job.fault.origin == "bank try-bank-2", job.fault
-    assert "375.0 bits" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
+    assert "all splits would tell 375.0 bits" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
 
 
 def test_a_bank_that_does_not_trust_the_others_refuses(lab: tuple[Trial, World]) -> None:

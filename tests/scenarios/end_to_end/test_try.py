@@ -77,6 +77,19 @@ def test_boosted_trees(tmp_path: Path) -> None:
     assert "which side each level of each tree splits by" in " ".join(said.split())
 
 
+def test_boosted_trees_of_two_banks(tmp_path: Path) -> None:
+    """All files lie here, so each bank tells what so few rows of its could not else, and trusts the others."""
+    grid, bank = make_tables("T")
+    half = len(bank) // 2
+    bank.iloc[half:].to_csv(tmp_path / "second.csv", index=False)
+    words = "--bank", "second.csv", "--model", "trees", "--trees", "12", "--depth", "2", "--allow-small"
+    run = Try(tmp_path, (grid, bank.iloc[:half]), *words)
+    run.end()
+    found = run.result()
+    assert found["iterations"] == 12 and list(found["banks"]) == ["bank", "bank-2"]
+    assert all(one["auc"]["joint"] > 0.6 for one in found["banks"].values()), found["banks"]  # 0.8, about
+
+
 def test_more_trees_than_labels_may_tell_of_are_refused_with_the_numbers_at_the_bank(tmp_path: Path) -> None:
     run = Try(tmp_path, make_tables("T"), "--model", "trees")
     _, erred = run.end(2)

@@ -49,7 +49,7 @@ async def cut(
         own = tables[end.number]
         columns = declared or dict.fromkeys(own.numeric, PLAIN)
         await agree(hub, columns, ordered=True)
-        return await bank_cuts(hub, SECTION, own, columns, OPTIONS, counts, TRAIN[end.number], room)
+        return await bank_cuts(hub, SECTION, own, columns, OPTIONS, counts, TRAIN[end.number], len(tables), room)
 
     async def at_grid(hub: GridHub, _: list[End]) -> Any:
         return await grid_cuts(hub, SECTION)
@@ -109,6 +109,25 @@ async def test_how_much_is_said_does_not_depend_on_the_rows() -> None:
             [values.shape for label, values in banks.peer[0][next(iter(banks.peer[0]))].log if label.kind is Kind.POOLED_SHARE]
         )
     assert sizes[0] == sizes[1] == [(6 * asked(number, 8),) for number in range(ROUNDS)]
+
+
+async def test_edges_between_which_no_row_lies_are_told_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded at random each, they would together tell the rows below them to far less than a step."""
+    heard: dict[int, float] = {}
+
+    def told(self: Search, edges: Any, shares: Any) -> None:
+        heard.update(zip(edges, shares, strict=True))
+        original(self, edges, shares)
+
+    original = Search.told
+    monkeypatch.setattr(Search, "told", told)
+    tables = [table(k, {"few": values(k)["few"]}) for k in range(3)]
+    await cut(tables)
+    below = {edge: share for edge, share in heard.items() if -1.0 < value_of(edge) <= 0.0}
+    assert len(below) > 20 and len(set(below.values())) == 1
+    pooled = np.concatenate([t.numeric["few"][:n] for t, n in zip(tables, TRAIN, strict=True)])
+    share = float((pooled < 0.0).mean())
+    assert 0 < abs(next(iter(below.values())) - share) <= 2.0**-9
 
 
 async def test_what_is_told_of_a_value_that_few_rows_have_is_no_more_than_of_its_cell() -> None:
