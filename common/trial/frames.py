@@ -62,7 +62,8 @@ def try_(
     grid, bank: frames, files or declarations (TOML); all processes are here, so use data that may be in one place. key: the
     column of enterprise ids in both, or grid_key and bank_key. label: the bank's 0/1 outcomes. period: the column of months,
     for rows of enterprise and month, or grid_period and bank_period. A declaration may say these itself. report: where to write
-    the bank's report. options: the other options of `wattscore try` by name, such as test, seed, ridge, allow_small.
+    the bank's report. options: the other options of `wattscore try` by name, such as test, seed, ridge, allow_small;
+    label_values also as a dict, missing as a list.
     """
     from common.trial.forkserver import fork_server
     from common.trial.run import run_trial

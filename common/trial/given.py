@@ -29,7 +29,7 @@ class Names:
     grid_period: str | None = None
     bank_period: str | None = None
     label: str | None = None
-    label_values: str | None = None
+    label_values: str | Mapping[str, int] | None = None
     missing: str | Sequence[str] | None = None
     decimal: str | None = None
 

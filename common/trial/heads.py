@@ -182,13 +182,19 @@ def _quoted(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:_SHOWN])) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
-def parse_words(text: str | None) -> dict[str, int]:
-    """`是=1,否=0` as a mapping. Raises ConfigError for anything else."""
-    found: dict[str, int] = {}
-    for part in text.split(",") if text else ():
+def parse_words(said: str | Mapping[str, int] | None) -> dict[str, int]:
+    """`是=1,否=0` as a mapping, or one as it is. Raises ConfigError for anything else."""
+    pairs = [(str(word), str(value)) for word, value in said.items()] if isinstance(said, Mapping) else []
+    for part in said.split(",") if isinstance(said, str) and said else ():
         word, equals, value = part.strip().rpartition("=")
-        if not equals or not word or value not in ("0", "1"):
-            raise ConfigError(f"--label-values: {part!r} is not like 是=1", remedy="Write --label-values 是=1,否=0.")
+        pairs.append((word if equals else "", value))
+    found: dict[str, int] = {}
+    for word, value in pairs:
+        if not word or value not in ("0", "1"):
+            raise ConfigError(
+                f"--label-values: {f'{word}={value}' if word else value!r} is not like 是=1",
+                remedy="Write --label-values 是=1,否=0, in Python also {'是': 1, '否': 0}.",
+            )
         found[word] = int(value)
     return found
 

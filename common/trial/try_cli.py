@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,7 @@ def options_of(
     grid_period: str | None = None,
     bank_period: str | None = None,
     label: str | None = None,
-    label_values: str | None = None,
+    label_values: str | Mapping[str, int] | None = None,
     missing: str | Sequence[str] | None = None,
     decimal: str | None = None,
     **given: Any,

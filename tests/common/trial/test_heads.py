@@ -210,6 +210,10 @@ def test_try_asks_for_a_label_that_nothing_names(tables: Path) -> None:
 
 def test_words_and_names_of_options() -> None:
     assert parse_words("是=1, 否=0") == {"是": 1, "否": 0} and parse_words(None) == {} and parse_words("a=b=1") == {"a=b": 1}
+    assert parse_words({"是": 1, "否": 0}) == {"是": 1, "否": 0}
+    for wrong in ({"是": 2}, {"": 1}, "是=2", "=1", "1"):
+        with pytest.raises(ConfigError, match="is not like 是=1"):
+            parse_words(wrong)
     assert key_names("k", None, "b") == {"grid": ("k", "--key"), "bank": ("b", "--bank-key")}
     with pytest.raises(ConfigError, match="no column of ids for the grid"):
         key_names(None, None, "b")
