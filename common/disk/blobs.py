@@ -6,7 +6,7 @@ SQLite keeps no value or row of more than 10^9 bytes. What is longer goes on in 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -74,10 +74,23 @@ def read_words(book: sqlite3.Connection, table: str, column: str, row: int) -> W
         found = np.empty(sum(map(len, blobs)) // 8, np.uint64)
         into, at = found.view(np.uint8), 0
         for blob in blobs:
-            while len(part := np.frombuffer(blob.read(_PIECE), np.uint8)):
-                into[at : at + len(part)] = part
+            while part := blob.read(_PIECE):
+                into[at : at + len(part)] = np.frombuffer(part, np.uint8)
                 at += len(part)
     return found
+
+
+def read_pairs(book: sqlite3.Connection, table: str, column: str, row: int) -> Generator[Words, None, None]:
+    """The blob as uint64 (n, 2), some rows after the other. To be closed where it is not read to its end."""
+    left = b""
+    with ExitStack() as opened:
+        for blob in [opened.enter_context(blob) for blob in _opened(book, table, column, row, readonly=True)]:
+            while part := left + blob.read(_PIECE):
+                whole = len(part) // 16 * 16
+                if len(part) == len(left):  # of this value there is no more
+                    break
+                left = part[whole:]
+                yield np.frombuffer(part[:whole], np.uint64).reshape(-1, 2)
 
 
 def _opened(book: sqlite3.Connection, table: str, column: str, row: int, *, readonly: bool) -> Iterator[sqlite3.Blob]:

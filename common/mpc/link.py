@@ -211,13 +211,16 @@ class Taylor(Link):
         return 0.5 + u / 4.0
 
 
+Labels = npt.NDArray[np.uint8]  # 0 or 1 of each row, which training keeps in a byte and not in a word
+
+
 class Sliced(Protocol):
     """Words, (n,), read by slices: an array, or what stands for one."""
 
     def __getitem__(self, part: slice, /) -> Words: ...
 
 
-def residual(link: Link, scales: LinkScales, c: Turns, shares: Sequence[Sliced], label: Words | None) -> Words:
+def residual(link: Link, scales: LinkScales, c: Turns, shares: Sequence[Sliced], label: Labels | None) -> Words:
     """A share of (sigma(u) - y) step / n at `scales.residual`, (n,), from c and shares of the tables, in parts.
 
     It is the sum of tables times public factors; at the bank, which has the label, also the public part, less the label. Only
@@ -232,6 +235,6 @@ def residual(link: Link, scales: LinkScales, c: Turns, shares: Sequence[Sliced],
         total[part] = summed
     if label is not None:
         total += link.public(c, scales)
-        total -= label * encode(link.step_over_n(scales), scales.summed)
+        total -= np.multiply(label, encode(link.step_over_n(scales), scales.summed), dtype=np.uint64)
     total <<= np.uint64(scales.spare)
     return total

@@ -34,7 +34,10 @@ def draw(table: FeatureTable, split: Split) -> Mask:
         return _last_months(table, split.months)
     options = blake2b(split.model_dump_json().encode(), digest_size=32, person=b"split").digest()
     of_id = hash_levels(table.ids, options)
-    key = blake2b(np.sort(mix_rows(table, of_id, options, label)).tobytes()).digest()
+    every = mix_rows(table, of_id, options, label)
+    every.sort()
+    key = blake2b(every.data).digest()
+    del every
     if split.by == "row":
         return _smallest(mix_rows(table, of_id, key), label, split)
     firms, firm_of = table.ids.each()

@@ -21,7 +21,7 @@ from common.mpc.beside import ending, one_ahead
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import FACTOR_SCALE, MOMENTUM_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, LinkScales, Words
-from common.mpc.link import Link, residual
+from common.mpc.link import Labels, Link, residual
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
 from common.mpc.short import WIDE, WIDTHS
@@ -303,7 +303,7 @@ class Descent:
     correlations: Correlations
     products: Products
     link: Link
-    label: Words | None  # 0 or 1 as a ring word, (n,)
+    label: Labels | None  # (n,)
     course: Course = NOWHERE
 
     async def shared(self, steps: list[Step], start: Words | None = None, joint: Operand | None = None) -> Arrived:

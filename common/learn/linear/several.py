@@ -118,7 +118,7 @@ async def train_several(
 async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> tuple[Descent, Matrices]:
     await line.correlations.order(layout.demand(line.own.shape[0], first))
     other = layout.common + 1 if line.session.party is Party.GRID else layout.grid
-    label = None if line.label is None else line.label.astype(np.uint64)
+    label = None if line.label is None else line.label.astype(np.uint8)
     link = model.make_link()
     width = matrix_width(layout.steps(model, line.own.shape[0]), link)
 

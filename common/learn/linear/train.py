@@ -116,7 +116,7 @@ async def train(
     else:
         width = matrix_width(steps, link)
         products = Dealt(session, correlations, await share_matrices(session, correlations, *mine, place, width), link)
-    labels = None if label is None else label.astype(np.uint64)
+    labels = None if label is None else label.astype(np.uint8)
     descent = Descent(session, correlations, products, link, labels, course)
     if model.weights == "owned":
         return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64), None)

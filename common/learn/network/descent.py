@@ -19,7 +19,7 @@ from common.learn.network.weights import Weights
 from common.mpc.arrived import combinations
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import X_SCALE, Words, top32
-from common.mpc.link import Link, residual
+from common.mpc.link import Labels, Link, residual
 from common.mpc.prg import Purpose
 from common.mpc.product import Rows, backward_units, forward_units
 from common.mpc.session import Kind, Session
@@ -187,7 +187,7 @@ class NetworkDescent:
     own: Rows  # (n, m_own)
     theirs: Rows  # the other's less its mask, (n, m_other)
     link: Link
-    label: Words | None  # 0 or 1 as a ring word, (n,)
+    label: Labels | None  # (n,)
 
     @property
     def session(self) -> Session:

@@ -139,5 +139,5 @@ async def _begin(line: NetworkLine, layout: NetworkLayout, section: Network, roo
         return cast(Rows, room.empty(shape, np.uint64))
 
     theirs = await share_rows(session, correlations, line.own, other, place)
-    label = None if line.label is None else line.label.astype(np.uint64)
+    label = None if line.label is None else line.label.astype(np.uint8)
     return NetworkDescent(Seat(session, correlations, source), line.own, theirs, section.link, label)

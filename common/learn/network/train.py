@@ -82,7 +82,7 @@ async def train(
     theirs = await share_rows(
         session, correlations, inputs.own, inputs.other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
     )
-    label = None if inputs.label is None else inputs.label.astype(np.uint64)
+    label = None if inputs.label is None else inputs.label.astype(np.uint8)
     descent = NetworkDescent(seat, inputs.own, theirs, section.link, label)
     path = Path(session, correlations, steps, momentum(section), course)
     now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import PolicyError
+from common.home import setbook
 from common.home.rowsets import row_keys
 from common.home.setbook import SetBook
 from common.rows.table import FeatureTable
@@ -26,6 +28,12 @@ def firms(low: int, high: int) -> FeatureTable:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "sets.sqlite"
+
+
+@pytest.fixture(autouse=True, params=[1 << 16, 8], ids=["at once", "run by run"])
+def some(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows above which a set is compared run by run, as it is written."""
+    monkeypatch.setattr(setbook, "_SOME", request.param)
 
 
 def refused(file: Path, rows: FeatureTable, differ: int = 100) -> bool:
@@ -83,6 +91,25 @@ def test_a_book_has_a_pair_of_hashes_a_row_as_it_always_had(file: Path) -> None:
         with closing(sqlite3.connect(file)) as book:
             least, whole = book.execute("select least, rows from sets order by rowid desc").fetchone()
         assert whole == np.column_stack([hashes, own]).tobytes() and least == whole[: 4096 * 16]
+
+
+def test_no_set_is_held_as_a_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a hash a row, and two marks, there is one of 32 runs of the set asked for, and of each that is like it."""
+    monkeypatch.setattr(setbook, "_SOME", 1 << 12)
+
+    def peak(rows: FeatureTable) -> int:
+        tracemalloc.start()
+        SetBook(file).enter(rows, "job", 100)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    for last in (20, 21):  # the same set again is compared with itself, and with one of other months
+        few, many = months(range(5000), last), months(range(10_000, 25_000), last)
+        first = peak(few), peak(many)
+        again = peak(few), peak(many)
+        for small, large in (first, again):
+            assert large - small < 12 * (many.rows - few.rows)
 
 
 def months(firms: range, last: int) -> FeatureTable:

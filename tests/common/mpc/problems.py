@@ -91,7 +91,7 @@ async def begin(session: Session, correlations: DealtCorrelations, problem: Prob
     pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))
     width = matrix_width([Step(0, 0, problem.rows, step_size, 0)], link)
     matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other], width=width)
-    label = problem.y.astype(np.uint64) if session.party is Party.BANK else None
+    label = problem.y.astype(np.uint8) if session.party is Party.BANK else None
     return Descent(session, correlations, Dealt(session, correlations, matrices, link), link, label)
 
 

@@ -119,7 +119,7 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
     shares = halves(encode(u, U_SCALE) - offset, np.random.default_rng(5))
 
     async def side(session: Session, correlations: DealtCorrelations) -> Words:
-        label = y.astype(np.uint64) if session.party is Party.BANK else None
+        label = y.astype(np.uint8) if session.party is Party.BANK else None
         products, (span,) = Dealt(session, correlations, NOTHING, link), step.spans()
         descent = Descent(session, correlations, products, link, label)
         masked = await descent._masked_u(span, lambda _: shares[session.party])
