@@ -9,17 +9,17 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from common.disk.blobs import first_bytes, length_of, make_more, read_words, write_blob
+from common.disk.blobs import first_bytes, length_of, make_more, read_rows, read_words, write_blob
 from common.disk.book import open_book
 from common.errors import PolicyError
-from common.home.rowsets import Keys, are_in, distinct, row_keys
+from common.home.rowsets import Ascending, Keys, are_in, distinct, row_keys
 from common.home.standing import Charge, Standing
 from common.mpc.fixedpoint import Reals
 from common.rows.table import FeatureTable
@@ -33,7 +33,8 @@ _TABLE = "create table if not exists {0} (job text not null, what text not null,
 _SAME = "select 1 from {0} join sets on number = {0}.rows where job = ? and what = ? and bits >= ? and digest = ?"
 _ROWS = f"{length_of('sets', 'rows')} / 8"
 _CHARGES = f"select job, what, bits, {_ROWS} from {{0}} join sets on number = {{0}}.rows order by {{0}}.rowid"  # noqa: S608
-_SETS = "select sum(bits), rows from {0} group by rows"
+_SETS = f"select sum(bits), number, {_ROWS} from {{0}} join sets on number = {{0}}.rows group by number"  # noqa: S608
+_SOME = 1 << 18  # rows that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -184,20 +185,24 @@ class ToldBook:
         """What has been told by now. limit: most bits of any row."""
         with self._open() as book:
             charges = tuple(Charge(*row) for row in book.execute(_CHARGES.format(account.table)))
-            sets = list(_sets(book, account))
-        every = distinct(np.concatenate([np.empty(0, np.uint64), *(rows for _, rows in sets)]))
-        return Standing(account.of, account.key, limit, _spent(every, sets), charges)
+            numbers = [number for _, number, _ in book.execute(_SETS.format(account.table)).fetchall()]
+            words = [read_words(book, "sets", "rows", number) for number in numbers]
+            every = distinct(np.concatenate([np.empty(0, np.uint64), *words]))
+            return Standing(account.of, account.key, limit, _spent(every, _sets(book, account)), charges)
 
 
-def _sets(book: sqlite3.Connection, account: Account) -> Iterator[tuple[float, Keys]]:
-    """Bits in all of each set of rows, and its rows."""
-    for bits, number in book.execute(_SETS.format(account.table)).fetchall():
-        yield bits, read_words(book, "sets", "rows", number)
+def _sets(book: sqlite3.Connection, account: Account) -> Iterator[tuple[float, Ascending]]:
+    """Bits of a row of each set, and its rows."""
+    for bits, number, count in book.execute(_SETS.format(account.table)).fetchall():
+        with closing(read_rows(book, "sets", "rows", number, 1)) as rows:
+            yield bits / max(1, count), Ascending(rows)
 
 
-def _spent(rows: Keys, sets: Iterable[tuple[float, Keys]]) -> Reals:
-    """Bits of each of `rows`, (n,), which are distinct and ascending, as those of each set are."""
+def _spent(rows: Keys, sets: Iterable[tuple[float, Ascending]]) -> Reals:
+    """Bits of each of `rows`, (n,), which are distinct and ascending."""
     spent = np.zeros(len(rows))
-    for bits, of in sets:
-        spent[are_in(rows, of)] += bits / max(1, len(of))
+    for price, of in sets:
+        for low in range(0, len(rows), _SOME):
+            part = rows[low : low + _SOME]
+            spent[low : low + _SOME][are_in(part, of.up_to(int(part[-1]))[:, 0])] += price
     return spent

@@ -80,17 +80,17 @@ def read_words(book: sqlite3.Connection, table: str, column: str, row: int) -> W
     return found
 
 
-def read_pairs(book: sqlite3.Connection, table: str, column: str, row: int) -> Generator[Words, None, None]:
-    """The blob as uint64 (n, 2), some rows after the other. To be closed where it is not read to its end."""
+def read_rows(book: sqlite3.Connection, table: str, column: str, row: int, width: int) -> Generator[Words, None, None]:
+    """The blob as uint64 (n, width), some rows after the other. To be closed where it is not read to its end."""
     left = b""
     with ExitStack() as opened:
         for blob in [opened.enter_context(blob) for blob in _opened(book, table, column, row, readonly=True)]:
             while part := left + blob.read(_PIECE):
-                whole = len(part) // 16 * 16
+                whole = len(part) // (8 * width) * 8 * width
                 if len(part) == len(left):  # of this value there is no more
                     break
                 left = part[whole:]
-                yield np.frombuffer(part[:whole], np.uint64).reshape(-1, 2)
+                yield np.frombuffer(part[:whole], np.uint64).reshape(-1, width)
 
 
 def _opened(book: sqlite3.Connection, table: str, column: str, row: int, *, readonly: bool) -> Iterator[sqlite3.Blob]:

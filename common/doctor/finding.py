@@ -12,6 +12,7 @@ from pathlib import Path
 
 from common import __version__
 from common.errors import WattScoreError
+from common.process.memory import free_memory
 from common.wire.peer import PROTOCOL
 from common.wire.unproven import obtainable
 
@@ -84,22 +85,6 @@ def free_disk(folder: Path) -> int:
 def cores() -> int:
     """Those that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def free_memory() -> int:
-    """Bytes that a process may still take: what Linux calls available, or what is left of its control group's limit."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")]
-    try:
-        line = next(t for t in Path("/proc/meminfo").read_text(encoding="ascii").splitlines() if t.startswith("MemAvailable:"))
-        found = [int(line.split()[1]) << 10]
-    except (OSError, StopIteration):
-        pass
-    try:
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
-        found.append(int(limit) - int(used))
-    except (OSError, ValueError):  # no such group, or its limit is "max"
-        pass
-    return max(0, min(found))
 
 
 @dataclass(frozen=True)

@@ -75,16 +75,22 @@ def check_imputed(source: str, missing: npt.NDArray[np.bool_]) -> None:
 
 
 def impute(values: Vector, fill: float | None) -> Vector:
-    """`values` with `fill` in place of NaN; unchanged if `fill` is None."""
-    return values if fill is None else np.where(np.isnan(values), fill, values)
+    """`values` with `fill` in place of NaN; `values` themselves if `fill` is None, or none is missing."""
+    if fill is None or not (missing := np.isnan(values)).any():
+        return values
+    return np.where(missing, fill, values)
 
 
 def signed_log(values: Vector) -> Vector:
     """sign(x) log(1 + |x|)."""
-    return np.sign(values) * np.log1p(np.abs(values))
+    logs: Vector = np.log1p(np.abs(values))
+    logs *= np.sign(values)
+    return logs
 
 
 def squash(values: Vector, mean: float, deviation: float, low: float, high: float) -> Vector:
     """Standardised and clamped to [low, high]; values too large for float64 end at the bounds."""
     with np.errstate(over="ignore"):
-        return np.clip((values - mean) / deviation, low, high)
+        moved = values - mean
+        moved /= deviation
+        return np.clip(moved, low, high, out=moved)

@@ -48,15 +48,18 @@ class FittedPreparation(StrictModel):
         """The table's columns that are used."""
         return frozenset(column.source for column in self.fitted)
 
-    def transform(self, table: FeatureTable) -> Vector:
-        """float64 (n, m), column-major; of mean 0 and deviation 1 on training rows, pieces of a smaller one.
+    def transform(self, table: FeatureTable, into: Vector | None = None) -> Vector:
+        """float64 (n, m), column-major; of mean 0 and deviation 1 on training rows, pieces of a smaller one. into: its place.
 
         A category not seen in them has the indicator 0 in each of its columns, as the reference category has.
         Raises DataError if the table lacks a column, or a value that is not imputed.
         """
-        if table.rows <= few.MOST:
+        if into is None and table.rows <= few.MOST:
             return self._few.transform(table)
-        matrix = np.empty((table.rows, len(self.fitted)), dtype=np.float64, order="F")
+        matrix = np.empty((table.rows, len(self.fitted)), dtype=np.float64, order="F") if into is None else into
+        if table.rows <= few.MOST:
+            matrix[:] = self._few.transform(table)
+            return matrix
         cells, codes = None, np.empty(0, np.intp)
         for index, column in enumerate(self.fitted):
             if not isinstance(column, BinnedColumn):
@@ -137,19 +140,26 @@ def _column(columns: Mapping[str, Any], name: str) -> Any:
 def _fit_numeric(
     found: _Found, name: str, values: Vector, config: ColumnConfig, options: Preparation, train: Mask, shy: float
 ) -> None:
-    fill = fill_value(values[train], config.missing)
+    rows = _run(train)
+    fill = fill_value(values[rows], config.missing)
     raw = impute(values, fill)
     check_imputed(name, np.isnan(raw))
-    log = takes_log(raw[train], config.transform)
-    if _is_constant(raw[train]) or (log and _is_constant(signed_log(raw[train]))):
+    log = takes_log(raw[rows], config.transform)
+    if _is_constant(raw[rows]) or (log and _is_constant(signed_log(raw[rows]))):
         found.constant.append(name)
     elif _is_rare(raw, options.min_binary):
         found.add_rare(name, name)
     else:
-        line = _standardise(name, raw[train], options.clip, source=name, level=None, fill=fill, log=log)
+        line = _standardise(name, raw[rows], options.clip, source=name, level=None, fill=fill, log=log)
         found.kept.append(line)
         if options.coding == "auto":
-            found.pieces.append(make_pieces(line, values[train], options, shy))
+            found.pieces.append(make_pieces(line, values[rows], options, shy))
+
+
+def _run(train: Mask) -> Mask | slice:
+    """The training rows, where they come first as a run of which an array's part is no copy."""
+    count = int(train.sum())
+    return slice(count) if train[:count].all() else train
 
 
 def fill_value(present: Vector, missing: str) -> float | None:
@@ -164,7 +174,7 @@ def fill_value(present: Vector, missing: str) -> float | None:
     if missing == "mode":
         distinct, counts = np.unique(present, return_counts=True)
         return float(distinct[counts.argmax()])
-    return float(np.median(present))
+    return float(np.median(present, overwrite_input=True))
 
 
 def _is_constant(values: Vector) -> bool:
@@ -180,10 +190,11 @@ def _is_rare(values: Vector, least: int) -> bool:
     That is a binary column with fewer ones or zeros, and just so any column which is otherwise one value throughout.
     """
     rest = np.partition(values, len(values) // 2)[len(values) // 2]
-    differing = values[values != rest]
-    if differing.size and differing.min() == differing.max():
-        return bool(min(differing.size, len(values) - differing.size) < least)
-    return bool(differing.size < least and 2 * differing.size < len(values))
+    differing = values != rest
+    count = int(differing.sum())
+    if count and values.min(where=differing, initial=np.inf) == values.max(where=differing, initial=-np.inf):
+        return bool(min(count, len(values) - count) < least)
+    return bool(count < least and 2 * count < len(values))
 
 
 def takes_log(values: Vector, transform: str) -> bool:

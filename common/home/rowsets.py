@@ -121,6 +121,26 @@ def are_in(asked: Keys, keys: Keys) -> npt.NDArray[np.bool_]:
     return found
 
 
+class Ascending:
+    """Rows of keys as they are stored, (n, width), ascending by the first of each, read on as far as they are compared."""
+
+    def __init__(self, parts: Iterator[Keys]) -> None:
+        self._parts = parts
+        self._next = next(parts, np.empty((0, 1), np.uint64))
+
+    def up_to(self, end: int) -> Keys:
+        """Those that follow, up to one that begins with `end`: (k, width)."""
+        found = list[Keys]()
+        while True:
+            count = int(np.searchsorted(np.ascontiguousarray(self._next[:, 0]), np.uint64(end), side="right"))
+            found.append(self._next[:count])
+            if count < len(self._next) or (more := next(self._parts, None)) is None:
+                break
+            self._next = more
+        self._next = self._next[count:]
+        return np.concatenate(found)
+
+
 def lacking(asked: Keys, keys: Keys) -> Keys:
     """Those of `asked` that are not among `keys`, which are distinct and ascending."""
     found: Keys = asked[~are_in(asked, keys)]

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from common.disk.blobs import first_bytes, make_more, read_pairs, write_blob
+from common.disk.blobs import first_bytes, make_more, read_rows, write_blob
 from common.disk.book import open_book
 from common.errors import PolicyError
 from common.home.apart import Banks, Together, told_apart
-from common.home.rowsets import Keys, are_in, distinct, lacking, row_keys
+from common.home.rowsets import Ascending, Keys, are_in, distinct, lacking, row_keys
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed
@@ -96,28 +96,11 @@ class _Asked:
 
 def _few(pairs: Keys) -> _Rows:
     """The first rows of a set, by (hash of the row, hash of its enterprise), (n, 2)."""
-    rows = np.ascontiguousarray(pairs[:, 0])
-    return _Rows(rows, pairs[:, 1], int(rows[-1])) if len(rows) == _LEAST else _Rows(rows, pairs[:, 1])
+    return _run(pairs, int(pairs[-1, 0]) if len(pairs) == _LEAST else 2**64 - 1)
 
 
-class _Stored:
-    """A stored set, read on as far as it is compared."""
-
-    def __init__(self, pairs: Iterator[Keys]) -> None:
-        self._pairs, self._next = pairs, np.empty((0, 2), np.uint64)
-
-    def up_to(self, end: int) -> _Rows:
-        """Those that follow, up to this hash."""
-        found = list[Keys]()
-        while True:
-            count = int(np.searchsorted(np.ascontiguousarray(self._next[:, 0]), np.uint64(end), side="right"))
-            found.append(self._next[:count])
-            if count < len(self._next) or (more := next(self._pairs, None)) is None:
-                break
-            self._next = more
-        self._next = self._next[count:]
-        whole = np.concatenate(found)
-        return _Rows(np.ascontiguousarray(whole[:, 0]), np.ascontiguousarray(whole[:, 1]), end)
+def _run(pairs: Keys, end: int) -> _Rows:
+    return _Rows(np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]), end)
 
 
 class _Firms:
@@ -229,10 +212,10 @@ def _beside(book: sqlite3.Connection, asked: _Asked, places: Collection[int]) ->
     A place that is removed from `places`, meanwhile, is read no further.
     """
     with ExitStack() as opened:
-        pairs = {place: opened.enter_context(closing(read_pairs(book, "sets", "rows", place))) for place in places}
-        stored = {place: _Stored(found) for place, found in pairs.items()}
+        pairs = {place: opened.enter_context(closing(read_rows(book, "sets", "rows", place, 2))) for place in places}
+        stored = {place: Ascending(found) for place, found in pairs.items()}
         for run in asked.runs():
-            yield run, {place: stored[place].up_to(run.end) for place in places}
+            yield run, {place: _run(stored[place].up_to(run.end), run.end) for place in places}
 
 
 def _apart(book: sqlite3.Connection, asked: _Asked, monthly: Mapping[int, bool], differ: int) -> tuple[int, dict[int, int]]:

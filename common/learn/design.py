@@ -71,9 +71,11 @@ def columns_of(fitted: FittedPreparation, party: Party) -> tuple[str, ...]:
 
 def design(fitted: FittedPreparation, table: FeatureTable, party: Party) -> Reals:
     """The matrix that weights multiply: prepared columns, and the bank's intercept."""
-    matrix = fitted.transform(table)
-    if party is Party.BANK:
-        matrix = np.asfortranarray(np.column_stack([matrix, np.ones(table.rows)]))
+    if party is Party.GRID:
+        return fitted.transform(table)
+    matrix = np.empty((table.rows, len(fitted.fitted) + 1), order="F")
+    fitted.transform(table, matrix[:, :-1])
+    matrix[:, -1] = 1.0
     return matrix
 
 

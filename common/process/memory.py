@@ -1,13 +1,15 @@
-"""How much memory this process has used. Apart from the report, so that the coordinator need not load a party's stages."""
+"""How much memory this process has used, and may still take. Apart from the report: the coordinator loads no stages for it."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+CGROUP = Path("/sys/fs/cgroup")  # this process's own, in a container
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
 
 
@@ -18,6 +20,24 @@ def peak_mib() -> float:
         return int(status.split("VmHWM:")[1].split()[0]) / 1024.0
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def free_memory() -> int:
+    """Bytes that a process may still take: what Linux calls available, or what is left of its control group's limit."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")]
+    try:
+        line = next(t for t in Path("/proc/meminfo").read_text(encoding="ascii").splitlines() if t.startswith("MemAvailable:"))
+        found = [int(line.split()[1]) << 10]
+    except (OSError, StopIteration):
+        pass
+    try:
+        limit, used = (int((CGROUP / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+        held = dict(line.split() for line in (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines())
+        # pages of files that were read count as used, and are given up for who needs them
+        found.append(limit - used + int(held.get("inactive_file", 0)) + int(held.get("active_file", 0)))
+    except (OSError, ValueError):  # no such group, or its limit is "max"
+        pass
+    return max(0, min(found))
 
 
 def keep_freed_memory() -> None:

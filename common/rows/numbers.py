@@ -112,9 +112,14 @@ def read_numbers(origin: Origin, column: str, data: Data, style: Style | None = 
     given = plain(data[column])
     if is_number(given.type):
         values = data.numbers(column, lambda held: floats(plain(held))) if isinstance(data, Once) else floats(given)
-        missing = np.isnan(values) if words == () else np.isnan(values) | _is_word(values, words)
-        values[missing] = np.nan
-        return _finite(values, ~missing & ~np.isfinite(values))
+        malformed = np.isinf(values)
+        if words != ():
+            worded = _is_word(values, words)
+            malformed &= ~worded
+            values = np.where(worded, np.nan, values)
+        if malformed.any():
+            values = np.where(malformed, np.nan, values)  # and not where they stand: they may be asked for again
+        return Numbers(values, malformed)
     text = read_text(origin, column, data)
     text = pc.if_else(is_missing(text, words), None, text)
     return _worded(_of_text(text, style, words), words)

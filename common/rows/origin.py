@@ -81,14 +81,14 @@ class Once:
         return self._last[1]
 
     def numbers(self, column: str, make: Callable[[Any], Numbers]) -> Numbers:
-        """The column as numbers, which are the caller's to change: what `make` makes of it, once where it comes `again`."""
+        """The column as numbers, what `make` makes of it: once where it comes `again`, and until then not to be changed."""
         if self._numbers[1] is not None and self._numbers[0] == column:
             found, self._numbers = self._numbers[1], ("", None)
             return found
         self._numbers = ("", None)
         found = make(self[column])
         if self.again:
-            self._numbers = (column, found.copy())
+            self._numbers = (column, found)
         return found
 
     def pieces(self, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bank_party import told
 from bank_party.told import ToldBook
 from common.errors import PolicyError
 from common.home.standing import Charge
@@ -20,6 +21,11 @@ from tests.common.stages.tables import table
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "told.sqlite"
+
+
+@pytest.fixture(autouse=True, params=[1 << 18, 3], ids=["at once", "some at a time"])
+def some(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "_SOME", request.param)
 
 
 def test_bits_are_shared_by_the_rows_they_are_of(file: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from common.daemon.settings import PartySettings
 from common.doctor.data import check_datasets, check_plan, check_workers, dealer_needs, job_memory, party_needs
-from common.doctor.finding import Machine, Status, free_disk, free_memory
+from common.doctor.finding import Machine, Status, free_disk
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
+from common.process.memory import free_memory
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.extent import Extent, extent_of
 from tests.common.coordinator.office import make_settings

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from common.process.memory import peak_mib
+from common.process import memory
+from common.process.memory import free_memory, peak_mib
 
 _SCRIPT = """
 import resource, sys
@@ -88,3 +90,17 @@ def test_peak_memory_is_this_processs_own() -> None:
     held = bytearray(64 << 20)
     held[:: 1 << 12] = b"x" * len(held[:: 1 << 12])
     assert 64 < peak_mib() < 4096
+
+
+@pytest.mark.parametrize(("limit", "left"), [(str(3 << 20), (3 << 20) - 2_000_000 + 1_500_000), ("max", None)])
+def test_pages_of_files_in_a_control_group_are_free(
+    limit: str, left: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (
+        ("max", limit),
+        ("current", "2000000"),
+        ("stat", "anon 400000\ninactive_file 1000000\nactive_file 500000"),
+    ):
+        (tmp_path / f"memory.{name}").write_text(text + "\n")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert free_memory() == left if left is not None else free_memory() > 3 << 20
