@@ -160,7 +160,8 @@ def _outputs(outputs: Node, formula: Formula, names: _Names) -> None:
     _output(outputs, names.log_odds, _log_odds(formula.calibration, names.u))
     good = _apply("exp", _line(_field(names.log_odds), -1.0, 0.0))
     _output(outputs, names.probability, _apply("/", _number(1.0), _apply("+", _number(1.0), good)))
-    _output(outputs, names.score, _apply("round", _line(_field(names.log_odds), -formula.factor, formula.offset)))
+    rounded = _apply("round", _line(_field(names.log_odds), -formula.factor, formula.offset))  # 0 of none, to PMML4S
+    _output(outputs, names.score, _apply("if", _apply("isNotMissing", _field(names.log_odds)), rounded))
     for column in formula.columns:
         parts = [_field(part) for part, term in zip(names.parts, formula.terms, strict=True) if term.column == column]
         total = parts[0]

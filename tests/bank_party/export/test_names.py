@@ -108,6 +108,13 @@ def test_pmml4s_reads_a_column_that_is_named_as_a_result(evaluator: Any) -> None
         check(case, dict(zip(told["columns"], told["data"][0], strict=True)))
 
 
+@pytest.mark.parametrize("given", [{}, {GRID_PART: None}, {GRID_PART: math.nan}])
+def test_pmml4s_gives_no_score_without_the_grids_part(given: dict[str, Any], evaluator: Any) -> None:
+    """It rounds what is missing to 0, which was the score of such a row."""
+    found = evaluator.load(as_pmml(formula(linear("x"))).decode()).predict({"x": 1.0, **given})
+    assert found["score"] is None and math.isnan(found["joint_u"])
+
+
 def test_jpmml_reads_a_column_that_is_named_as_a_result(java: Path, tmp_path: Path) -> None:
     from jpmml_evaluator import make_evaluator
     from jpmml_evaluator.py4j import Py4JBackend
