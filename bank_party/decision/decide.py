@@ -16,7 +16,7 @@ from bank_party.decision.grades import grade_of
 from bank_party.decision.rules import Scores, Trained, build_rules
 from bank_party.decision.table import VERDICTS, verdict
 from bank_party.judge.evaluation import BankOnly
-from common.features.contributions import contributions, grouped, strongest
+from common.features.contributions import Codes, contributions, grouped, strongest
 from common.learn.learner import Half
 from common.mpc.fixedpoint import Reals
 from common.plan.train import Split
@@ -67,20 +67,24 @@ class Deciding:
 
     def decide(self, config: DecisionConfig, table: FeatureTable, u: Reals, named: Named | None = None) -> dict[str, Any]:
         """Columns (n,) of the output: u, probability (calibrated), score, grade, decision, reasons. By column, not by row."""
+        numbers, verdicts = self._numbers(config, u)
+        said = pa.DictionaryArray.from_arrays(pa.array(verdicts), pa.array(VERDICTS))
+        return {**numbers, "decision": said, "reasons": reasons.describe(*self._reasons(config, table, named))}
+
+    def answer(self, config: DecisionConfig, table: FeatureTable, u: Reals) -> dict[str, Any]:
+        """The same of rows that are asked for, without reasons of the grid: texts as lists, which cost one row least."""
+        numbers, verdicts = self._numbers(config, u)
+        said = [VERDICTS[code] for code in verdicts.tolist()]
+        return {**numbers, "decision": said, "reasons": reasons.spelled(*self._reasons(config, table, None))}
+
+    def _numbers(self, config: DecisionConfig, u: Reals) -> tuple[dict[str, Any], npt.NDArray[np.int8]]:
         rules = self._rules
         log_odds = rules.calibration.log_odds(u)
         p, score = sigmoid(log_odds), rules.scorecard.score(log_odds)
-        return {
-            "u": u,
-            "probability": p,
-            "score": score,
-            "grade": grade_of(score, rules.starts),
-            "decision": pa.DictionaryArray.from_arrays(pa.array(verdict(config, p, score)), pa.array(VERDICTS)),
-            "reasons": self._reasons(config, table, named),
-        }
+        return {"u": u, "probability": p, "score": score, "grade": grade_of(score, rules.starts)}, verdict(config, p, score)
 
-    def _reasons(self, config: DecisionConfig, table: FeatureTable, named: Named | None) -> pa.DictionaryArray:
-        """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
+    def _reasons(self, config: DecisionConfig, table: FeatureTable, named: Named | None) -> tuple[Codes, list[str]]:
+        """Codes and their texts: the bank's, strongest first, then the grid's likewise: the bank cannot compare the two."""
         texts, matrix = list(self._told), self._model.fitted.transform(table)
         own = contributions(matrix, self._weights, self._means, self._groups, len(texts))
         codes = strongest(own, config.reasons, config.reason_threshold)
@@ -88,4 +92,4 @@ class Deciding:
             theirs = named.codes.astype(np.uint16)
             codes = np.column_stack([codes, np.where(theirs > 0, theirs + len(texts), 0).astype(np.uint16)])
             texts += named.texts
-        return reasons.describe(codes, texts)
+        return codes, texts

@@ -6,8 +6,9 @@ value by value.
 
 from __future__ import annotations
 
+import weakref
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isnan
 
 import numpy as np
@@ -24,6 +25,7 @@ class Few:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._width = len(columns)
+        self._before: tuple[Callable[[], FeatureTable | None], Vector] = (lambda: None, np.empty((0, 0)))
         lines = [(j, c) for j, c in enumerate(columns) if isinstance(c, FittedColumn) and c.level is None]
         cells = [(j, c) for j, c in enumerate(columns) if isinstance(c, BinnedColumn) and c.cells.levels is None]
         done = {j for j, _ in (*lines, *cells)}
@@ -39,7 +41,13 @@ class Few:
         )
 
     def transform(self, table: FeatureTable) -> Vector:
-        """float64 (n, m), column-major, as `FittedPreparation.transform` gives and raises."""
+        """float64 (n, m), column-major, as `FittedPreparation.transform` gives and raises.
+
+        Of the table before again: a row that is asked for is prepared to be scored, and for its reasons.
+        """
+        table_before, made = self._before
+        if table_before() is table:
+            return made.copy(order="F")
         out = np.empty((table.rows, self._width), np.float64, order="F")
         if self._lines:
             out[:, self._places] = self._of_lines(table)
@@ -50,6 +58,7 @@ class Few:
             out[:, j] = _of_cells(binned, values[source])
         for j, other in self._others:
             out[:, j] = other.apply(table)
+        self._before = weakref.ref(table), out.copy(order="F")
         return out
 
     def _of_lines(self, table: FeatureTable) -> Vector:

@@ -106,6 +106,8 @@ def _off_the_curve() -> PeerProtocolError:
 
 def check_distinct(points: Points) -> None:
     """Raises PeerProtocolError if two of `points` (n, 32) are the same."""
+    if len(points) == 1:
+        return
     ordered = np.sort(sort_keys(points))
     if bool((ordered[1:] == ordered[:-1]).any()):
         raise PeerProtocolError("the other party sent the same point twice")

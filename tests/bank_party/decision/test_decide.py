@@ -83,6 +83,15 @@ def decided(config: DecisionConfig = CONFIG, named: Named | None = None, rows: F
     return pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
 
 
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_rows_that_are_asked_for_are_decided_as_in_a_file(count: int) -> None:
+    deciding, some = Deciding(rules().decision, MODEL), TABLE.take(np.arange(7, 7 + count))
+    file, asked = (make(CONFIG, some, U[7 : 7 + count]) for make in (deciding.decide, deciding.answer))
+    assert list(asked) == list(file) and any(asked["reasons"])
+    for name in file:
+        assert np.asarray(asked[name]).tolist() == np.asarray(file[name]).tolist(), name
+
+
 def test_columns_of_the_output_agree_with_each_other() -> None:
     held, frame = rules(), decided()
     card = held.decision.scorecard

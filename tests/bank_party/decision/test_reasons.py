@@ -7,19 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bank_party.decision.reasons import describe
+from bank_party.decision.reasons import describe, spelled
 
 TEXTS = [f"reason {k}" for k in range(300)]
 
 
-SHAPES = st.tuples(st.integers(0, 30) | st.integers(60, 70), st.integers(0, 5))
+SHAPES = st.tuples(st.integers(0, 30), st.integers(0, 5))
 
 
 @settings(deadline=None)
 @given(hnp.arrays(np.uint16, SHAPES, elements=st.integers(0, 300)))
 def test_the_text_of_a_row_is_that_of_its_codes_in_order(codes: np.ndarray) -> None:
     said = describe(codes, TEXTS).to_pylist()
-    assert said == ["; ".join(TEXTS[code - 1] for code in row if code) for row in codes.tolist()]
+    assert said == spelled(codes, TEXTS) == ["; ".join(TEXTS[code - 1] for code in row if code) for row in codes.tolist()]
 
 
 def test_each_combination_of_many_rows_is_spelled_once() -> None:

@@ -96,3 +96,15 @@ def test_a_preparation_that_was_used_is_equal_to_one_that_was_not_and_is_stored_
     again = FittedPreparation.from_dict(preparation.to_dict())
     preparation.transform(data.part(0, 1))
     assert again == preparation and again.to_dict() == preparation.to_dict()
+
+
+def test_the_same_rows_again_are_the_same_and_a_matrix_of_their_own() -> None:
+    data, preparation = fitted(1, "auto")
+    some, others = data.part(0, 2), data.part(2, 4)
+    first = preparation.transform(some)
+    want = first.copy()
+    first[:] = 7.0
+    again = preparation.transform(some)
+    again[:] = 7.0
+    np.testing.assert_array_equal(preparation.transform(some), want)
+    assert (preparation.transform(others) != want).any() and (preparation.transform(some) == want).all()
