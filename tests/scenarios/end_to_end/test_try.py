@@ -87,7 +87,7 @@ def test_boosted_trees_of_two_banks(tmp_path: Path) -> None:
     run.end()
     found = run.result()
     assert found["iterations"] == 12 and list(found["banks"]) == ["bank", "bank-2"]
-    assert all(one["auc"]["joint"] > 0.6 for one in found["banks"].values()), found["banks"]  # 0.8, about
+    assert all(one["auc"]["joint"] > 0.55 for one in found["banks"].values()), found["banks"]  # 0.75, about
 
 
 def test_more_trees_than_labels_may_tell_of_are_refused_with_the_numbers_at_the_bank(tmp_path: Path) -> None:
