@@ -33,7 +33,8 @@ _TABLE = "create table if not exists {0} (job text not null, what text not null,
 _SAME = "select 1 from {0} join sets on number = {0}.rows where job = ? and what = ? and bits >= ? and digest = ?"
 _ROWS = f"{length_of('sets', 'rows')} / 8"
 _CHARGES = f"select job, what, bits, {_ROWS} from {{0}} join sets on number = {{0}}.rows order by {{0}}.rowid"  # noqa: S608
-_SETS = f"select sum(bits), number, {_ROWS} from {{0}} join sets on number = {{0}}.rows group by number"  # noqa: S608
+_SUMS = "select rows as number, sum(bits) as bits from {0} group by rows"  # apart: what is grouped is sorted, rows and all
+_SETS = f"select bits, number, {_ROWS} from ({_SUMS}) join sets using (number) order by number"  # noqa: S608
 _SOME = 1 << 18  # rows that are compared at a time
 
 
