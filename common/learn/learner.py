@@ -6,7 +6,7 @@ A learner has a folder of its own here, a section in plans (`plan.section`), and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -213,7 +213,7 @@ class Resumable(Protocol):
 class MakesAhead(Protocol):
     """A learner, of trainings that nobody deals for, of which both parties can make a part before there are rows."""
 
-    def make_ahead(self, session: Session, section: Any, size: Size, seed: bytes) -> AsyncIterator[tuple[Round, Array]]:
+    def make_ahead(self, session: Session, section: Any, size: Size, seed: bytes) -> AsyncGenerator[tuple[Round, Array]]:
         """The arrays that `Learner.ahead` lists for this party, in their order. seed: this party's of the stock."""
 
     def cost_making(self, party: Party, section: Any, size: Size) -> Cost:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from common.errors import DataError, LocalProtocolError
 from common.home.outcome import Outcome
@@ -67,20 +68,20 @@ async def predeal(
 async def _fill(plan: PredealPlan, session: Session, dealer: DealerLink | None, seed: bytes, writer: StockWriter) -> None:
     ahead, done = predealt(plan), 0
     total = sum(1 for _ in ahead.arrays(session.party))
-    coming = _dealt(ahead, session, dealer) if dealer is not None else _made(plan, session, seed)
-    async for label, values in coming:
-        await asyncio.to_thread(writer.add, label, values)
-        session.reporter.progress(done := done + 1, total)
+    async with aclosing(_dealt(ahead, session, dealer) if dealer is not None else _made(plan, session, seed)) as coming:
+        async for label, values in coming:
+            await asyncio.to_thread(writer.add, label, values)
+            session.reporter.progress(done := done + 1, total)
     await asyncio.to_thread(writer.finish)
 
 
-async def _dealt(ahead: Ahead, session: Session, dealer: DealerLink) -> AsyncIterator[tuple[Round, Array]]:
+async def _dealt(ahead: Ahead, session: Session, dealer: DealerLink) -> AsyncGenerator[tuple[Round, Array]]:
     await dealer.demand(ahead.demand)
     for label, shape in ahead.arrays(session.party):
         yield label, await take_dealt(dealer, label, shape)
 
 
-def _made(plan: PredealPlan, session: Session, seed: bytes) -> AsyncIterator[tuple[Round, Array]]:
+def _made(plan: PredealPlan, session: Session, seed: bytes) -> AsyncGenerator[tuple[Round, Array]]:
     learner = learner_of(plan.model)
     if not isinstance(learner, MakesAhead):
         raise LocalProtocolError("a stock of this kind is dealt", got=learner.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -204,7 +204,7 @@ class Linear:
             return Ahead(demand, lambda party: made_arrays(section, size.rows, size.by_party), alike)
         return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
 
-    def make_ahead(self, session: Session, section: Model, size: Size, seed: bytes) -> AsyncIterator[tuple[Round, Array]]:
+    def make_ahead(self, session: Session, section: Model, size: Size, seed: bytes) -> AsyncGenerator[tuple[Round, Array]]:
         return make_ahead(session, section, size.rows, size.by_party, seed)
 
     def cost_making(self, party: Party, section: Model, size: Size) -> Cost:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +94,7 @@ def made_arrays(model: Model, rows: int, columns: dict[Party, int]) -> Iterator[
 
 async def make_ahead(
     session: Session, model: Model, rows: int, columns: dict[Party, int], seed: bytes
-) -> AsyncIterator[tuple[Round, Array]]:
+) -> AsyncGenerator[tuple[Round, Array]]:
     """Makes these together with the other party, in their order. seed: this party's, of which its angles and bits are drawn."""
     nonces = await draw_nonces(session)
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}

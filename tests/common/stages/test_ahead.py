@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import time
+from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from common.learn.linear.design import Prepared
 from common.learn.linear.learner import LinearTask, LinearTrained
 from common.learn.linear.steps import make_work, step_size
 from common.learn.linear.train import TrainingInputs, train
+from common.mpc.beside import side_by_side
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
 from common.mpc.session import Kind, Session
@@ -62,7 +64,7 @@ def names(folder: Path) -> dict[str, list[str]]:
 
 
 async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: int | None = None) -> dict[Party, Outcome]:
-    """A predealing job at both parties and the dealer."""
+    """A predealing job at both parties and the dealer; raises the first error, after all have ended."""
     trio = Trio(plan.allowed, seed=seed)
     ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
 
@@ -75,7 +77,8 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
         return outcome
 
     serving = trio.dealer.serve({party: ends[party].demands() for party in Party}, dealings(plan, KEPT_BYTES))
-    grid, bank, _ = await asyncio.gather(side(Party.GRID), side(Party.BANK), serving)
+    sides = side_by_side(map(side, Party))
+    (grid, bank), _ = await side_by_side(cast(list[Awaitable[Any]], [sides, serving]))
     return {Party.GRID: grid, Party.BANK: bank}
 
 
@@ -103,17 +106,10 @@ async def online(seed: int | None = None, model: Model = MODEL) -> dict[Party, A
 async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) -> dict[Party, Any]:
     """Both parties' weights; raises the first error, after both have ended."""
     trio = trio or Trio()
-    sides = [
-        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), KEYS[party], model, part_of(party, model)))
-        for party in Party
-    ]
-    try:
-        found = await asyncio.gather(*sides)
-        return {p: cast(LinearTrained, trained).weights for p, trained in zip(Party, found, strict=True)}
-    finally:
-        for task in sides:
-            task.cancel()
-        await asyncio.gather(*sides, return_exceptions=True)
+    found = await side_by_side(
+        train_ahead(trio.session[party], shelf(folder, party), KEYS[party], model, part_of(party, model)) for party in Party
+    )
+    return {p: cast(LinearTrained, trained).weights for p, trained in zip(Party, found, strict=True)}
 
 
 async def test_with_the_same_seeds_the_weights_are_those_of_training_online(tmp_path: Path) -> None:
