@@ -17,6 +17,7 @@ from common.errors import PolicyError
 from common.party import Identity
 from common.plan.policy import Policy, not_allowed
 from common.plan.several import SeveralPlan
+from common.plan.trees import Trees
 from common.process.settings import IdentityText, Remote
 from common.rows.near import near
 from common.stages.price import USUAL
@@ -72,6 +73,8 @@ class BankPolicy(Policy):
             wrong.append(f"differ_by_one = true (min_banks = {self.min_banks})")
         if plan.min_live is not None and plan.min_live < self.min_banks:
             wrong.append(f"min_live = {plan.min_live} (at least {self.min_banks}: min_banks)")
+        if isinstance(plan.model, Trees) and self.coalition_rows != 0:  # of these no number of rows is enough
+            wrong.append("boosted trees with other banks (coalition_rows = 0 alone: grid and banks are trusted not to pool)")
         if wrong:
             raise not_allowed(wrong)
 

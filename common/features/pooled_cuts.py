@@ -52,9 +52,13 @@ def asked(number: int, bins: int) -> int:
 
 @dataclass
 class Search:
-    """What is known of one column over all banks' rows: the share of them below each edge that was asked."""
+    """What is known of one column over all banks' rows: the share of them below each edge that was asked.
+
+    least: of all rows, the share that each bin has at least; a cell of less than half of it is not parted.
+    """
 
     bins: int
+    least: float = 0.0
     shares: dict[int, float] = field(default_factory=lambda: {0: 0.0, _TOP: 1.0})
 
     def ask(self, number: int) -> list[int]:
@@ -62,10 +66,11 @@ class Search:
         if number == 0:
             return [1, *_parted(1, _TOP)]
         edges, shares = self._known()
+        light = 0.5 * max(1.0 / self.bins, self.least)
         heavy = [
             (shares[k + 1] - shares[k], edges[k], edges[k + 1])
             for k in range(len(edges) - 1)
-            if edges[k + 1] - edges[k] > 1 and shares[k + 1] - shares[k] > 0.5 / self.bins
+            if edges[k + 1] - edges[k] > 1 and shares[k + 1] - shares[k] > light
         ]
         heavy.sort(key=lambda cell: (-cell[0], cell[1]))
         found = [edge for _, low, high in heavy[: 2 * self.bins] for edge in _parted(low, high)]
@@ -80,13 +85,10 @@ class Search:
         rising = np.maximum.accumulate(np.clip([self.shares[edge] for edge in edges], 0.0, 1.0))
         return edges, [*rising.tolist()[:-1], 1.0]
 
-    def cuts(self, bins: int, least: float) -> tuple[list[float], bool]:
-        """Rising edges of at most so many bins, and whether missing values are told apart.
-
-        least: of all rows, the share that each bin has at least.
-        """
+    def cuts(self, bins: int) -> tuple[list[float], bool]:
+        """Rising edges of at most so many bins, and whether missing values are told apart."""
         edges, shares = self._known()
-        need, missing = least + _STEP, shares[1]
+        need, missing = self.least + _STEP, shares[1]
         apart = missing >= need and 1.0 - missing >= need
         at = [k for k, edge in enumerate(edges) if 1 < edge < _TOP and np.isfinite(value_of(edge))]
         found, done = list[float](), missing if apart else 0.0

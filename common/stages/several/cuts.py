@@ -43,7 +43,8 @@ async def bank_cuts(
     check_monotone(section, columns, options)
     keys = await asyncio.to_thread(lambda: [np.sort(keys_of(_numbers(table, columns, name)[:train_rows])) for name in names])
     await tell(hub, len(names))
-    searches, bits = [Search(section.bins) for _ in names], SHARE_BITS + (banks - 1).bit_length()
+    least = least_rows(options) / counts.train
+    searches, bits = [Search(section.bins, least) for _ in names], SHARE_BITS + (banks - 1).bit_length()
     for number in range(ROUNDS):
         edges = [search.ask(number) for search in searches]
         below = [np.searchsorted(own, np.array(some, np.uint64)) for own, some in zip(keys, edges, strict=True)]
@@ -52,9 +53,9 @@ async def bank_cuts(
         heard = decode(await to_banks(hub, encode(shares, 0)), bits).reshape(len(names), -1)
         for search, some, share in zip(searches, edges, heard, strict=True):
             search.told(some, share.tolist())
-    least, bins = least_rows(options) / counts.train, section.bins
+    bins = section.bins
     while True:
-        cuts = [search.cuts(bins, least) for search in searches]
+        cuts = [search.cuts(bins) for search in searches]
         found = sum(len(edges) + apart for edges, apart in cuts)
         if not room or found <= room or bins == 2:
             break

@@ -269,6 +269,17 @@ def test_no_number_of_rows_is_enough_for_a_bank_that_does_not_trust_the_others()
     assert BankPolicy(coalition_rows=0.0).check_path(*path, strict=learner.strict) == ""
 
 
+def test_a_bank_that_does_not_trust_the_others_takes_no_such_plan() -> None:
+    plan = several_plan(2, model=SECTION)
+    own, others = plan.identities[0], tuple(map(str, plan.identities))
+    BankPolicy(with_banks=others, coalition_rows=0.0).check_banks(plan, own)
+    for given in ({}, {"coalition_rows": 1e-6}):
+        policy = BankPolicy(with_banks=others, **given)
+        policy.check_banks(several_plan(2), own)
+        with pytest.raises(PolicyError, match=r"boosted trees with other banks \(coalition_rows = 0"):
+            policy.check_banks(plan, own)
+
+
 def test_the_grids_half_is_stored_with_its_banks_and_gives_each_its_line() -> None:
     cells = Cells(source="x", edges=(0.5,))
     fitted = FittedPreparation(

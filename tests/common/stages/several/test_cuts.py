@@ -144,6 +144,21 @@ async def test_what_is_told_of_a_value_that_few_rows_have_is_no_more_than_of_its
     assert value_of(known[known.index(above) - 1]) <= 2.0 and (above == 1 << KEY_BITS or value_of(above) > 1e3)
 
 
+def test_a_cell_of_fewer_rows_than_half_a_bin_must_have_is_not_parted() -> None:
+    """Of few rows a bin by their number is of fewer than the plan says a bin has: its rows' values would be told one by one."""
+    values = np.sort(np.random.default_rng(3).standard_normal(200))
+    keys, search, parted = keys_of(values), Search(50, 50 / 200), []
+    for number in range(ROUNDS):
+        cells, edges = np.array(sorted(search.shares), np.uint64), search.ask(number)
+        below = np.searchsorted(keys, np.append(cells, np.uint64(1 << KEY_BITS)))
+        parted += np.diff(below)[np.searchsorted(cells, [edge for edge in edges if edge > 1], side="right") - 1].tolist()
+        search.told(edges, (np.searchsorted(keys, np.array(edges, np.uint64)) / len(keys)).tolist())
+    assert len(parted) > 60 and min(parted) > 25
+    cuts, apart = search.cuts(50)
+    bins = np.diff([0, *np.searchsorted(values, cuts), 200])
+    assert len(bins) >= 3 and bins.min() >= 50 and not apart
+
+
 async def test_a_category_and_columns_of_other_directions_are_refused() -> None:
     tables = [table(k, {"few": values(k)["few"]}) for k in range(2)]
     with pytest.raises(DataError, match="with several banks columns are numbers"):
