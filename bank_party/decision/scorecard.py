@@ -16,7 +16,6 @@ from common.config import StrictModel
 from common.errors import DataError
 from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL
-from common.features.contributions import contributions
 from common.rows.table import FeatureTable, Ids
 
 Vector = npt.NDArray[np.float64]
@@ -78,24 +77,9 @@ class Scorecard(StrictModel):
         return out
 
 
-def whole(points: Vector) -> npt.NDArray[np.int32]:
-    """Points of each row as whole numbers that add up to its written score, each within 1 of the exact: largest remainder."""
-    floor = np.floor(points)
-    short = np.rint(points.sum(axis=1)) - floor.sum(axis=1)
-    place = np.argsort(np.argsort(floor - points, axis=1, kind="stable"), axis=1, kind="stable")
-    return np.asarray(floor + (place < short[:, None]), np.int32)
-
-
 def sources(columns: Sequence[Column]) -> tuple[str, ...]:
     """The columns of the table that the prepared ones are made of, each once, in their order."""
     return tuple(dict.fromkeys(column.source for column in columns))
-
-
-def own_contributions(card: Scorecard, columns: Sequence[Column], matrix: Vector, weights: Vector) -> Vector:
-    """The log-odds of the bank's prepared rows (n, m) by column of the table, without the intercept, (n, columns)."""
-    place = {name: k for k, name in enumerate(card.columns)}
-    groups = [place[column.source] for column in columns]
-    return contributions(matrix, weights, np.array(card.means), groups, len(place))
 
 
 def make_scorecard(

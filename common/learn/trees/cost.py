@@ -22,16 +22,11 @@ SCORE_BYTES = 2  # a row's, from the grid
 _BLOCK_ROUNDS = 2
 
 
-def tree_sent(party: Party, forest: Forest, tree: int, own_levels: float, offers: float) -> float:
-    """Bytes this party sends for one tree of which it splits so many levels.
+def by_rows(forest: Forest, tree: int, own_levels: float, offers: float) -> float:
+    """Bytes a party sends of rows for one tree of which it splits so many levels: of several banks, on one line.
 
     offers: leaves that it sends for a row, 2^levels of the other - 1.
     """
-    return by_rows(forest, tree, own_levels, offers) + by_sums(party, forest, tree)
-
-
-def by_rows(forest: Forest, tree: int, own_levels: float, offers: float) -> float:
-    """What it sends of rows: of several banks, on one line."""
     rows, depth = forest.rows, forest.shape.depth
     found = 2 * rows + packed_size(2 * rows) if tree % forest.abreast == 0 else 0
     found += sum(packed_size((1 << level) * rows) for level in range(1, depth)) + depth * -(-rows // 8)

@@ -88,7 +88,8 @@ async def test_what_is_sent_is_within_one_percent_of_what_is_stated_once_it_is_k
         assert isinstance(half, TreesHalf)
         owned = (half.splits >= 0).sum(1).tolist()
         stated = forest.count(party) * packed_size(forest.rows) + sum(
-            cost.tree_sent(party, forest, t, own, 2 ** (forest.shape.depth - own) - 1) for t, own in enumerate(owned)
+            cost.by_rows(forest, t, own, 2 ** (forest.shape.depth - own) - 1) + cost.by_sums(party, forest, t)
+            for t, own in enumerate(owned)
         )
         traffic = at.trio.session[party].traffic.sent
         held = cost.scoring(party, outcome[party].counts["test_rows"], forest.shape, grid_levels(halves)).peer_sent
