@@ -17,12 +17,13 @@ from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg
 from common.mpc.seeds import own_seed
-from common.mpc.session import Array, Kind, Round, Session, memory_pair
+from common.mpc.session import Array, Kind, Round, Session
 from common.mpc.several.dealer import SeveralDealer, Together, deal_sums
 from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineCorrelations, SumDemand
 from common.mpc.several.seeds import common_nonce, take_common, take_nonces
 from common.party import Party
 from common.plan.several import SeveralPlan
+from tests.channels import memory_pair
 from tests.peers import ALL, BASE, DealerEnd, Neutral, _seeds
 
 T = TypeVar("T")

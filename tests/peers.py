@@ -25,9 +25,10 @@ from common.mpc.dealer import Deal, Dealer, deal_periods
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES, Prg, mark
 from common.mpc.seeds import NONCE_BYTES, own_seed
-from common.mpc.session import Array, Channel, MemoryChannel, Round, Session, memory_pair
+from common.mpc.session import Array, Channel, Round, Session
 from common.mpc.tags import Tagged, lifted, made, wide
 from common.party import Party
+from tests.channels import MemoryChannel, memory_pair
 
 T = TypeVar("T")
 ALL = frozenset(Opened)

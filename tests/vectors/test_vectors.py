@@ -18,9 +18,10 @@ from common.match.intersect import intersect
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.fixedpoint import X_SCALE
-from common.mpc.session import Array, Channel, Kind, Round, Session, memory_pair
+from common.mpc.session import Array, Channel, Kind, Round, Session
 from common.party import Party
 from common.plan.network import Network
+from tests.channels import memory_pair
 from tests.common.learn.network import twin
 from tests.common.learn.network.problems import Problem
 from tests.common.learn.network.test_several import World

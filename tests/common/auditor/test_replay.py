@@ -22,11 +22,12 @@ from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.correlations.dealt import DealtCorrelations, take_seed
 from common.mpc.fixedpoint import X_SCALE, encode
 from common.mpc.seeds import own_seed
-from common.mpc.session import Array, Kind, MemoryChannel, Round
+from common.mpc.session import Array, Kind, Round
 from common.party import Identity, Party
 from common.plan.train import TrainPlan
 from common.trust.authority import issue, make_ca, parse_key, read_certificate
 from common.trust.sealed import seal, unseal
+from tests.channels import MemoryChannel
 from tests.common.mpc.problems import RIDGE_SCALE, make_problem
 from tests.peers import KEYS, NONCES, DealerEnd, Trio
 

@@ -17,10 +17,11 @@ from common.errors import ConfigError
 from common.match import ecdh
 from common.match.agree import MatchLimits
 from common.match.aided import make_tags
-from common.mpc.session import MemoryChannel, Session, memory_pair
+from common.mpc.session import Session
 from common.party import Party
 from common.plan.train import TrainPlan
 from common.wire.peer import Counter
+from tests.channels import MemoryChannel, memory_pair
 
 LIMITS = MatchLimits(min_matched=1)
 PLAN = TrainPlan.model_validate({"grid": {"dataset": "g"}, "bank": {"dataset": "b"}, "matching": "ecdh"})

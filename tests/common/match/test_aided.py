@@ -18,8 +18,9 @@ from common.match import aided, intersect
 from common.match.agree import MatchLimits, Rows
 from common.match.aided import make_tags
 from common.mpc import cost
-from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair
+from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
+from tests.channels import MemoryChannel, memory_pair
 from tests.patience import patience
 from tests.peers import Neutral
 

@@ -19,8 +19,9 @@ from common.match import curve, ecdh
 from common.match.agree import MatchLimits
 from common.match.curve import Points, hash_to_curve
 from common.match.ecdh import match_ids
-from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair
+from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
+from tests.channels import MemoryChannel, memory_pair
 
 SMALL = MatchLimits(min_matched=1)
 LISTED = frozenset({Opened.MATCHED_IDS})

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from common.errors import PeerProtocolError, PolicyError, WattScoreError
 from common.match import intersect as module
 from common.match.intersect import intersect
-from common.mpc.session import Array, Kind, MemoryChannel, Round, memory_pair
+from common.mpc.session import Array, Kind, Round
 from common.party import Party
+from tests.channels import MemoryChannel, memory_pair
 from tests.patience import patience
 
 Pair = tuple[int, int]

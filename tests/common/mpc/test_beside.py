@@ -13,8 +13,9 @@ from common.errors import LocalProtocolError, PeerLost, PeerProtocolError
 from common.mpc.beside import one_ahead, side_by_side
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.dealer import Dealer, Dealt
-from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair
+from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
+from tests.channels import MemoryChannel, memory_pair
 
 
 async def test_the_first_error_has_ended_the_others() -> None:

@@ -18,10 +18,11 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost, alignment, matching_by_curve, matching_by_tags, periods
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.seeds import DEALT_BYTES
-from common.mpc.session import MemoryChannel, Session
+from common.mpc.session import Session
 from common.party import Party
 from common.rows.table import FeatureTable, Ids
 from common.stages.align import align
+from tests.channels import MemoryChannel
 from tests.common.mpc.problems import make_problem, train
 from tests.peers import Trio, coordinate
 

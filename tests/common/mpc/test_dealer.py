@@ -18,8 +18,9 @@ from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
 from common.mpc.link import Fourier, Taylor
-from common.mpc.session import Array, Kind, Round, Session, memory_pair
+from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
+from tests.channels import memory_pair
 from tests.common.mpc.problems import begin, make_problem
 from tests.peers import BASE, KEYS, NONCES, DealerEnd, Trio, coordinate, deal_work
 

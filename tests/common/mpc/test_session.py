@@ -9,8 +9,9 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
-from common.mpc.session import OPENS, Array, Kind, Round, Session, Silent, memory_pair
+from common.mpc.session import OPENS, Array, Kind, Round, Session, Silent
 from common.party import Party
+from tests.channels import memory_pair
 from tests.peers import ALL
 
 MASKED = [kind for kind in Kind if kind not in OPENS]

@@ -16,9 +16,10 @@ from common.learn.linear.descent import Descent, Span
 from common.mpc import crossed
 from common.mpc.beside import ending
 from common.mpc.crossed import share_crossed
-from common.mpc.session import Kind, Session, memory_pair
+from common.mpc.session import Kind, Session
 from common.party import Party
 from common.stages import asked
+from tests.channels import memory_pair
 
 
 class Begins(Session):

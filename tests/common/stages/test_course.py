@@ -17,12 +17,13 @@ from common.disk.data_folder import Name
 from common.errors import DataError, PolicyError
 from common.home.unfinished import Points
 from common.learn.linear import course as linear
-from common.mpc.session import Kind, MemoryChannel, Session, memory_pair
+from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.stages import pipeline
 from common.stages.course import Course, Point
 from common.stages.job import PartyJob
+from tests.channels import MemoryChannel, memory_pair
 from tests.common.stages.breaking import Breaking, broken_off
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import deal

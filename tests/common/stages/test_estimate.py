@@ -9,7 +9,6 @@ import pytest
 
 from common.errors import PlanError
 from common.learn import dealings, learners
-from common.mpc.session import MemoryChannel
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
@@ -17,6 +16,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.stages import estimate as stage
 from common.stages.estimate import Estimate, Sizes, estimate
+from tests.channels import MemoryChannel
 from tests.common.learn.means import ROW, Means, MeansLearner, MeansPlan
 from tests.common.stages.companies import COMMON, MONTHS, Companies, frames
 from tests.peers import Trio

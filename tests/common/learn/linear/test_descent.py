@@ -20,8 +20,9 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Fourier, Link, Taylor
-from common.mpc.session import Kind, MemoryChannel, Session
+from common.mpc.session import Kind, Session
 from common.party import Party
+from tests.channels import MemoryChannel
 from tests.common.mpc.problems import begin, make_problem, train
 from tests.patience import patience
 from tests.peers import Trio, deal_work

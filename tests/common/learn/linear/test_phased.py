@@ -22,10 +22,11 @@ from common.mpc.lattice.phasors import SPAN_BLOCKS, spans_of
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.link import Fourier
 from common.mpc.prg import Prg
-from common.mpc.session import Array, MemoryChannel, Round
+from common.mpc.session import Array, Round
 from common.party import Party
 from common.plan.linear import Model
 from common.stats.measures import evaluate
+from tests.channels import MemoryChannel
 from tests.common.learn.linear.test_unaided import trained
 from tests.common.learn.linear.test_undealt import LOOKAHEAD, inputs_of
 from tests.common.learn.linear.test_undealt import trained as dealt

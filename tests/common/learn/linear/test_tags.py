@@ -17,10 +17,11 @@ from common.learn.linear.train import Shares, TrainingInputs, train
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import X_SCALE, Reals, Words, decode, encode
 from common.mpc.prg import Prg, mark
-from common.mpc.session import Array, Kind, MemoryChannel, Round, Session
+from common.mpc.session import Array, Kind, Round, Session
 from common.mpc.tags import MARK_WORDS, RING, made, total
 from common.party import Party
 from common.plan.linear import Model
+from tests.channels import MemoryChannel
 from tests.common.learn.linear.test_score import COLUMNS, models, rows, score_shares
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.patience import patience

@@ -18,8 +18,9 @@ from common.learn.trees.forest import Forest, Shape
 from common.learn.trees.masks import Short, order_words
 from common.learn.trees.order import OrderMasks, agreed, as_dealt, deal_order, level_shares, put_in_order
 from common.mpc.prg import Prg
-from common.mpc.session import Kind, Session, memory_pair
+from common.mpc.session import Kind, Session
 from common.party import Party
+from tests.channels import memory_pair
 from tests.common.learn.trees import twin
 from tests.common.learn.trees.problems import Problem, grow, make_problem
 from tests.common.learn.trees.test_grow import opened

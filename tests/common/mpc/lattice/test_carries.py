@@ -15,8 +15,9 @@ from common.mpc.lattice import carries
 from common.mpc.lattice.carries import AT_ONCE, CARRY_BITS, LIFT, PLACES, HeldBits, OwnBits, polynomials_of, share_carries
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.sampled import ERROR_DEVIATION, Public, Sampler
-from common.mpc.session import Kind, MemoryChannel, Session, memory_pair
+from common.mpc.session import Kind, Session
 from common.party import Party
+from tests.channels import MemoryChannel, memory_pair
 
 NONCES = {Party.GRID: bytes(32), Party.BANK: bytes(range(32))}
 EDGE = 1 << 62
