@@ -54,12 +54,15 @@ def asked(number: int, bins: int) -> int:
 class Search:
     """What is known of one column over all banks' rows: the share of them below each edge that was asked.
 
-    least: of all rows, the share that each bin has at least; a cell of less than half of it is not parted.
+    least: of all rows, the share that each bin has at least; a cell of less than half of it is not parted. hidden: the share
+    of them that may lie further up than is told. own: how many of one bank's own rows it has said to lie below each edge.
     """
 
     bins: int
     least: float = 0.0
+    hidden: float = 0.0
     shares: dict[int, float] = field(default_factory=lambda: {0: 0.0, _TOP: 1.0})
+    own: dict[int, int] = field(default_factory=dict)
 
     def ask(self, number: int) -> list[int]:
         """The edges of this round: of the cells that hold most rows; zeros for those to spare."""
@@ -76,6 +79,20 @@ class Search:
         found = [edge for _, low, high in heavy[: 2 * self.bins] for edge in _parted(low, high)]
         return found + [0] * (asked(number, self.bins) - len(found))
 
+    def below(self, keys: Keys, edges: Sequence[int], few: int) -> npt.NDArray[np.int64]:
+        """How many of one bank's rows, of ascending keys, it says to lie below the edges of a round, (edges,).
+
+        Where a cell holds fewer than `few` of them, they lie at its end: others may have it parted, who may lie to that end.
+        """
+        self.own |= {0: 0, _TOP: len(keys)}
+        known = np.array(sorted(self.own), np.uint64)
+        said, asked_of = np.array([self.own[int(edge)] for edge in known], np.int64), np.array(edges, np.uint64)
+        at = np.searchsorted(known, asked_of, side="right") - 1
+        low, high = said[at], said[at + 1]
+        found: npt.NDArray[np.int64] = np.where(high - low < few, low, np.searchsorted(keys, asked_of))
+        self.own |= dict(zip(edges, found.tolist(), strict=True))
+        return found
+
     def told(self, edges: Sequence[int], shares: Sequence[float]) -> None:
         self.shares |= {edge: share for edge, share in zip(edges, shares, strict=True) if edge}
 
@@ -88,7 +105,7 @@ class Search:
     def cuts(self, bins: int) -> tuple[list[float], bool]:
         """Rising edges of at most so many bins, and whether missing values are told apart."""
         edges, shares = self._known()
-        need, missing = self.least + _STEP, shares[1]
+        need, missing = self.least + self.hidden + _STEP, shares[1]
         apart = missing >= need and 1.0 - missing >= need
         at = [k for k, edge in enumerate(edges) if 1 < edge < _TOP and np.isfinite(value_of(edge))]
         found, done = list[float](), missing if apart else 0.0

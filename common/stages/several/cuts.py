@@ -43,11 +43,13 @@ async def bank_cuts(
     check_monotone(section, columns, options)
     keys = await asyncio.to_thread(lambda: [np.sort(keys_of(_numbers(table, columns, name)[:train_rows])) for name in names])
     await tell(hub, len(names))
-    least = least_rows(options) / counts.train
-    searches, bits = [Search(section.bins, least) for _ in names], SHARE_BITS + (banks - 1).bit_length()
+    least, few = least_rows(options), max(1, least_rows(options) // (4 * banks))
+    shape = section.bins, least / counts.train, banks * (few - 1) / counts.train
+    searches, bits = [Search(*shape) for _ in names], SHARE_BITS + (banks - 1).bit_length()
     for number in range(ROUNDS):
         edges = [search.ask(number) for search in searches]
-        below = [np.searchsorted(own, np.array(some, np.uint64)) for own, some in zip(keys, edges, strict=True)]
+        asked_of = zip(searches, keys, edges, strict=True)
+        below = [search.below(own, some, few) for search, own, some in asked_of]
         # rounded here, alike for edges between which no row lies: else many edges would tell what one does not
         shares = np.rint(np.concatenate(below) / counts.train * 2.0**bits)
         heard = decode(await to_banks(hub, encode(shares, 0)), bits).reshape(len(names), -1)

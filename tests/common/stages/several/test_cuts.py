@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,43 @@ def test_a_cell_of_fewer_rows_than_half_a_bin_must_have_is_not_parted() -> None:
     cuts, apart = search.cuts(50)
     bins = np.diff([0, *np.searchsorted(values, cuts), 200])
     assert len(bins) >= 3 and bins.min() >= 50 and not apart
+
+
+def test_a_bank_does_not_say_where_few_of_its_rows_lie_in_a_cell_that_others_have_parted() -> None:
+    """Another bank says what it likes, and so has any cell parted: here those around one row, down to a single value."""
+    values = np.sort(np.concatenate([np.linspace(0.0, 1.0, 600), [776.9, 777.1, 777.3]]))
+    keys, search, few = keys_of(values), Search(8, 0.05), 6
+    lone, said = int(keys_of(np.array([777.1]))[0]), {0: 0, 1 << KEY_BITS: len(keys)}
+    for number in range(ROUNDS):
+        edges = search.ask(number)
+        found = search.below(keys, edges, few)
+        truth = np.searchsorted(keys, np.array(edges, np.uint64))
+        assert (truth - few < found).all() and (found <= truth).all()
+        said |= dict(zip(edges, found.tolist(), strict=True))
+        search.told(edges, [0.9 * (edge > lone) for edge in edges])
+    known = sorted(said)
+    assert min(b - a for a, b in itertools.pairwise(known)) == 1  # it was asked to the last bit
+    rises = [(a, b) for a, b in itertools.pairwise(known) if said[b] > said[a] and value_of(a) > 1.5]
+    assert rises and all(said[b] - said[a] == 3 and value_of(b) > 1e3 * value_of(a) for a, b in rises)
+
+
+async def test_where_many_rows_of_one_bank_have_a_value_three_of_another_are_not_told_to_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[int, dict[int, int]] = {}
+
+    def spied(self: Search, keys: Any, edges: Any, few: int) -> Any:
+        found = original(self, keys, edges, few)
+        said.setdefault(len(keys), {}).update(zip(edges, found.tolist(), strict=True))
+        return found
+
+    original = Search.below
+    monkeypatch.setattr(Search, "below", spied)
+    spread = np.linspace(0.0, 1.0, ROWS[0])
+    spread[[10, 20, 30]] = 777.125
+    await cut([table(0, {"x": spread}), table(1, {"x": np.where(np.arange(ROWS[1]) % 2, 777.125, 0.5)})])
+    close = {bank: [count for edge, count in told.items() if 777.0 < value_of(edge) < 777.25] for bank, told in said.items()}
+    assert len(close[TRAIN[0]]) > 20 and len(set(close[TRAIN[0]])) == 1 and len(set(close[TRAIN[1]])) == 2
 
 
 async def test_a_category_and_columns_of_other_directions_are_refused() -> None:
