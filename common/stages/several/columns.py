@@ -95,8 +95,9 @@ async def told(hub: GridHub) -> int:
 
 def _unlike() -> PlanError:
     return PlanError(
-        "the banks do not bring columns of the same names, or not with the same transforms and directions",
-        remedy="Name in the plan, for each bank, the columns that all of them have: banks.columns.",
+        "the banks do not bring columns of the same names, or not of the same kinds, with the same transforms and directions",
+        remedy="Name in the plan, for each bank, the columns that all of them have: banks.columns. Each bank declares them"
+        " alike, as numbers.",
     )
 
 

@@ -205,11 +205,16 @@ async def test_a_category_and_columns_of_other_directions_are_refused() -> None:
     with pytest.raises(PlanError, match="declared monotone"):
         await cut(tables, {"few": rising})
 
+    others = [rising, ColumnConfig(kind="categorical")]
+
     async def at_bank(hub: BankHub, end: End) -> None:
-        await agree(hub, {"few": rising if end.number else PLAIN}, ordered=True)
+        await agree(hub, {"few": others[0] if end.number else PLAIN}, ordered=True)
 
     async def at_grid(hub: GridHub, _: list[End]) -> Any:
         return await grid_cuts(hub, SECTION)
 
-    with pytest.raises(PlanError, match="same transforms and directions"):
-        await Banks(2).run(at_grid, at_bank)  # type: ignore[arg-type]
+    while others:
+        with pytest.raises(PlanError, match=r"same kinds, with the same transforms and directions") as told:
+            await Banks(2).run(at_grid, at_bank)  # type: ignore[arg-type]
+        assert "bank declares them alike" in str(told.value)
+        others.pop(0)
