@@ -12,9 +12,9 @@ from tests.peers import Trio
 from tests.roles import role_of
 
 
-def alone(companies: Companies, **more: Any) -> PartyJob:
-    """The grid's, of a plan with these keys."""
+def alone(companies: Companies, trio: Trio | None = None, **more: Any) -> PartyJob:
+    """The grid's, of a plan with these keys. trio: where somebody is to answer."""
     plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
-    session = Trio(plan.allowed).session[Party.GRID]
+    session = (trio or Trio(plan.allowed)).session[Party.GRID]
     dataset, role = companies.dataset(Party.GRID), role_of(home)
     return PartyJob("job-1", plan, dataset, session, None, Recorder(), home, role, match_ids, client="c")  # type: ignore[arg-type]

@@ -12,13 +12,17 @@ from common.disclosure import Opened
 from common.disk.data_folder import Name
 from common.errors import PolicyError
 from common.learn.learner import Size
+from common.mpc.beside import side_by_side
+from common.party import Party
 from common.plan.job_stages import Stage
 from common.plan.train import TrainPlan
 from common.stages.course import Course
 from common.stages.job import Beginning, PartyJob
+from common.stages.willing import agree_to_charge
 from tests.common.stages.alone import alone
 from tests.common.stages.companies import Companies, Recorder
 from tests.common.stages.tables import table
+from tests.peers import Trio
 
 
 @pytest.fixture
@@ -105,7 +109,8 @@ def test_a_row_asked_for_again_is_charged_where_it_may_tell_something_new(
 
 @pytest.mark.parametrize("by", ["rates", "budget"])
 async def test_a_training_that_is_refused_is_charged_nowhere(companies: Companies, by: str) -> None:
-    job, rows = alone(companies), table(["A", "B", "C"])
+    trio = Trio()
+    job, rows = alone(companies, trio), table(["A", "B", "C"])
     policy = {"rows_per_day": 1} if by == "rates" else {"min_columns": 9}
     job.home.policy = job.home.policy.model_copy(update=policy)
     before = job.home.positions()[Name.LEDGER]
@@ -113,7 +118,8 @@ async def test_a_training_that_is_refused_is_charged_nowhere(companies: Companie
         await job.charge_training(open_plan(), Beginning(rows, Size(1, 4, 3), half(), None))
     assert counted(job) == [] and job.home.positions()[Name.LEDGER] == before
     job.home.policy = job.home.policy.model_copy(update={"rows_per_day": 100, "min_columns": 1})
-    await job.charge_training(open_plan(), Beginning(rows, Size(1, 4, 3), half(), None))
+    charged = job.charge_training(open_plan(), Beginning(rows, Size(1, 4, 3), half(), None))
+    await side_by_side([charged, agree_to_charge(trio.session[Party.BANK])])
     assert counted(job) == [(2, 1)] and job.home.positions()[Name.LEDGER] > before
 
 

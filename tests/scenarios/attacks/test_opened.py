@@ -35,7 +35,7 @@ TRAINED = {
 JOBS = {
     "train": {**MATCHED, **TRAINED},
     "train by month": {**MATCHED, **BY_MONTH, **TRAINED},
-    "score": {**MATCHED, **BY_MONTH, ("scores", "scores"): BY_GRID, ("drift", ""): OWN},
+    "score": {**MATCHED, **BY_MONTH, ("counts", "resume"): BOTH, ("scores", "scores"): BY_GRID, ("drift", ""): OWN},
     "promote": {("counts", "registry"): BOTH},  # the first one, which is compared with none
 }
 

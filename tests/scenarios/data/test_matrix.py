@@ -114,7 +114,8 @@ def test_check_says_the_same(files: Path, case: Case) -> None:
     keys = ("--key", "id", "--period", "month", "--label", "overdue")
     found = run("check", files / case.key, files / "bank.csv", *keys)
     if case.schema is None:
-        assert found.exit_code == 0 and case.told in said(found), said(found)
+        text = re.sub("^column '[^']*': ", "", case.told)  # a column's line begins with its name
+        assert found.exit_code == 0 and text in said(found), said(found)
     else:
         assert found.exit_code == 2 and case.schema in said(found), said(found)
     assert "company" not in said(found)

@@ -47,8 +47,8 @@ def twice(frame: Frame) -> Frame:
         ("grid", lambda f: f.drop(columns="g1"), "dataset declared: no column 'g1'", "no column 'g1'"),
         ("grid", put("g0", SECRET), "column 'g0': not a number (1 rows)", f"line 9, column 'g0': '{SECRET}': not a number"),
         ("bank", put("b2", SECRET), "column 'b2': not a number (1 rows)", f"line 9, column 'b2': '{SECRET}'"),
-        ("grid", twice, "more than one row for the same id (1 rows too many)", "line 5 and line 62 are both of id"),
-        ("bank", twice, "more than one row for the same id (1 rows too many)", "line 5 and line 62 are both of id"),
+        ("grid", twice, "more than one row for the same id (1 row too many)", "line 5 and line 62 are both of id"),
+        ("bank", twice, "more than one row for the same id (1 row too many)", "line 5 and line 62 are both of id"),
         ("bank", put("y", 2), "column 'y': the label is not 0 or 1 (1 rows)", "line 9, column 'y': '2': the label"),
         ("bank", put("y", SECRET), "column 'y': the label is not 0 or 1 (1 rows)", f"'{SECRET}': the label"),
         ("bank", lambda f: f.assign(y=""), "column 'y': no outcome is known", "column 'y': no outcome is known"),
@@ -81,7 +81,7 @@ def test_one_row_twice_in_a_month(lab: Lab, client: Client) -> None:
     assert fail(client, make_plan("monthly", keys=("id", "period"))) == (
         "grid",
         "DataError",
-        "dataset monthly: more than one row for the same id and period (1 rows too many)",
+        "dataset monthly: more than one row for the same id and period (1 row too many)",
     )
     lab.write("monthly", grid.assign(month="May-24"), bank)
     origin, _, message = fail(client, make_plan("monthly", keys=("id", "period")))
