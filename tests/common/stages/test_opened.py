@@ -80,7 +80,8 @@ async def test_a_default_scoring_opens_this_and_nothing_else(companies: Companie
     for party in Party:
         sent = said(companies, party)
         kinds = {kind.value for kind in sent if not kind.value.startswith(("psi", "period"))}
-        assert kinds == {"masked_weights", "masked_matrix", "masked_update"} | ({"scores"} if party is Party.GRID else set())
+        told = {"resume", "scores"} if party is Party.GRID else {"resume"}
+        assert kinds == {"masked_weights", "masked_matrix", "masked_update"} | told
         for kind, values in sent.items():
             if kind not in OPENS:
                 assert uniform(values), kind

@@ -69,7 +69,7 @@ def test_a_file_without_the_label_is_refused_before_anything_starts(tmp_path: Pa
         ({"amount": "numeric"}, "b.csv lacks 'tenor', other than a.csv"),
         ({"amount": "numeric", "tenor": "numeric", "rate": "numeric"}, "b.csv also has 'rate'"),
         ({"amount": "numeric", "term": "numeric"}, "b.csv lacks 'tenor' and also has 'term'"),
-        ({"amount": "numeric", "tenor": "categorical"}, "b.csv: 'tenor' of words"),
+        ({"amount": "numeric", "tenor": "categorical"}, "b.csv: words in 'tenor'"),
     ],
 )
 def test_banks_whose_columns_differ_are_told_which_before_any_job(other: dict[str, str], said: str) -> None:
