@@ -112,6 +112,25 @@ def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan, rel: float = 0.01
     assert job.grid.report.coordinator.received == pytest.approx(found.bytes["coordinator_to_grid"], rel=0.01)
 
 
+def scored_at_each_bank(trial: Trial, world: World, job: wire.Job) -> list[str]:
+    """All rows at each bank, by a job, and at the third from a stock of its own: the words of the command for that."""
+    third = processes.more_bank("bank-3")
+    with trial.client() as client:
+        for name, told in zip(world.names, job.banks, strict=True):
+            sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
+            done = run(client, ScorePlan.model_validate({**sides, "model": job.id, "with_bank": told.who}))  # type: ignore[arg-type]
+            assert failure(done) is None, failure(done)
+            scores = pd.read_csv(trial.folder / f"{name}-data" / "scores" / f"{done.id}.csv").set_index("id")
+            outcome = pd.read_csv(world.folder / f"{name}.csv").set_index("id")["y"].loc[scores.index]
+            assert auc(outcome.to_numpy(np.float64), scores["probability"].to_numpy()) > 0.7
+        dealt = run(client, scores_like(client.show(job.id), 4000, "", third))  # type: ignore[arg-type]
+        assert failure(dealt) is None, failure(dealt)
+    words = ["score", "--model", job.id, "--grid-dataset", "t", "--bank-dataset", "t", "--json"]
+    done = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-3.toml")])
+    assert done.exit_code == 0 and json.loads(done.stdout)["rows"] == 1600, done.output
+    return words
+
+
 def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: Trained) -> None:
     costs_what_was_estimated(trained[0], lab[1].plan(model={"iterations": 15}))
 

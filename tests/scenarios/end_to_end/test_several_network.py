@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
 from common.client.client import failure
-from common.client.like import scores_like
 from common.disk.data_folder import Name
 from common.home.audit import AuditLog, What
 from common.home.models import ModelStore
@@ -21,8 +19,6 @@ from common.learn.network.half import NetworkModel
 from common.learn.network.steps import epoch_steps
 from common.plan.network import Network
 from common.plan.promote import PromotePlan
-from common.plan.score import ScorePlan
-from common.stats.measures import auc
 from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
@@ -35,6 +31,7 @@ from tests.scenarios.end_to_end.test_several import (
     costs_what_was_estimated,
     evaluation,
     run,
+    scored_at_each_bank,
     settled,
 )
 
@@ -151,20 +148,7 @@ def test_all_banks_hold_the_same_share_but_for_whose_intercept_it_is(lab: tuple[
 
 def test_each_bank_scores_rows_online_and_from_a_stock_of_its_own(lab: tuple[Trial, World], whole: Whole) -> None:
     (trial, world), (job, _) = lab, whole
-    third = processes.more_bank("bank-3")
-    with trial.client() as client:
-        for name, told in zip(world.names, job.banks, strict=True):
-            sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
-            done = run(client, ScorePlan.model_validate({**sides, "model": job.id, "with_bank": told.who}))  # type: ignore[arg-type]
-            assert failure(done) is None, failure(done)
-            scores = pd.read_csv(trial.folder / f"{name}-data" / "scores" / f"{done.id}.csv").set_index("id")
-            outcome = pd.read_csv(world.folder / f"{name}.csv").set_index("id")["y"].loc[scores.index]
-            assert auc(outcome.to_numpy(np.float64), scores["probability"].to_numpy()) > 0.7
-        dealt = run(client, scores_like(client.show(job.id), 4000, "", third))  # type: ignore[arg-type]
-        assert failure(dealt) is None, failure(dealt)
-    words = ["score", "--model", job.id, "--grid-dataset", "t", "--bank-dataset", "t", "--json"]
-    done = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-3.toml")])
-    assert done.exit_code == 0 and json.loads(done.stdout)["rows"] == 1600, done.output
+    words = scored_at_each_bank(trial, world, job)
     other = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-2.toml")])
     assert other.exit_code != 0 and "no unspent stock" in other.output
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
 from common.client.client import failure
-from common.client.like import scores_like
 from common.home.models import ModelStore
 from common.learn.learner import Size
 from common.learn.trees.forest import U_SCALE
 from common.learn.trees.half import TreesHalf
 from common.learn.trees.make import make_forest
 from common.plan.promote import PromotePlan
-from common.plan.score import ScorePlan
 from common.plan.trees import Trees
-from common.stats.measures import auc, evaluate
+from common.stats.measures import evaluate
 from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
@@ -36,6 +32,7 @@ from tests.scenarios.end_to_end.test_several import (
     costs_what_was_estimated,
     evaluation,
     run,
+    scored_at_each_bank,
     settled,
 )
 
@@ -141,22 +138,11 @@ def test_a_bank_that_does_not_trust_the_others_refuses(lab: tuple[Trial, World])
 
 def test_each_bank_scores_online_and_from_a_stock_and_has_its_own_champion(lab: tuple[Trial, World], trained: Trained) -> None:
     (trial, world), (job, _) = lab, trained
+    scored_at_each_bank(trial, world, job)
     third = processes.more_bank("bank-3")
     with trial.client() as client:
-        for name, told in zip(world.names, job.banks, strict=True):
-            sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
-            done = run(client, ScorePlan.model_validate({**sides, "model": job.id, "with_bank": told.who}))  # type: ignore[arg-type]
-            assert failure(done) is None, failure(done)
-            scores = pd.read_csv(trial.folder / f"{name}-data" / "scores" / f"{done.id}.csv").set_index("id")
-            outcome = pd.read_csv(world.folder / f"{name}.csv").set_index("id")["y"].loc[scores.index]
-            assert auc(outcome.to_numpy(np.float64), scores["probability"].to_numpy()) > 0.7
-        dealt = run(client, scores_like(client.show(job.id), 4000, "", third))  # type: ignore[arg-type]
-        assert failure(dealt) is None, failure(dealt)
         done = run(client, PromotePlan(model=job.id, with_bank=str(third)))  # type: ignore[arg-type]
-        assert failure(done) is None and done.bank.report.champion == job.id
-    words = ["score", "--model", job.id, "--grid-dataset", "t", "--bank-dataset", "t", "--json"]
-    done = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-3.toml")])
-    assert done.exit_code == 0 and json.loads(done.stdout)["rows"] == 1600, done.output
+    assert failure(done) is None and done.bank.report.champion == job.id
 
 
 def test_each_bank_has_a_report_of_it(lab: tuple[Trial, World], trained: Trained) -> None:
