@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -110,6 +111,20 @@ def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan, rel: float = 0.01
         assert told.report.peer.received == pytest.approx(found.bytes[f"grid_to_bank_{k}"], **within)
         assert told.report.coordinator.received == pytest.approx(found.bytes[f"coordinator_to_bank_{k}"], rel=0.01)
     assert job.grid.report.coordinator.received == pytest.approx(found.bytes["coordinator_to_grid"], rel=0.01)
+
+
+@contextmanager
+def trusting(folder: Path, noise: int = 0) -> Iterator[tuple[Trial, World]]:
+    """A grid, three banks of different sizes and rates that trust each other to pool nothing, and the coordinator."""
+    world, policy = synthetic(folder, (1500, 900, 1600), noise=noise), {**BANK_POLICY, "coalition_rows": 0.0}
+    settings: dict[str, Any] = {name: {"policy": policy} for name in world.names} | {
+        "grid": {"policy": {**LOOSE, "scores_per_row": 1000}}
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")
+        patch.setenv("HELD_OUT", str(folder / "held"))
+        with Trial(folder, world.datasets, settings) as trial:
+            yield trial, world
 
 
 def scored_at_each_bank(trial: Trial, world: World, job: wire.Job) -> list[str]:

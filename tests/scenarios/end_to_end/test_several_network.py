@@ -22,17 +22,16 @@ from common.plan.promote import PromotePlan
 from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
-from tests.scenarios.end_to_end.several import World, held_out, network, prepared_rows, synthetic
+from tests.scenarios.end_to_end.several import World, held_out, network, prepared_rows
 from tests.scenarios.end_to_end.test_several import (
-    BANK_POLICY,
     LIMITS,
-    LOOSE,
     audited,
     costs_what_was_estimated,
     evaluation,
     run,
     scored_at_each_bank,
     settled,
+    trusting,
 )
 
 WHOLE = Network(hidden=4, batch=0, epochs=60)  # over all rows: their order does not matter
@@ -40,18 +39,9 @@ WHOLE = Network(hidden=4, batch=0, epochs=60)  # over all rows: their order does
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, World]]:
-    """A grid, three banks of different sizes and rates, and the coordinator."""
-    folder = tmp_path_factory.mktemp("several")
     # An enterprise at two banks may be held out by each training here and scored three times: half of 12 columns were too few.
-    world, policy = synthetic(folder, (1500, 900, 1600), noise=8), {**BANK_POLICY, "coalition_rows": 0.0}
-    settings: dict[str, Any] = {name: {"policy": policy} for name in world.names} | {
-        "grid": {"policy": {**LOOSE, "scores_per_row": 1000}}
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")
-        patch.setenv("HELD_OUT", str(folder / "held"))
-        with Trial(folder, world.datasets, settings) as trial:
-            yield trial, world
+    with trusting(tmp_path_factory.mktemp("several"), noise=8) as found:
+        yield found
 
 
 def trained(lab: tuple[Trial, World], section: Network) -> tuple[wire.Job, dict[str, set[str]]]:

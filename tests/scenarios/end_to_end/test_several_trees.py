@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,17 +22,16 @@ from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.common.learn.trees import twin
-from tests.scenarios.end_to_end.several import World, held_out, indicators, synthetic
+from tests.scenarios.end_to_end.several import World, held_out, indicators
 from tests.scenarios.end_to_end.test_several import (
-    BANK_POLICY,
     LIMITS,
-    LOOSE,
     audited,
     costs_what_was_estimated,
     evaluation,
     run,
     scored_at_each_bank,
     settled,
+    trusting,
 )
 
 SECTION = Trees(kind="trees", trees=25, depth=3)
@@ -41,17 +39,8 @@ SECTION = Trees(kind="trees", trees=25, depth=3)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, World]]:
-    """A grid, three banks of different sizes and rates, and the coordinator."""
-    folder = tmp_path_factory.mktemp("several")
-    world, policy = synthetic(folder, (1500, 900, 1600)), {**BANK_POLICY, "coalition_rows": 0.0}
-    settings: dict[str, Any] = {name: {"policy": policy} for name in world.names} | {
-        "grid": {"policy": {**LOOSE, "scores_per_row": 1000}}
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")
-        patch.setenv("HELD_OUT", str(folder / "held"))
-        with Trial(folder, world.datasets, settings) as trial:
-            yield trial, world
+    with trusting(tmp_path_factory.mktemp("several")) as found:
+        yield found
 
 
 Trained = tuple[wire.Job, dict[str, set[str]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,16 @@ def until(client: Client, job: str, state: str, seconds: float = 60.0) -> wire.J
 def steps(street: Street) -> int:
     """How many steps the second bank, which nobody kills, has taken in all jobs."""
     return sum(one.kind == "masked_weights" for one in read_frames(street.folder, "bank-2"))
+
+
+@contextmanager
+def trusting(folder: Path) -> Iterator[tuple[Street, World]]:
+    """Three banks that trust each other to pool nothing, so that steps may be over few of a bank's rows."""
+    world, bank = synthetic(folder, (1500, 900, 1600)), {**BANK_POLICY, "coalition_rows": 0.0}
+    settings: dict[str, Any] = {name: {"policy": bank} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
+    settings["coordinator"] = {"attend_timeout": patience(20)}
+    with Street(folder, world.datasets, settings) as trial:
+        yield trial, world
 
 
 def masked(street: Street, name: str) -> list[Sent]:

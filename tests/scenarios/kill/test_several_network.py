@@ -13,10 +13,9 @@ from common.home.models import ModelStore
 from common.home.outcome import EVALUATION, parse_evaluation
 from common.learn.network.half import NetworkModel
 from common.plan.network import Network
-from tests.patience import patience
-from tests.scenarios.end_to_end.several import World, network, prepared_rows, synthetic
+from tests.scenarios.end_to_end.several import World, network, prepared_rows
 from tests.scenarios.kill.masks import read_frames, seeds_of, twice
-from tests.scenarios.kill.test_several import BANK_POLICY, GRID_POLICY, Street, cleared, masked, shot, until
+from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
 
 SECTION = Network(hidden=4, batch=0, epochs=30)  # over all rows: their order, another in each attempt, does not matter
 BACK = 8  # steps that are taken again after a kill, at most
@@ -26,14 +25,10 @@ LIMITS = {"min_matched": 300}
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, World]]:
-    folder = tmp_path_factory.mktemp("street")
-    world, bank = synthetic(folder, (1500, 900, 1600)), {**BANK_POLICY, "coalition_rows": 0.0}
-    settings: dict[str, Any] = {name: {"policy": bank} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
-    settings["coordinator"] = {"attend_timeout": patience(20)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEPT", "8")
-        with Street(folder, world.datasets, settings) as trial:
-            yield trial, world
+        with trusting(tmp_path_factory.mktemp("street")) as found:
+            yield found
 
 
 def steps(street: Street) -> int:

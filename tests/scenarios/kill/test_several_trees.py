@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from common.home.models import ModelStore
 from common.home.outcome import EVALUATION, parse_evaluation
 from common.learn.trees.half import TreesHalf
 from common.plan.trees import Trees
-from tests.patience import patience
-from tests.scenarios.end_to_end.several import World, synthetic
+from tests.scenarios.end_to_end.several import World
 from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
-from tests.scenarios.kill.test_several import BANK_POLICY, GRID_POLICY, Street, cleared, masked, shot, until
+from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
 
 SECTION = Trees(kind="trees", trees=20, depth=2)
 BACK = 8  # trees that are grown again after a kill, at most
@@ -27,12 +25,8 @@ LIMITS = {"min_matched": 300}
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, World]]:
-    folder = tmp_path_factory.mktemp("street")
-    world, bank = synthetic(folder, (1500, 900, 1600)), {**BANK_POLICY, "coalition_rows": 0.0}
-    settings: dict[str, Any] = {name: {"policy": bank} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
-    settings["coordinator"] = {"attend_timeout": patience(20)}
-    with Street(folder, world.datasets, settings) as trial:
-        yield trial, world
+    with trusting(tmp_path_factory.mktemp("street")) as found:
+        yield found
 
 
 def trees(street: Street) -> int:
