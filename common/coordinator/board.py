@@ -7,11 +7,12 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from common.coordinator.journal import Journal
+from common.coordinator.members import members_of
 from common.disk.data_folder import Name
 from common.errors import JobNotFound, JobStateError, PlanError, WattScoreError
 from common.party import Bank, Identity, Member, Party
@@ -94,12 +95,21 @@ class JobRecord:
 class Board:
     """The jobs this coordinator knows, the newest of those that are over. What a restart interrupted waits when read back.
 
-    most, most_bytes: of jobs that are over. resume: whether jobs wait; else what was not over has failed.
+    most, most_bytes: of jobs that are over. resume: whether jobs wait; else what was not over has failed. known: the parties,
+    the grid first; what was not over and is of others has failed.
     """
 
-    def __init__(self, folder: Path, most: int = MOST, most_bytes: int = MOST_BYTES, *, resume: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        known: Mapping[Identity, Member],
+        most: int = MOST,
+        most_bytes: int = MOST_BYTES,
+        *,
+        resume: bool = True,
+    ) -> None:
         self._journal, self._most, self._most_bytes = Journal(folder / Name.JOBS), most, most_bytes
-        self._records: dict[str, JobRecord] = {}
+        self._known, self._records = known, dict[str, JobRecord]()
         self._over: dict[str, int] = {}  # bytes of each job that is over
         self._submissions: dict[tuple[str, str], str] = {}  # jobs by their client and what it calls its request
         for data in self._journal.read():
@@ -113,12 +123,13 @@ class Board:
         self._trim()
 
     def _read_back(self, record: JobRecord, resume: bool) -> None:
-        """A job that was not over when this process ended: it goes on, unless jobs do not, or its plan is read no more."""
+        """A job that was not over when this process ended: it goes on if jobs do, and plan and parties stand."""
         fault = peer_pb2.Fault(
             kind="PeerLost", message="the coordinator restarted", remedy="Submit it again.", origin="coordinator"
         )
         try:
             record.plan = parse_plan(record.message.plan, f"job {record.id}")
+            members_of(self._known, record.plan, record.left_out)
             resume = resume or record.state is State.HELD  # it has not begun
         except WattScoreError as error:
             resume, fault = False, to_fault(error, "coordinator")

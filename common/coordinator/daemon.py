@@ -70,7 +70,7 @@ async def start(config: Path) -> CoordinatorDaemon:
                 remedy="Run it at a third organisation: a dealer and one party together can read the other's data.",
             )
     clients = [Identity.parse(client) for client in settings.clients]
-    board = Board(settings.data, settings.keep_jobs, resume=settings.resume_days > 0)
+    board = Board(settings.data, settings.members, settings.keep_jobs, resume=settings.resume_days > 0)
     coordinator = Coordinator(settings, board, credentials.identity)
     watch_process(registry := CollectorRegistry(), "coordinator", credentials)
     watch_coordinator(registry, board, coordinator)

@@ -20,15 +20,16 @@ def members_of(
     Raises PlanError for a bank that is not among these.
     """
     grid, bank, *_ = known.values()
-    named = plan.identities if isinstance(plan, SeveralPlan) else [plan.bank_named] if plan and plan.bank_named else []
-    if not named:
+    of_plan = plan.identities if isinstance(plan, SeveralPlan) else [plan.bank_named] if plan and plan.bank_named else []
+    if not of_plan:
         return grid, bank
+    named = [who for who in of_plan if who not in left_out]
     unknown = [str(who) for who in named if known.get(who) in (None, grid)]
     if unknown:
         raise PlanError(
             f"no bank of this coordinator: {', '.join(unknown)}", remedy="Its operator lists banks in bank and more_banks."
         )
-    return grid, *(known[who] for who in named if who not in left_out)
+    return grid, *(known[who] for who in named)
 
 
 def check_model(known: Mapping[Identity, Member], plan: AnyPlan, trained: Callable[[str], AnyPlan | None]) -> None:

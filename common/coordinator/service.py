@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.held import Held
 from common.coordinator.listing import page
 from common.coordinator.members import check_model, displaced, members_of
-from common.coordinator.waiting import Waiting
+from common.coordinator.queue import Queue
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PeerStopped, PolicyError, WattScoreError
 from common.party import Bank, Identity, Member
 from common.plan.job_states import Event, State
@@ -38,7 +37,6 @@ from common.wire.status import to_fault
 
 _log = logging.getLogger(__name__)
 
-_PAUSE, _MOST_UNMET = 0.25, 7  # seconds before an interrupted job is offered again, doubled at most so often
 _MOST_HELD = 1000  # interrupted jobs that a party may ask about when it registers
 
 
@@ -58,16 +56,12 @@ class Coordinator:
         self._arrivals = asyncio.Condition()
         self.links = Links(tuple(member.value for member in self.members))
         unfinished = board.unfinished()
-        self._queue: deque[JobRecord] = deque(record for record in unfinished if record.state is not State.HELD)
         self._held = Held(board, self._members_of, (record for record in unfinished if record.state is State.HELD))
-        self._queued = asyncio.Event()
-        if self._queue:
-            self._queued.set()
+        begun = (record for record in unfinished if record.state is not State.HELD)
+        self._queue = Queue(settings, board, self._attending, self._cut, self._arrivals, begun)
         self._drive: Drive | None = None
-        self._unmet = 0  # attempts one after another in which the parties did not meet
         self._idle, self._stopping, self._let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._idle.set()
-        self._waiting = Waiting(settings, board, self._attending, self._cut, self._arrivals, self._stopping)
 
     def services(self) -> list[Service]:
         parties: dict[str, Handler] = {"Attend": self.attend, "Deal": self.deal, "Match": self.match}
@@ -82,30 +76,15 @@ class Coordinator:
 
     async def run(self) -> None:
         """Takes jobs off the queue, one at a time, until told to stop."""
-        while not self._stopping.is_set():
-            await self._queued.wait()
-            if not self._queue:
-                self._queued.clear()
-                continue
-            record = self._queue.popleft()
-            while not record.state.rests and not self._stopping.is_set():
-                leaving = await self._waiting.all_attend(record)
-                if leaving is None or self._stopping.is_set():
-                    break
-                met = await self._run(record, leaving)
-                await self._rest(record, met)
+        while (turn := await self._queue.next(self._stopping)) is not None:
+            record, met = turn.record, False
+            if turn.leaving is not None:
+                met = await self._run(record, turn.leaving)
             if record.state is State.HELD:
                 self._held.keep(record)
+            await self._queue.ended(record, met=met)
             if record.state.final:
                 await self._tell_over(record)
-
-    async def _rest(self, record: JobRecord, met: bool) -> None:
-        """A pause before an interrupted job is offered again: longer each time that the parties do not meet."""
-        self._unmet = 0 if met else min(self._unmet + 1, _MOST_UNMET)
-        if record.state is State.WAITING:
-            with suppress(TimeoutError):
-                async with self._arrivals, asyncio.timeout(_PAUSE * 2**self._unmet):
-                    await self._arrivals.wait_for(lambda: record.state.final or self._stopping.is_set())
 
     async def _tell_over(self, record: JobRecord) -> None:
         """To the parties that attend; others ask when they come back."""
@@ -241,7 +220,7 @@ class Coordinator:
         job = getattr(message, what).job
         if what == "ready":
             if (record := await self._held.ready(job, party)) is not None:
-                self._put(record)
+                await self._queue.put(record)
             return
         if self._drive is not None and self._drive.record.id == job and party in self._drive.members:
             await self._drive.take(party, message)
@@ -297,7 +276,7 @@ class Coordinator:
         if (made := self._board.submitted(submitter, request.submission, plan)) is not None:
             _log.info("job %s was submitted by %s already", made.id, submitter)
             return self._shown(made)
-        waiting = sum(record.message.submitter == str(submitter) and not record.state.final for record in self._queue)
+        waiting = sum(record.message.submitter == str(submitter) for record in self._queue)
         waiting += self._held.of(str(submitter))
         if waiting >= self._settings.queued_jobs:
             raise PolicyError(
@@ -307,13 +286,9 @@ class Coordinator:
         check_model(self._party, plan, partial(self._board.plan_of, seen=partial(self._seen, submitter)))
         members_of(self._party, plan)
         record = await self._board.add(plan, submitter, request.submission)
-        self._put(record)
+        await self._queue.put(record)
         _log.info("job %s submitted by %s", record.id, submitter)
         return self._shown(record)
-
-    def _put(self, record: JobRecord) -> None:
-        self._queue.append(record)
-        self._queued.set()
 
     def _seen(self, who: Identity, job: wire.Job) -> bool:
         return job.submitter == str(who) or has(self._settings.roles, str(who), "view")
@@ -351,10 +326,7 @@ class Coordinator:
             begun = record.state in (State.WAITING, State.HELD) or record.message.holds > 0  # parties may have it on disk
             await self._board.move(record, Event.CANCEL, fault)
             self._held.forget(record)
-            if record in self._queue:  # else who submits and cancels, again and again, fills the memory while a long job runs
-                self._queue.remove(record)
-            async with self._arrivals:
-                self._arrivals.notify_all()
+            await self._queue.drop(record)
             if begun:
                 await self._tell_over(record)
         return self._shown(record)

@@ -135,7 +135,7 @@ def client(who: Identity = CLIENT) -> Any:
 async def office(folder: Path, **settings: Any) -> AsyncIterator[Office]:
     """A working coordinator; its `run` must not have ended by the time the test has."""
     chosen = make_settings(folder, **settings)
-    board = Board(folder, resume=chosen.resume_days > 0)
+    board = Board(folder, chosen.members, resume=chosen.resume_days > 0)
     found = Office(Coordinator(chosen, board), board)
     work = asyncio.create_task(found.coordinator.run())
     try:

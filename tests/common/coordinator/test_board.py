@@ -13,11 +13,13 @@ from common.party import Bank, Party
 from common.plan.job_states import Event, State
 from common.wire import party_pb2
 from tests.banks import several_plan
-from tests.common.coordinator.office import CLIENT, PLAN
+from tests.common.coordinator.office import CLIENT, PARTY, PLAN
+
+KNOWN = {PARTY[Party.GRID]: Party.GRID, PARTY[Party.BANK]: Party.BANK} | {who: Bank(who) for who in several_plan(3).identities}
 
 
 async def test_a_watcher_sees_the_end_even_of_a_job_that_ends_while_it_is_written_to(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     record = await board.add(PLAN, CLIENT)
     seen = []
     async for message in record.versions():
@@ -28,14 +30,14 @@ async def test_a_watcher_sees_the_end_even_of_a_job_that_ends_while_it_is_writte
 
 
 async def test_a_watcher_of_a_job_that_is_over_sees_it_once(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     record = await board.add(PLAN, CLIENT)
     await board.move(record, Event.CANCEL)
     assert [message.state async for message in record.versions()] == ["cancelled"]
 
 
 async def test_quick_changes_are_seen_together(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     record = await board.add(PLAN, CLIENT)
     seen = []
     async for message in record.versions():
@@ -48,7 +50,7 @@ async def test_quick_changes_are_seen_together(tmp_path: Path) -> None:
 
 
 async def test_an_event_out_of_place_changes_nothing(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     record = await board.add(PLAN, CLIENT)
     await board.move(record, Event.CANCEL)
     before = record.message.SerializeToString()
@@ -58,14 +60,14 @@ async def test_an_event_out_of_place_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_what_a_restart_leaves(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     over, running, offered, queued = [await board.add(PLAN, CLIENT) for _ in range(4)]
     for event in (Event.OFFER, Event.ACCEPTED, Event.DONE):
         await board.move(over, event)
     for event in (Event.OFFER, Event.ACCEPTED):
         await board.move(running, event)
     await board.move(offered, Event.OFFER)
-    again = Board(tmp_path)
+    again = Board(tmp_path, KNOWN)
     assert [record.id for record in again.all()] == [over.id, running.id, offered.id, queued.id]
     assert again.get(over.id).message == over.message
     assert [record.id for record in again.unfinished()] == [running.id, offered.id, queued.id]
@@ -74,17 +76,19 @@ async def test_what_a_restart_leaves(tmp_path: Path) -> None:
         assert found.state is State.WAITING and found.message.attempt == 1 and found.plan == PLAN
         assert found.message.disturbed.message == "the coordinator restarted" and not found.message.HasField("fault")
     assert again.get(queued.id).state is State.QUEUED
-    assert Board(tmp_path).get(running.id).message == again.get(running.id).message  # waiting already: nothing more happens
+    assert (
+        Board(tmp_path, KNOWN).get(running.id).message == again.get(running.id).message
+    )  # waiting already: nothing more happens
 
 
 async def test_after_a_restart_what_several_banks_had_begun_waits(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     begun, queued = await board.add(several_plan(2), CLIENT), await board.add(several_plan(3), CLIENT)
     await board.move(begun, Event.OFFER)
     await board.move(begun, Event.ACCEPTED)
     third = Bank(several_plan(2).identities[1])
     await board.progress(begun, third, party_pb2.Progress(stage="train", done=3))
-    again = Board(tmp_path)
+    again = Board(tmp_path, KNOWN)
     message = again.get(begun.id).message
     assert again.get(begun.id).state is State.WAITING and "restarted" in message.disturbed.message and message.attempt == 1
     assert not any(bank.HasField("progress") for bank in message.banks)
@@ -93,36 +97,36 @@ async def test_after_a_restart_what_several_banks_had_begun_waits(tmp_path: Path
 
 
 async def test_without_resuming_a_restart_fails_what_was_not_over(tmp_path: Path) -> None:
-    waiting = await Board(tmp_path).add(PLAN, CLIENT)
-    found = Board(tmp_path, resume=False).get(waiting.id)
+    waiting = await Board(tmp_path, KNOWN).add(PLAN, CLIENT)
+    found = Board(tmp_path, KNOWN, resume=False).get(waiting.id)
     assert found.state is State.FAILED and found.message.fault.message == "the coordinator restarted"
-    assert Board(tmp_path).get(waiting.id).message == found.message
+    assert Board(tmp_path, KNOWN).get(waiting.id).message == found.message
 
 
 async def test_a_plan_that_this_release_does_not_read_is_no_job_to_go_on_with(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     record = await board.add(PLAN, CLIENT)
     record.message.plan = '{"kind": "other"}'
     await board.move(record, Event.OFFER)
-    found = Board(tmp_path).get(record.id)
+    found = Board(tmp_path, KNOWN).get(record.id)
     assert found.state is State.FAILED and found.message.fault.kind == "PlanError"
 
 
 async def test_what_happened_is_in_the_job_and_no_party_can_fill_it(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     record = await board.add(PLAN, CLIENT)
     for event in (Event.OFFER, Event.ACCEPTED):
         await board.move(record, event)
     for number in range(300):
         await board.progress(record, Party.BANK, party_pb2.Progress(stage=f"{number:>50}"))
     await board.move(record, Event.DONE)
-    told = Board(tmp_path).get(record.id).message.events
+    told = Board(tmp_path, KNOWN).get(record.id).message.events
     assert [event.what for event in told[:3]] == ["submitted", "offered", "started"]
     assert len(told) == 101 and told[-1].what == "succeeded" and max(len(event.stage) for event in told) == 40
 
 
 async def test_a_training_of_a_plan_that_has_succeeded_is_said_to_repeat(tmp_path: Path) -> None:
-    board = Board(tmp_path)
+    board = Board(tmp_path, KNOWN)
     first = await board.add(PLAN, CLIENT)
     assert (await board.add(PLAN, CLIENT)).message.repeats == ""
     for event in (Event.OFFER, Event.ACCEPTED, Event.DONE):
@@ -133,7 +137,7 @@ async def test_a_training_of_a_plan_that_has_succeeded_is_said_to_repeat(tmp_pat
 
 async def test_an_unknown_job(tmp_path: Path) -> None:
     with pytest.raises(JobNotFound, match="no job 'x'"):
-        Board(tmp_path).get("x")
+        Board(tmp_path, KNOWN).get("x")
 
 
 async def over(board: Board, count: int, name: str = "") -> list[str]:
@@ -151,35 +155,35 @@ def names(board: Board) -> list[str]:
 
 
 async def test_the_newest_jobs_that_are_over_are_kept_here_and_in_the_journal(tmp_path: Path) -> None:
-    board = Board(tmp_path, most=3)
+    board = Board(tmp_path, KNOWN, most=3)
     waiting = await board.add(PLAN, CLIENT)
     jobs = await over(board, 7)
-    for kept in (board, Board(tmp_path, most=10)):
+    for kept in (board, Board(tmp_path, KNOWN, most=10)):
         assert names(kept) == [waiting.id, *jobs[-3:]]
     with pytest.raises(JobNotFound):
         board.get(jobs[0])
 
 
 async def test_large_jobs_leave_sooner_and_the_last_one_stays(tmp_path: Path) -> None:
-    small = Board(tmp_path / "a", most_bytes=2000)
+    small = Board(tmp_path / "a", KNOWN, most_bytes=2000)
     jobs = await over(small, 20)
     kept = names(small)
     assert kept == jobs[-len(kept) :] and 1 <= len(kept) < 10
     assert sum(record.message.ByteSize() for record in small.all()) <= 2000
-    tiny = Board(tmp_path / "b", most_bytes=10)
+    tiny = Board(tmp_path / "b", KNOWN, most_bytes=10)
     last = (await over(tiny, 3))[-1]
     assert names(tiny) == [last]
 
 
 async def test_a_restart_with_less_room_keeps_the_newest(tmp_path: Path) -> None:
-    jobs = await over(Board(tmp_path), 5)
-    assert names(Board(tmp_path, most=2)) == jobs[-2:]
+    jobs = await over(Board(tmp_path, KNOWN), 5)
+    assert names(Board(tmp_path, KNOWN, most=2)) == jobs[-2:]
 
 
 async def test_a_job_that_the_disk_refuses_is_none_and_its_request_makes_one_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board, write, refusals = Board(tmp_path), Journal.write, [OSError(28, "no space")]
+    board, write, refusals = Board(tmp_path, KNOWN), Journal.write, [OSError(28, "no space")]
 
     def refusing(self: Journal, job: str, data: bytes) -> None:
         if refusals:
@@ -191,4 +195,4 @@ async def test_a_job_that_the_disk_refuses_is_none_and_its_request_makes_one_lat
         await board.add(PLAN, CLIENT, "4711")
     assert board.all() == [] and board.submitted(CLIENT, "4711", PLAN) is None
     made = await board.add(PLAN, CLIENT, "4711")
-    assert board.submitted(CLIENT, "4711", PLAN) is made and names(Board(tmp_path)) == [made.id]
+    assert board.submitted(CLIENT, "4711", PLAN) is made and names(Board(tmp_path, KNOWN)) == [made.id]

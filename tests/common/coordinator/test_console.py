@@ -27,7 +27,8 @@ def test_jobs_are_shown_with_their_cause_and_parties_as_they_attend(tmp_path: Pa
         "tls": tls, "data": tmp_path / "data", "listen": "127.0.0.1:0", "grid": "wattscore://gridco/grid",
         "bank": "wattscore://acme/bank", "clients": [str(CLIENT)], "console": {"listen": "127.0.0.1:0"},
     }  # fmt: skip
-    board = Board(tmp_path / "data")
+    settings = CoordinatorSettings.model_validate(raw)
+    board = Board(tmp_path / "data", settings.members)
 
     async def fill() -> str:
         record = await board.add(PLAN, CLIENT)
@@ -36,7 +37,7 @@ def test_jobs_are_shown_with_their_cause_and_parties_as_they_attend(tmp_path: Pa
         return record.id
 
     job = asyncio.run(fill())
-    console = make_console(CoordinatorSettings.model_validate(raw), board, lambda: {"grid": True, "bank": False})
+    console = make_console(settings, board, lambda: {"grid": True, "bank": False})
     visit = Visit(console.app, HOST)
     assert visit.get("/en/").status == 401 and visit.get(f"/en/jobs/{job}").status == 401
     assert visit.get(f"/login?ticket={Tickets(tmp_path / 'data' / Name.LOGINS).issue('li')}").status == 303

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.coordinator import service
+from common.coordinator import queue
 from common.coordinator.board import JobRecord
 from common.errors import JobStateError
 from common.mpc.seeds import NONCE_BYTES
@@ -23,7 +23,7 @@ from tests.common.coordinator.office import PARTY, Caller, Office, client, offic
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_PAUSE", 0.001)
+    monkeypatch.setattr(queue, "_PAUSE", 0.001)
 
 
 def trains(caller: Caller, job: str, attempt: int = 0) -> None:

@@ -185,7 +185,7 @@ def known(tmp_path: Path) -> set[str]:
             metrics.refused("train", "PolicyError")
             metrics.stage_took("train", 1.0)
         else:
-            watch_coordinator(registry, board := Board(tmp_path), Coordinator(settings, board))
+            watch_coordinator(registry, board := Board(tmp_path, settings.members), Coordinator(settings, board))
             names.add("wattscore_job_errors_total")
         names |= {name for name, *_ in samples(registry)}
     return names
