@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from common.auditor.replay import replay
+from common.auditor.replay import Verdict, by_job, replay
 from common.errors import DataError
 from common.home.dealt import read_openings
 from common.trust.authority import parse_key
@@ -26,6 +26,8 @@ from common.trust.sealed import unseal
 def audit(ctx: click.Context, openings: tuple[Path, ...], key: Path) -> None:
     """Replay the dealing of one job from all parties' OPENINGS, files of their `audit open`, and name the first wrong array.
 
+    And that of the stocks which the job took, each a job of its own.
+
     Run it where no party has access, by somebody who is as independent as the coordinator: who has the openings and a
     party's messages can read its rows.
     """
@@ -33,15 +35,23 @@ def audit(ctx: click.Context, openings: tuple[Path, ...], key: Path) -> None:
     found = [one for file in openings for one in read_openings(unseal(_read(file), own, str(file)), str(file))]
     for one in found:
         line = f", line {one.line}" if one.line else ""
-        click.echo(f"{one.party.value}{line}: opening {one.digest}, `dealt` of an entry `end` of the job in its audit log")
-    verdict = asyncio.run(replay(found))
-    for text in verdict.wrong:
-        click.echo(text)
-    if verdict.wrong:
+        where = f"`take` of job {one.taken}" if one.taken else f"`end` of job {one.job}"
+        click.echo(f"{one.party.value}{line}: opening {one.digest}, `dealt` of an entry {where} in its audit log")
+    verdicts = {job: asyncio.run(replay(some)) for job, some in by_job(found).items()}
+    for job, verdict in verdicts.items():
+        for text in verdict.wrong:
+            click.echo(f"{_named(job, verdict)}: {text}" if len(verdicts) > 1 else text)
+        if not verdict.wrong:
+            click.echo(f"{_named(job, verdict)}: {verdict.compared} arrays compared, each is what the opened seeds give")
+    if any(verdict.wrong for verdict in verdicts.values()):
         ctx.exit(1)
-    click.echo(f"job {found[0].job}: {verdict.compared} arrays compared, each is what the opened seeds give")
-    if verdict.stock:
-        click.echo("What it took from a stock is not among them: of a stock nothing is kept that could be opened.")
+    for job, verdict in verdicts.items():
+        if verdict.stock and not any(other.taken == job for other in verdicts.values()):
+            click.echo(f"What job {job} took from a stock is not among them: no party has opened that.")
+
+
+def _named(job: str, verdict: Verdict) -> str:
+    return f"stock {job}, which job {verdict.taken} took" if verdict.taken else f"job {job}"
 
 
 def _read(file: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""The dealing of a job replayed from the seeds that both parties open: the first array that is not what these give.
+"""The dealing of a job, or a stock, replayed from the seeds that both parties open: the first array that these do not give.
 
 The auditor learns what the dealer knew, no more, and must see no message between the parties. PROTOCOL.md section 17.
 """
@@ -30,11 +30,23 @@ Line = Mapping[Party, Opening]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is wrong, a line each, and how many arrays were compared. stock: whether the job took others from one."""
+    """What is wrong, a line each, and how many arrays were compared.
+
+    stock: whether the job took others from one. taken: of a stock, which job took it.
+    """
 
     wrong: tuple[str, ...]
     compared: int
     stock: bool = False
+    taken: str = ""
+
+
+def by_job(openings: Sequence[Opening]) -> dict[str, list[Opening]]:
+    """They in the order given, by the job that was dealt to: a stock has the name of the one that dealt it."""
+    found: dict[str, list[Opening]] = {}
+    for one in openings:
+        found.setdefault(one.job, []).append(one)
+    return found
 
 
 async def replay(openings: Sequence[Opening]) -> Verdict:
@@ -45,6 +57,8 @@ async def replay(openings: Sequence[Opening]) -> Verdict:
     first = openings[0]
     if any((one.job, one.attempt, one.plan) != (first.job, first.attempt, first.plan) for one in openings):
         raise _unlike("are of different jobs, attempts or plans")
+    if any(one.taken != first.taken for one in openings):
+        raise _unlike(f"of stock {first.job} say different things of which job took it")
     plan = parse_plan(first.plan, f"job {first.job}")
     banks = [f"bank {who.org}" for who in plan.identities] if isinstance(plan, SeveralPlan) else [Party.BANK.value]
     lines = _lines(openings, banks, several=isinstance(plan, SeveralPlan))
@@ -52,7 +66,7 @@ async def replay(openings: Sequence[Opening]) -> Verdict:
     if isinstance(plan, SeveralPlan):
         wrong += tuple(_common(lines, banks))
     if wrong:
-        return Verdict(wrong, 0)
+        return Verdict(wrong, 0, taken=first.taken)
     names = [{Party.GRID: f"grid on the line to the {bank}" if len(banks) > 1 else "grid", Party.BANK: bank} for bank in banks]
     pairs = zip(lines, names, strict=True)
     ends = [{party: _Compared(line[party], name[party]) for party in Party} for line, name in pairs]
@@ -72,7 +86,7 @@ async def replay(openings: Sequence[Opening]) -> Verdict:
         raise DataError(f"the demands of job {first.job}: {error.message}", public="demands that no dealer serves") from None
     all_ends = [end for line in ends for end in line.values()]
     wrong, stock = tuple(text for end in all_ends for text in end.said()), getattr(plan, "dealt", "online") == "ahead"
-    return Verdict(wrong, sum(end.compared for end in all_ends), stock)
+    return Verdict(wrong, sum(end.compared for end in all_ends), stock, first.taken)
 
 
 def _lines(openings: Sequence[Opening], banks: Sequence[str], *, several: bool) -> list[Line]:
@@ -80,7 +94,7 @@ def _lines(openings: Sequence[Opening], banks: Sequence[str], *, several: bool) 
     found = {(one.line - several, one.party): one for one in openings}
     needed = {(line, party) for line in range(len(banks)) for party in Party}
     if missing := sorted((banks[line] if party is Party.BANK else party.value) for line, party in needed - found.keys()):
-        text = f"there is no opening of the {missing[0]}"
+        text = f"there is no opening of job {openings[0].job} of the {missing[0]}"
         raise DataError(text, public=text, remedy="All parties of the job open it: give the files of all of them.")
     if len(openings) != len(found) or found.keys() != needed:
         raise _unlike("are of one party twice, or of a line that the plan does not have")

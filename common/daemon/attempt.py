@@ -29,6 +29,7 @@ from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
 from common.party import Identity, Party
 from common.plan.job_stages import ORDER, Stage
+from common.plan.predeal import PredealPlan
 from common.plan.request import Plan
 from common.plan.several import SeveralPlan
 from common.stages.course import Course, Point
@@ -137,7 +138,7 @@ class Attempts:
             course, seed = Course(), None
             if dealt is not None:
                 (link, nonce), given = dealt, await take_seed(dealt[0])
-                if isinstance(running.plan, Plan):
+                if isinstance(running.plan, Plan | PredealPlan):
                     opening = Opening.of(job, running.attempt, self.party, running.plan.canonical(), given, nonce)
                     link = Heard(opening, link, MESSAGES)
                     running.heard = [link]

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from common.daemon.seat import Seat
+from common.daemon.opening import find_openings
+from common.daemon.seat import Seat, open_home
 from common.disk.data_folder import Name
 from common.disk.files import write_private
 from common.errors import ConfigError, DataError
 from common.home.audit import BEHIND, AuditLog, What
-from common.home.dealt import DealtBook
 from common.process.person import person
 from common.text.visible import visible
 from common.trust.authority import identity_of, read_certificate, shown_fingerprint
@@ -90,18 +90,24 @@ def audit_command(seat: Seat[Any, Any]) -> click.Command:
     @click.option(
         "--attempt", type=click.IntRange(0), help="Of a job that was interrupted: after how many times. Default: the last."
     )
+    @click.option("--discard", is_flag=True, help="Give up the stock that JOB has dealt, if nobody has used it.")
+    @click.option("--killed", is_flag=True, help="Say that the process which ran JOB was killed, and that nothing runs it now.")
     @_config
-    def open_(job: str, out: Path, auditor: Path, attempt: int | None, config: Path) -> None:
-        """Seal into OUT what this party's seed of JOB was made of and the hashes of what it was dealt, for an auditor alone.
+    def open_(job: str, out: Path, auditor: Path, attempt: int | None, discard: bool, killed: bool, config: Path) -> None:
+        """Seal into OUT what this party's seeds of JOB were made of and the hashes of what it was dealt, for an auditor alone.
 
-        Only where the dealer is in dispute: who has it and this party's messages of the job can read its rows of that job.
+        Of the stocks that it took, too. Only where the dealer is in dispute: who has it and this party's messages of the job
+        can read its rows of that job.
         """
-        settings, certificate = seat.load(config), read_certificate(auditor)
-        openings = DealtBook(settings.data / Name.DEALT).read(job, attempt)
+        home, certificate = open_home(seat, config), read_certificate(auditor)
+        found = find_openings(home, job, attempt, discard=discard, killed=killed)
         whom = f"{identity_of(certificate)} {shown_fingerprint(certificate)}"
-        sealed = seal("\n".join(opening.text for opening in openings).encode(), certificate)
-        _log(seat, config).add(What.OPEN, job, value="seed", kind="audit", way="out", to=whom, person=person())
+        sealed = seal("\n".join(opening.text for opening in found.openings).encode(), certificate)
+        stocks: dict[str, Any] = {"stocks": found.stocks} if found.stocks else {}
+        home.audit.add(What.OPEN, job, value="seed", kind="audit", way="out", to=whom, person=person(), **stocks)
         write_private(out, sealed)
+        for text in found.left_out:
+            click.echo(f"Not among it: {text}")
         click.echo(f"{out}: sealed for {whom}\nIt is for the auditor alone. Never give it to the other party.")
 
     return audit

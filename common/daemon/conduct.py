@@ -139,7 +139,8 @@ class Conduct:
         dealer, seed = dealt
         chain = chain_of(plan.bank_named, self._settings, self._party)
         if isinstance(plan, PredealPlan):
-            return await predeal(job, plan, session, dealer, seed, self._home.stocks.of(chain), reporter, self._home.key)
+            keep = partial(running.keep_heard, self._home.dealt)
+            return await predeal(job, plan, session, dealer, seed, self._home.stocks.of(chain), reporter, self._home.key, keep)
         if isinstance(plan, PromotePlan):
             return await promote(job, plan, session, self._home, self._role, reporter, chain)
         correlations = DealtCorrelations(self._party, seed, dealer, self._home.key)

@@ -148,7 +148,7 @@ _TAGS = Kept(
 )
 _DEALT = Kept(
     Name.DEALT,
-    "of the newest jobs: what this side's seed was made of, and hashes of what it was dealt",
+    "of the newest jobs, and of stocks: what this side's seed was made of, and hashes of what it was dealt",
     "the daemon",
     BackUp.NO,
     "for an auditor of the dealer, if there is a dispute; whoever has it and this side's messages can read its rows",

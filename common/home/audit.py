@@ -41,6 +41,7 @@ class What(StrEnum):
     WITHDRAW = "withdraw"  # a grant, by whom
     REFUSE = "refuse"  # with the kind of the error
     PEER = "peer"  # the other party's head, as it was told
+    TAKE = "take"  # a stock, by the digest of what it was dealt, before its first mask serves
     OPEN = "open"  # for the first time in a job, before it leaves or is taken
     PROMOTE = "promote"
     OVERRIDE = "override"  # a person's word that something beyond the rules may be

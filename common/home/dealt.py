@@ -1,4 +1,4 @@
-"""What a party was dealt in a job, kept so that the dealing can be replayed: its own seeds, and a hash of each array.
+"""What a party was dealt in a job, or for a stock, so that the dealing can be replayed: its own seeds, a hash of each array.
 
 A seed of this party's own takes masks off this party's own messages alone; hashes tell nothing. Neither ever goes to the other
 party: an auditor gets them sealed. PROTOCOL.md section 17.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -57,7 +59,8 @@ class Opening(StrictModel):
     attempt: how often the job had been interrupted. dealt, nonce: hexadecimal, what its seed was made of. commitments:
     fingerprints of the grid's seed and the bank's, as the dealer told them before anything else. demands: in order, each a name
     and its numbers. arrays: in order, each a kind, a number and a hash. line: of several banks the place of the one whose line
-    with the grid it is of, from 1. common: at each bank, and at the grid on the first line.
+    with the grid it is of, from 1. common: at each bank, and at the grid on the first line. taken: of a stock the job that took
+    it, by the audit log; told to an auditor alone.
     """
 
     version: Literal[1] = 1
@@ -72,6 +75,7 @@ class Opening(StrictModel):
     arrays: tuple[tuple[str, int, str], ...] = ()
     line: int = Field(default=0, ge=0)
     common: Common | None = None
+    taken: str = ""
 
     @classmethod
     def of(
@@ -102,7 +106,8 @@ class Opening(StrictModel):
     @property
     def text(self) -> str:
         """JSON, one line; of one bank as before there could be several."""
-        return self.model_dump_json(exclude=None if self.line else {"line", "common"})
+        of_one = set[str]() if self.line else {"line", "common"}
+        return self.model_dump_json(exclude=of_one if self.taken else of_one | {"taken"})
 
     @property
     def seed(self) -> bytes:
@@ -115,10 +120,10 @@ class Opening(StrictModel):
 
     @property
     def digest(self) -> str:
-        """A hash of all of it but the seeds, which a party enters in its audit log."""
+        """A hash of all of it but the seeds and `taken`, which a party enters in its audit log."""
         blank = {"dealt": "", "nonce": ""}
         common = self.common.model_copy(update=blank) if self.common is not None else None
-        text = self.model_copy(update={**blank, "common": common}).text
+        text = self.model_copy(update={**blank, "common": common, "taken": ""}).text
         return hashlib.blake2b(text.encode(), digest_size=32, person=b"wattscore.dealt").hexdigest()
 
 
@@ -168,25 +173,27 @@ class Heard:
 
 
 class DealtBook:
-    """A folder of one file for each attempt at a job, of several banks one for each line, the newest of them."""
+    """A folder of one file for each attempt at a job, of several banks one for each line, the newest of them.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    stays: whether a job's stay whatever is newer, as those of a stock that is not spent.
+    """
+
+    def __init__(self, folder: Path, stays: Callable[[str], bool] = lambda job: False) -> None:
+        self._folder, self._stays = folder, stays
         make_folder(folder)
 
     def keep(self, opening: Opening) -> None:
         """Replaces what was kept of the attempt. A disk that refuses is logged and ends no job: it serves a dispute."""
-        line = f".{opening.line}" if opening.line else ""
         try:
-            write_private(self._folder / f"{opening.job}.{opening.attempt}{line}{_SUFFIX}", opening.text.encode())
-            for files in list(self._kept().values())[:-MOST]:
+            write_private(self._file(opening), opening.text.encode())
+            for files in [files for (job, _), files in self._kept().items() if not self._stays(job)][:-MOST]:
                 for file in files:
                     file.unlink(missing_ok=True)
         except OSError:
             _log.exception("what job %s was dealt is not kept", opening.job)
 
     def read(self, job: str, attempt: int | None = None) -> tuple[Opening, ...]:
-        """One, or of several banks those of all lines. attempt: the last one by default.
+        """One, or of several banks those of all lines. attempt: by default the last one that was dealt anything.
 
         Raises JobNotFound, and DataError for a damaged file.
         """
@@ -195,10 +202,29 @@ class DealtBook:
             which = "" if attempt is None else f", attempt {attempt}"
             raise JobNotFound(
                 f"nothing is kept of what job {job!r}{which} was dealt",
-                remedy=f"Trainings and scorings that the coordinator deals for are kept, the newest {MOST}.",
+                remedy=f"What the coordinator deals for trainings, scorings and stocks is kept, of the newest {MOST}.",
             )
-        openings = (one for file in found[-1] for one in read_openings(file.read_bytes(), file.name))
+        every = [[one for file in files for one in read_openings(file.read_bytes(), file.name)] for files in found]
+        openings = next((some for some in reversed(every) if any(one.demands for one in some)), every[-1])
         return tuple(sorted(openings, key=lambda one: one.line))
+
+    def of_seed(self, job: str, seed: bytes) -> Opening | None:
+        """That of the attempt whose seed, one of this party's, this is; None where it is not kept, or damaged."""
+        try:
+            found = [one for name, attempt in self._kept() if name == job for one in self.read(job, attempt)]
+            return next((one for one in found if one.seed == seed), None)
+        except (OSError, DataError, JobNotFound):
+            _log.exception("what job %s was dealt cannot be read", job)
+            return None
+
+    def renew(self, opening: Opening) -> None:
+        """It counts as kept just now."""
+        with suppress(OSError):
+            os.utime(self._file(opening))
+
+    def _file(self, opening: Opening) -> Path:
+        line = f".{opening.line}" if opening.line else ""
+        return self._folder / f"{opening.job}.{opening.attempt}{line}{_SUFFIX}"
 
     def _kept(self) -> dict[tuple[str, int], list[Path]]:
         """The files by job and attempt, the oldest first."""

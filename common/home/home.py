@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from common.disk.data_folder import Name
 from common.disk.files import make_folder, make_once, remove_parts
 from common.errors import DataError
 from common.home.approvals import Approvals
-from common.home.audit import AuditLog
+from common.home.audit import AuditLog, What
 from common.home.dealt import DealtBook
 from common.home.jobbook import JobBook
 from common.home.models import ModelStore
@@ -19,6 +19,7 @@ from common.home.registry import Registry
 from common.home.seedbook import SeedBook
 from common.home.setbook import SetBook
 from common.home.standing import Standing
+from common.home.stock import StockFile
 from common.home.stocks import Stocks
 from common.home.unfinished import Unfinished
 from common.monitor.book import Book
@@ -49,7 +50,7 @@ class Home:
         self.key = lasting_key(data / Name.TAGS)
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib, banks)
-        self.audit, self.dealt = AuditLog(data / Name.AUDIT), DealtBook(data / Name.DEALT)
+        self.audit, self.dealt = AuditLog(data / Name.AUDIT), DealtBook(data / Name.DEALT, self.stocks.holds)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
         self.approvals = Approvals(data / Name.APPROVALS, policy.approvals, policy.hold_days)
@@ -91,6 +92,16 @@ class Home:
         self.registry.forget(job)
         shutil.rmtree(self.models.folder(job), ignore_errors=True)
         self.stocks.remove(job)
+
+    def bind(self, job: str, stock: StockFile) -> None:
+        """Enters in the audit log that the job takes this stock, and what that was dealt: nothing, if both parties made it."""
+        name, detail = stock.label.name, dict[str, Any]()
+        if stock.label.made:
+            detail["made"] = True
+        elif (opening := self.dealt.of_seed(name, stock.seed)) is not None:
+            detail |= {"attempt": opening.attempt, "dealt": opening.digest}
+            self.dealt.renew(opening)
+        self.audit.add(What.TAKE, job, stock=name, **detail)
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has run here or left something: charged and counted, two of one name would be one."""

@@ -13,6 +13,7 @@ import logging
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from copy import copy
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Stocks:
     """
 
     _bank: str | None = None  # whose other half alone counts, of a grid's; None: all
+    _entered: Callable[[StockFile], None] | None = None  # of a job's shelf: enters what the job takes
 
     def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int, banks: int = 1) -> None:
         self._folder, self._book, self._dealer, self._budget = folder, book, dealer, budget_mib * _MIB
@@ -73,6 +75,12 @@ class Stocks:
         found._bank = bank
         return found
 
+    def entering(self, entered: Callable[[StockFile], None]) -> Stocks:
+        """The same shelf for one job. entered: called with each stock that the job takes, before it is spent."""
+        found = copy(self)
+        found._entered = entered
+        return found
+
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._book, durable=True)
 
@@ -89,7 +97,11 @@ class Stocks:
         """Whether a predealing job of this name has left a stock here, spent or not."""
         with self._open() as book:
             found = book.execute("select 1 from spent where stock = ?", (job,)).fetchone()
-        return found is not None or self._path(job).exists()
+        return found is not None or self.holds(job)
+
+    def holds(self, job: str) -> bool:
+        """Whether a file of this name is here, of a stock that is not spent."""
+        return self._path(job).exists()
 
     def unspent(self) -> list[StockLabel]:
         """The stocks that can be used, oldest first. Files that cannot, such as restored ones, are removed."""
@@ -165,11 +177,11 @@ class Stocks:
         label = StockLabel(name, dealer or self._dealer, dealing(predealt(plan)), plan.rows, *plan.sizes, self._bank or "")
         return StockWriter(self._path(name), label, seed)
 
-    def spend(self, label: StockLabel) -> StockFile:
+    def spend(self, label: StockLabel, entered: Callable[[StockFile], None] | None = None) -> StockFile:
         """Makes this stock used up, durably, then hands it out: nobody gets it again. Close it after use.
 
         1. enter it in the book  2. erase its seed  3. unlink it: a crash after that frees the disk
-        Raises PolicyError for one that is spent, DataError for one that is damaged.
+        entered: called with it before all that. Raises PolicyError for one that is spent, DataError for one that is damaged.
         """
         path = self._path(label.name)
         try:
@@ -179,6 +191,8 @@ class Stocks:
         try:
             if stock.label != label or stock.erased:
                 raise _gone(label)
+            if entered is not None:
+                entered(stock)
             self._enter(label.name, stock.seed)
             stock.erase()
             path.unlink(missing_ok=True)  # who lists stocks removes one that is erased
@@ -187,6 +201,16 @@ class Stocks:
             stock.close()
             raise
         return stock
+
+    def take(self, label: StockLabel) -> StockFile:
+        """As `spend`, for the job whose shelf this is."""
+        return self.spend(label, self._entered)
+
+    def bar(self, name: str, seed: bytes) -> None:
+        """From now on nobody is handed out a stock of this seed, whatever file comes back: it is about to be opened."""
+        with self._open() as book:
+            book.execute("insert or ignore into spent values (?, ?)", (name, _known_by(seed)))
+        self.remove(name)
 
     def _enter(self, name: str, seed: bytes) -> None:
         try:

@@ -128,7 +128,7 @@ async def _take(
     await confirm_stock(session, chosen)
     if chosen is None:
         raise _none_fits(common, deals, size, spare, told)
-    stock = await asyncio.to_thread(stocks.spend, chosen)
+    stock = await asyncio.to_thread(stocks.take, chosen)
     try:
         await confirm_stock(session, chosen)
     except BaseException:

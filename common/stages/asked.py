@@ -126,8 +126,7 @@ class _Supply:
         telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None
         if takes_stock(model):
             least = max(rows, self._plan.on_request)
-            shelf = job.home.stocks.of(job.chain)
-            ahead = scores_ahead(job.session, shelf, job.home.key, model, least, bits, ASKED)
+            ahead = scores_ahead(job.session, job.shelf, job.home.key, model, least, bits, ASKED)
             async with nullcontext() if job.desk is None else job.desk.taking():
                 correlations, dealt = await self._stack.enter_async_context(ahead)
             telling = Telling(Kind.SCORES, bits, dealt=dealt)

@@ -17,6 +17,7 @@ from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
 from common.home.registry import Registry
+from common.home.stocks import Stocks
 from common.learn.learner import Half, Prepared, Size, Task
 from common.match.agree import Match
 from common.mpc.correlations.asked import Correlations
@@ -332,6 +333,11 @@ class PartyJob(Told):
     def registry(self) -> Registry:
         """This party's models, and the moves of the champion that it made with the other one."""
         return self.home.registry.of(self.chain)
+
+    @property
+    def shelf(self) -> Stocks:
+        """The stocks that it may take, each entered in the audit log before it is spent."""
+        return self.home.stocks.of(self.chain).entering(partial(self.home.bind, self.id))
 
     def budget(self, model: Half) -> Budget | None:
         """The account of what this attempt at the job tells by `model`: the bank's columns may have been others before."""

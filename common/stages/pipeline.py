@@ -92,8 +92,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
         job.warn(*task.warnings)
         if plan.dealt == "ahead" and not job.course.again:  # else its stock is spent: what is left is dealt now
-            shelf = job.home.stocks.of(job.chain)
-            trained = await train_ahead(job.session, shelf, job.home.key, plan.model, task, job.scratch, job.course)
+            trained = await train_ahead(job.session, job.shelf, job.home.key, plan.model, task, job.scratch, job.course)
         else:
             trained = await train(task, job.session, job.correlations, job.scratch, job.course)
         job.count(iterations=steps_of(task, trained))
@@ -196,7 +195,7 @@ async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: Feature
     await job.session.compute(lambda: job.charge_scores(table, model), table.rows * 64)  # of a stock that is not used up yet
     if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
         return await open_scores(job.session, job.correlations, model, table, telling, None)
-    ahead = scores_ahead(job.session, job.home.stocks.of(job.chain), job.home.key, model, table.rows, telling.bits)
+    ahead = scores_ahead(job.session, job.shelf, job.home.key, model, table.rows, telling.bits)
     async with ahead as (correlations, dealt):
         return await open_scores(job.session, correlations, model, table, replace(telling, dealt=dealt), None)
 

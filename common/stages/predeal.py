@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from common.errors import DataError, LocalProtocolError
@@ -35,11 +35,12 @@ async def predeal(
     stocks: Stocks,
     reporter: StageReporter,
     key: bytes,
+    keep: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Both parties hold the stock at the end, or neither uses it: one that only one of them holds is never chosen.
 
     1. order, if it is dealt; write each array as it comes   2. all on disk: say so   3. give it its name: say so
-    dealer: None where they make it themselves. key: this party's lasting one.
+    dealer: None where they make it themselves. key: this party's lasting one. keep: keeps what was dealt, before 2.
     Raises PolicyError when there is no room, DataError when the disk fails.
     """
     reporter.stage(Stage.PREDEAL)
@@ -50,6 +51,7 @@ async def predeal(
         maker = "" if dealer is not None else await made_by(session, key)
         with stocks.create(job, plan, seed, maker) as writer:
             await _fill(plan, session, dealer, seed, writer)
+            await asyncio.to_thread(keep)
             await confirm_stock(session, writer.label)
             await asyncio.to_thread(writer.commit)
     except OSError as error:

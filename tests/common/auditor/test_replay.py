@@ -241,6 +241,6 @@ async def test_the_command_says_what_is_wrong_and_that_all_is_right(tmp_path: Pa
     ahead = PLAN.model_copy(update={"dealt": "ahead"}).canonical()
     bare = {party: one.model_copy(update={"plan": ahead, "demands": (), "arrays": ()}) for party, one in openings.items()}
     code, text = await asyncio.to_thread(run, bare)
-    assert code == 0 and "0 arrays compared" in text and "What it took from a stock is not among them" in text
+    assert code == 0 and "0 arrays compared" in text and "What job job-1 took from a stock is not among them" in text
     with pytest.raises(DataError):
         read_openings(b"", "x")

@@ -108,7 +108,7 @@ async def test_who_lacks_or_opens_another_seed_is_named(_openings: list[Opening]
         return [one.model_copy(update=change) if (one.line, one.party) == (line, party) else one for one in _openings]
 
     for missing, name in (((2, Party.BANK), "bank bank-1"), ((1, Party.GRID), "grid")):
-        with pytest.raises(DataError, match=f"there is no opening of the {name}"):
+        with pytest.raises(DataError, match=f"there is no opening of job .* of the {name}"):
             await replay([one for one in _openings if (one.line, one.party) != missing])
     with pytest.raises(DataError, match="of one party twice"):
         await replay([*_openings, _openings[0]])

@@ -226,8 +226,8 @@ async def test_a_party_that_dies_after_spending_takes_the_stock_with_it(
     make_old(tmp_path)
     spend = Stocks.spend
 
-    def dies(self: Stocks, label: StockLabel) -> Any:
-        spend(self, label).close()
+    def dies(self: Stocks, *about: Any) -> Any:
+        spend(self, *about).close()
         raise ConnectionError("killed")
 
     monkeypatch.setattr(Stocks, "spend", dies)

@@ -12,6 +12,7 @@ from common.cli import main
 from common.client.client import Client
 from common.disk.data_folder import Name
 from common.party import Identity
+from common.plan.predeal import PredealPlan
 from common.trust.authority import issue, make_ca
 from tests.scenarios.attacks.test_account import audit, entries
 from tests.scenarios.end_to_end.lab import Lab, make_plan, make_tables, succeed
@@ -66,3 +67,53 @@ def test_an_auditor_deals_anew_and_names_the_first_array_that_is_another(lab: La
     opened(lab, "grid", job, tmp_path)
     code, text = replayed(tmp_path)
     assert code == 1 and "the grid opens another seed" in text and "compared" not in text, text
+
+
+def test_what_a_training_took_from_a_stock_is_dealt_anew(lab: Lab, client: Client, tmp_path: Path) -> None:
+    make_ca("judge", tmp_path / "ca")
+    issue(tmp_path / "ca", Identity("judge", "auditor"), tmp_path)
+    lab.write("after", *make_tables("E"))
+    model, sizes = {"iterations": 12}, {"rows": 1100, "grid_columns": 14, "bank_columns": 5}
+    plan = make_plan("after", model=model, dealt="ahead")
+    stock = succeed(client, PredealPlan.model_validate({"model": model, **sizes})).id
+
+    early = audit(lab, "grid", "open", stock, str(tmp_path / "early"), "--to", str(tmp_path / "auditor.pem"))
+    assert early.exit_code == 2 and f"stock {stock} is not used up" in early.stderr and not (tmp_path / "early").exists()
+
+    job = succeed(client, plan).id
+    for name in ("grid", "bank"):
+        opened(lab, name, job, tmp_path)
+        found = entries(lab, name, job)
+        kinds = [entry["what"] for entry in found]
+        (taken,) = [entry for entry in found if entry["what"] == "take"]
+        assert taken["stock"] == stock and kinds.index("peer") < kinds.index("take") < kinds.index("end")
+        (dealt,) = [entry["dealt"] for entry in entries(lab, name, stock) if entry["what"] == "end"]
+        assert taken["dealt"] == dealt
+        assert [entry["stocks"] for entry in found if entry.get("value") == "seed"] == [[stock]]
+        audit(lab, name, "verify")
+    code, text = replayed(tmp_path)
+    assert code == 0 and f"stock {stock}, which job {job} took: " in text and f"job {job}: " in text, text
+    assert "not among them" not in text
+
+    file, noted = kept(lab, "bank", stock)  # as if the stock had been dealt another array
+    kind, number, _ = noted["arrays"][7]
+    noted["arrays"][7][2] = "00" * 16
+    file.write_text(json.dumps(noted))
+    opened(lab, "bank", job, tmp_path)
+    code, text = replayed(tmp_path)
+    assert code == 1 and f"stock {stock}, which job {job} took: array 8 to the bank: {kind}/{number}, " in text, text
+    assert f"job {job}: " in text and "arrays compared, each is what the opened seeds give" in text
+
+
+def test_a_stock_that_nobody_used_is_opened_where_both_give_it_up(lab: Lab, client: Client, tmp_path: Path) -> None:
+    make_ca("judge", tmp_path / "ca")
+    issue(tmp_path / "ca", Identity("judge", "auditor"), tmp_path)
+    plan = {"serves": "scores", "rows": 200, "grid_columns": 14, "bank_columns": 5}
+    stock = succeed(client, PredealPlan.model_validate(plan)).id
+    for name in ("grid", "bank"):
+        out = str(tmp_path / f"{name}.sealed")
+        done = audit(lab, name, "open", stock, out, "--to", str(tmp_path / "auditor.pem"), "--discard")
+        assert done.exit_code == 0, done.stderr
+        assert not (lab.data(name) / "stock" / f"{stock}.stock").exists()
+    code, text = replayed(tmp_path)
+    assert code == 0 and f"job {stock}: " in text and "arrays compared" in text, text

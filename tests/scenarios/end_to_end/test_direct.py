@@ -114,7 +114,7 @@ def test_rows_are_scored_with_the_coordinator_ended_and_both_sides_have_a_record
         assert record["counts"]["matched_rows"] == ROWS
         eventually(lambda party=party: not any((lab.data(party) / "stock").iterdir()))  # type: ignore[misc]
         entries = [json.loads(line) for line in own(lab, party, "audit", "show", "--job", job["job"]).splitlines()]
-        assert [e["what"] for e in entries if e["what"] != "open"] == ["offer", "accept", "peer", "end"]
+        assert [e["what"] for e in entries if e["what"] != "open"] == ["offer", "accept", "peer", "take", "end"]
         opened = {e["value"] for e in entries if e["what"] == "open"}
         assert opened == {"matched_ids", "counts", "scores"}
         own(lab, party, "audit", "verify")
