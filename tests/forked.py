@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
-from common.trial.forkserver import MODULE, Running, fork_server
+from common.party import Party
+from common.trial import demo_cli, forkserver, own
+from common.trial.forkserver import MODULE, PRELOADED, ForkServer, Running
 from common.trial.processes import Trial
 from tests.source import ROOT
 
 PROFILED = "tests.bench.profiled"  # which puts its own functions in place before it imports what calls them
-_begin = Trial.begin
+PAGES = ("common.report.write", "common.monitor.page")  # Matplotlib and Jinja: 0.8 s of each command that writes one
+_begin, _run_own = Trial.begin, own.run_own
 
 
 @contextmanager
 def forked() -> Iterator[None]:
-    """As long as it lasts, whoever begins a trial."""
+    """As long as it lasts, whoever begins a trial; `try`, the demo and a party's own commands in it take these copies too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
-        copied = fork_server()
-    with copied as forks, pytest.MonkeyPatch.context() as patch:
+        copied: AbstractContextManager[ForkServer | None] = nullcontext()
+        if sys.platform == "linux":
+            copied = ForkServer((*PRELOADED, *PAGES))
+    with copied as copies, pytest.MonkeyPatch.context() as patch:
 
         def begin(trial: Trial, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Running:
-            if forks is not None and MODULE in command and PROFILED not in command:
-                return forks.start(command, environment, log)
+            if copies is not None and MODULE in command and PROFILED not in command:
+                return copies.start(command, environment, log)
             return _begin(trial, command, environment, log)
 
+        def run_own(party: Party, *words: str | Path, forks: ForkServer | None = None) -> str:
+            return _run_own(party, *words, forks=forks or copies)
+
         patch.setattr(Trial, "begin", begin)
+        patch.setattr(own, "run_own", run_own)
+        for module in (forkserver, demo_cli):  # the one that `try` finds as it begins, and the demo's
+            patch.setattr(module, "fork_server", lambda: nullcontext(copies))
         yield

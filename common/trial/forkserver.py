@@ -136,9 +136,9 @@ class ForkServer:
                     stream.close()
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], out: Path, errors: Path | None = None) -> Copy:
-        """A copy that does as `command`, writing to the ends of the files `out` and `errors`, or both to `out`."""
+        """A copy that does as `command` in this working folder, writing to the ends of `out` and `errors`, or both to `out`."""
         module, *arguments = command[command.index(MODULE) + 1 :]
-        asked = {"module": module, "arguments": arguments, "environment": dict(environment)}
+        asked = {"module": module, "arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())}
         return Copy(self, self.ask({**asked, "out": str(out), "errors": str(errors or out)})["pid"])
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -202,6 +202,7 @@ def _run(asked: Mapping[str, Any]) -> NoReturn:
     """In the copy: what a new process would do."""
     os.setsid()
     gc.enable()
+    os.chdir(asked["folder"])
     appended = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     for target, name, flags in ((0, os.devnull, os.O_RDONLY), (1, asked["out"], appended), (2, asked["errors"], appended)):
         os.dup2(os.open(name, flags, 0o600), target)

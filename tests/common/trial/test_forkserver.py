@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 KEY = ec.generate_private_key(ec.SECP256R1())
 print(json.dumps({
     "words": sys.argv[1:], "name": __name__, "session": os.getsid(0), "pid": os.getpid(), "told": os.environ.get("TOLD"),
-    "home": os.environ.get("HOME"), "input": sys.stdin.read(), "at": loaded.AT,
+    "home": os.environ.get("HOME"), "folder": os.getcwd(), "input": sys.stdin.read(), "at": loaded.AT,
     "drawn": [random.random(), secrets.token_hex(8), KEY.private_numbers().private_value % 2**50],
 }))
 print("heard", file=sys.stderr)
@@ -55,13 +55,16 @@ def test_copies_are_processes_of_their_own_that_draw_their_own_numbers(
     server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME")
-    first, second = (server.start([*python("tells"), "a b", "c"], {"TOLD": k}, tmp_path / k) for k in "12")
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")  # since the server began
+    first, second = (server.start([*python("tells"), "a b", "c"], {"TOLD": k}, Path("..") / k) for k in "12")
     assert (first.wait(patience(30)), second.wait(patience(30))) == (3, 3) and first.poll() == 3
     texts = [(tmp_path / k).read_text() for k in "12"]
     told = [json.loads(text.splitlines()[0]) for text in texts]
     assert all("heard" in text for text in texts)
     assert [one["told"] for one in told] == ["1", "2"] and all(one["home"] is None for one in told)
     assert all(one["words"] == ["a b", "c"] and one["name"] == "__main__" and one["input"] == "" for one in told)
+    assert {one["folder"] for one in told} == {str(tmp_path / "in")}
     assert [one["session"] for one in told] == [one["pid"] for one in told] == [first.pid, second.pid]
     assert told[0]["at"] == told[1]["at"] not in (os.getpid(), first.pid, second.pid)  # imported once, before
     assert not set(told[0]["drawn"]) & set(told[1]["drawn"])

@@ -64,17 +64,29 @@ def gone(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
+def in_process(folder: Path, tables: tuple[pd.DataFrame, pd.DataFrame], *words: str) -> Result:
+    """The same without a process of its own, which saves its start."""
+    for name, table in zip(("grid", "bank"), tables, strict=True):
+        table.to_csv(folder / f"{name}.csv", index=False)
+    names = ["--grid", str(folder / "grid.csv"), "--bank", str(folder / "bank.csv"), "--json", str(folder / "out.json")]
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        return CliRunner().invoke(main, ["try", *names, "--key", "id", "--label", "y", *words])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_boosted_trees(tmp_path: Path) -> None:
     """As many as the default policy lets so few rows tell of: ten of depth two."""
-    words = "--model", "trees", "--trees", "10", "--depth", "2", "--compare", "--report", "report.html"
-    run = Try(tmp_path, make_tables("T"), *words)
-    said, _ = run.end()
-    found = run.result()
+    words = "--model", "trees", "--trees", "10", "--depth", "2", "--compare", "--report", str(tmp_path / "report.html")
+    run = in_process(tmp_path, make_tables("T"), *words)
+    assert run.exit_code == 0, run.output
+    found = json.loads((tmp_path / "out.json").read_text())
     assert found["iterations"] == 10 and found["auc"]["joint"] > found["auc"]["bank_only"] + 0.03
     assert {opened["what"] for opened in found["disclosures"]} >= {CATALOGUE[Opened.TREE_SPLITS].what}
     assert not any("weights" in opened["what"] for opened in found["disclosures"])
     assert found["auc"]["pooled"] > 0.6 and "boosted trees" in (tmp_path / "report.html").read_text()
-    assert "which side each level of each tree splits by" in " ".join(said.split())
+    assert "which side each level of each tree splits by" in " ".join(run.stdout.split())
 
 
 def test_boosted_trees_of_two_banks(tmp_path: Path) -> None:
@@ -82,19 +94,19 @@ def test_boosted_trees_of_two_banks(tmp_path: Path) -> None:
     grid, bank = make_tables("T")
     half = len(bank) // 2
     bank.iloc[half:].to_csv(tmp_path / "second.csv", index=False)
-    words = "--bank", "second.csv", "--model", "trees", "--trees", "12", "--depth", "2", "--allow-small"
-    run = Try(tmp_path, (grid, bank.iloc[:half]), *words)
-    run.end()
-    found = run.result()
+    words = "--bank", str(tmp_path / "second.csv"), "--model", "trees", "--trees", "12", "--depth", "2", "--allow-small"
+    run = in_process(tmp_path, (grid, bank.iloc[:half]), *words)
+    assert run.exit_code == 0, run.output
+    found = json.loads((tmp_path / "out.json").read_text())
     assert found["iterations"] == 12 and list(found["banks"]) == ["bank", "bank-2"]
     assert all(one["auc"]["joint"] > 0.55 for one in found["banks"].values()), found["banks"]  # 0.75, about
 
 
 def test_more_trees_than_labels_may_tell_of_are_refused_with_the_numbers_at_the_bank(tmp_path: Path) -> None:
-    run = Try(tmp_path, make_tables("T"), "--model", "trees")
-    _, erred = run.end(2)
-    assert "the grid's splits would tell" in erred and "label_bits" in erred
-    assert "fewer `trees`, `candidates` or levels" in erred
+    run = in_process(tmp_path, make_tables("T"), "--model", "trees")
+    said = " ".join(run.stderr.split())
+    assert run.exit_code == 2 and "the grid's splits would tell" in said and "label_bits" in said
+    assert "fewer `trees`, `candidates` or levels" in said
 
 
 def test_the_result(tmp_path: Path) -> None:
@@ -123,18 +135,6 @@ def test_the_result(tmp_path: Path) -> None:
     assert opened["test_scores"] == ["bank"] and not opened.keys() & {"scores", "grid_weights", "bank_weights"}
     assert "AUC gained: +" in said and "pooled plaintext fit" in said and "the joint score of each test row" in said
     assert "--compare pools both tables in one process" in erred
-
-
-def in_process(folder: Path, tables: tuple[pd.DataFrame, pd.DataFrame], *words: str) -> Result:
-    """The same without a process of its own, which saves its start."""
-    for name, table in zip(("grid", "bank"), tables, strict=True):
-        table.to_csv(folder / f"{name}.csv", index=False)
-    names = ["--grid", str(folder / "grid.csv"), "--bank", str(folder / "bank.csv"), "--json", str(folder / "out.json")]
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        return CliRunner().invoke(main, ["try", *names, "--key", "id", "--label", "y", *words])
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_tiny_monthly_tables_with_the_taylor_link(tmp_path: Path) -> None:
