@@ -25,7 +25,8 @@ def history(settings: GridSettings) -> History:
     from common.monitor.book import Book
     from common.monitor.history import make_history
 
-    return make_history(Book(settings.data / Name.HISTORY).readings(), settings.monitor)
+    book = Book(settings.data / Name.HISTORY)
+    return make_history(book.readings(), settings.monitor, entered=book.entered())
 
 
 def _console(station: Station[GridSettings, GridHome]) -> Beside | None:

@@ -40,7 +40,7 @@ def read_history(
     months, why = _matured(read_scores(data / Name.SCORES, scored), labels, data / Name.MODELS, config)
     found = [] if finals is None else _overrides(data / Name.SCORES, scored, finals, labels)
     raised = matured.alarms(months, config) + ([] if finals is None else overrides.alarms(found, finals))
-    return make_history(book.readings(), config, months, raised, unread, why, found)
+    return make_history(book.readings(), config, months, raised, unread, why, found, book.entered())
 
 
 def _matured(

@@ -13,7 +13,7 @@ from bank_party.report.overridden import Overridden
 from bank_party.report.parts import Part
 from common.home.record import Record
 from common.report.card import Card
-from common.report.findings import PSI, Finding, Verdict, none_of, within
+from common.report.findings import Finding, Verdict, furthest, none_of, of_psi, within
 from common.report.numbers import real, share, signed
 from common.stats.few import LEAST
 
@@ -107,10 +107,9 @@ def _apart(one: float, n: int, two: float, m: int) -> float:
 
 
 def _stable(judged: Judged) -> Iterator[Finding]:
-    limits = {"first": f"{PSI[0]:g}", "second": f"{PSI[1]:g}"}
-    if values := [part.psi for part in judged.months if part.psi is not None]:
-        yield Finding("score_psi", within(max(values), PSI), "stability", {"psi": real(max(values), 3)}, limits)
-    yield Finding("parts_psi", within(judged.parts_psi, PSI), "stability", {"psi": real(judged.parts_psi, 3)}, limits)
+    if seen := [(part.psi, part.chance) for part in judged.months if part.psi is not None]:
+        yield of_psi("score_psi", *furthest(seen))
+    yield of_psi("parts_psi", judged.parts_psi, judged.parts_chance)
 
 
 def _signs(record: Record, rules: Decision) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ class Judged:
     segments: dict[str, tuple[Part, ...]]
     shares: Shares | None
     parts_psi: float  # of scores, test rows against validation rows
+    parts_chance: float  # what that exceeds once in a million
     approved: tuple[tuple[float, float, float], ...]
 
 
@@ -41,6 +42,7 @@ def judge(held: HeldOut) -> Judged:
     y, u, v = held.label, held.u_joint, held.u_bank
     score = held.decision.scorecard.exact(held.decision.calibration.log_odds(u))
     who = np.asarray(pd.factorize(held.ids.codes)[0], np.intp)
+    parts_psi, parts_chance = parts.score_psi(u[held.validation], u[~held.validation])
     return Judged(
         joint=measures.evaluate(y, u),
         alone=measures.evaluate(y, v),
@@ -54,6 +56,7 @@ def judge(held: HeldOut) -> Judged:
         months=parts.by_month(held),
         segments={name: parts.by_segment(held, name) for name in held.segments},
         shares=parts.shares(held),
-        parts_psi=parts.score_psi(u[held.validation], u[~held.validation]),
+        parts_psi=parts_psi,
+        parts_chance=parts_chance,
         approved=parts.approved_rates(held),
     )

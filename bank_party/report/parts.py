@@ -14,7 +14,7 @@ from bank_party.decision.bundle import HeldOut
 from common.stats.few import LEAST, hidden_cells
 from common.stats.measures import auc, delong, ks
 from common.stats.metrics import Interval
-from common.stats.psi import divergence
+from common.stats.psi import chance, divergence
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -30,6 +30,7 @@ class Part:
     """Rows of one month or segment; None stands for what is hidden or cannot be measured.
 
     name: a month from year 0, a category, (low, high) of a number, or None for missing; others: rare categories together.
+    psi: of its scores against those of all others; chance: what that exceeds once in a million where nothing differs.
     """
 
     name: int | str | tuple[float, float] | None
@@ -42,6 +43,7 @@ class Part:
     ks: float | None
     score: float | None = None
     psi: float | None = None
+    chance: float = 0.0
     others: bool = False
 
 
@@ -98,6 +100,7 @@ def _part(held: HeldOut, p: Vector, score: Vector, name: Any, inside: Mask, othe
     y, u, v = held.label[inside], held.u_joint[inside], held.u_bank[inside]
     enough = min(y.sum(), len(y) - y.sum()) >= FEW
     rest = ~inside
+    psi, by_chance = score_psi(held.u_joint[rest], u) if rest.sum() >= _PSI_BINS * LEAST else (None, 0.0)
     return Part(
         name=name,
         rows=len(y),
@@ -108,16 +111,18 @@ def _part(held: HeldOut, p: Vector, score: Vector, name: Any, inside: Mask, othe
         gain=delong(y, u, v) if enough else None,
         ks=ks(y, u) if enough else None,
         score=float(score[inside].mean()),
-        psi=score_psi(held.u_joint[rest], u) if rest.sum() >= _PSI_BINS * LEAST else None,
+        psi=psi,
+        chance=by_chance,
         others=others,
     )
 
 
-def score_psi(base: Vector, now: Vector, bins: int = _PSI_BINS) -> float:
-    """Population stability index of scores `now` against `base`, in tenths of `base`."""
+def score_psi(base: Vector, now: Vector, bins: int = _PSI_BINS) -> tuple[float, float]:
+    """Population stability index of scores `now` against `base`, in tenths of `base`, and what it may be by chance."""
     edges = np.unique(np.quantile(base, np.arange(1, bins) / bins))
     one, two = (np.bincount(np.searchsorted(edges, part, side="left"), minlength=len(edges) + 1) for part in (now, base))
-    return divergence(one.astype(np.int64), two.astype(np.int64))
+    counts = one.astype(np.int64), two.astype(np.int64)
+    return divergence(*counts), chance(*counts)
 
 
 @dataclass(frozen=True)

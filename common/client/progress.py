@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from common.text.visible import escape
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 
+_AGAIN = 20.0  # seconds of a stage after which a line more says how far it is, where there is no terminal
 _ENOUGH = 1.0  # seconds of a stage after which its pace says something
 _WAITING = {"queued": "waits for earlier jobs", "offered": "both parties look at the plan"}
 
@@ -42,7 +44,10 @@ def org(who: str) -> str:
 
 
 def stages_of(job: wire.Job) -> tuple[str, ...]:
-    return ORDER.get(job.kind, ())
+    """The stages that the job has: one that scores on request matches no rows before."""
+    order = ORDER.get(job.kind, ())
+    serves = job.kind == "score" and bool(job.plan) and json.loads(job.plan).get("on_request")
+    return tuple(stage for stage in order if stage != Stage.ALIGN) if serves else order
 
 
 def furthest(job: wire.Job) -> party_pb2.Progress:
@@ -168,17 +173,38 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
-    job, said = wire.Job(), ""
+def _tell(updates: Iterable[wire.Job], console: Console, clock_: Callable[[], float] = time.monotonic) -> wire.Job:
+    """A line a stage, those that were over before they were seen too, and while one lasts how far it is by now."""
+    job, said, at, pace = wire.Job(), "", 0.0, Pace(clock_)
+
+    def tell(text: str) -> None:
+        console.print(escape(f"{job.id}: {text}"), highlight=False, soft_wrap=True)
+
     for job in updates:
-        now = furthest(job)
-        stage, order = now.stage or job.state, stages_of(job)
-        if stage == said or not (now.stage or waits(job)):  # a quick job may be over when its first stage is seen
+        now, order = furthest(job), stages_of(job)
+        stage = now.stage or job.state
+        if now.stage:
+            pace.see(now.stage, now)
+        if stage == said:
+            left = pace.left(stage, now) if now.stage and clock_() - at >= _AGAIN else None
+            if left is not None:
+                tell(f"{stage}: {how_far(now)}; about {clock(left)} left of it")
+                at = clock_()
             continue
-        said, about = stage, MEANING.get(stage) or waits(job)
-        place = f"{order.index(stage) + 1} of {len(order)}, " if stage in order else ""
-        console.print(escape(f"{job.id}: {place}{stage}: {about}"), highlight=False, soft_wrap=True)
+        if not (now.stage or waits(job)):  # a quick job may be over when its first stage is seen
+            continue
+        for one in _since(said, stage, order):
+            place = f"{order.index(one) + 1} of {len(order)}, " if one in order else ""
+            tell(f"{place}{one}: {MEANING.get(one) or waits(job)}")
+        said, at = stage, clock_()
     return job
+
+
+def _since(said: str, stage: str, order: tuple[str, ...]) -> tuple[str, ...]:
+    """The stages behind `said` up to `stage`, which may be a state of a job that has none yet."""
+    if stage not in order:
+        return (stage,)
+    return order[order.index(said) + 1 : order.index(stage) + 1] if said in order[: order.index(stage)] else (stage,)
 
 
 def warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> wire.Job:

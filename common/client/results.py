@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+_SHOWN = 3  # jobs that the text of a list names
 _MEASURES = ("auc", "ks", "gini", "logloss", "brier")
 
 
@@ -29,7 +30,7 @@ Quality = Metrics
 """One model on held-out rows, as told to clients: rounded to the steps of the bank's policy."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """A training's quality: joint and of the bank alone; the AUC gained with DeLong's 95 % interval; the largest |u|."""
 
@@ -56,13 +57,17 @@ class Evaluation:
         """The same of a job by its name, to be drawn."""
         return Told(job, self.joint, self.bank_only, self.auc_gain, self.low, self.high)
 
+    def __repr__(self) -> str:
+        gain = f"{self.auc_gain:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        return f"<Evaluation: AUC {self.joint.auc:.4f}, of the bank alone {self.bank_only.auc:.4f}, gained {gain}>"
+
     def _repr_html_(self) -> str:
         lines = [(name, f"{getattr(self.joint, name):.4f}", f"{getattr(self.bank_only, name):.4f}") for name in _MEASURES]
         gain = ("AUC gained", f"{self.auc_gain:+.4f}", f"95 %: {self.low:+.4f} to {self.high:+.4f}")
         return table(("", "joint", "bank alone"), [*lines, gain])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Job:
     """A job as it stood when it was asked for. rows, warnings and opened: what both sides tell of it, by name."""
 
@@ -79,7 +84,7 @@ class Job:
     warnings: Mapping[str, tuple[str, ...]]
     opened: tuple[str, ...]
     error: WattScoreError | None
-    message: wire.Job = field(repr=False, compare=False)
+    message: wire.Job = field(compare=False)
 
     @classmethod
     def of(cls, job: wire.Job) -> Job:
@@ -121,6 +126,10 @@ class Job:
         """One line; see `Jobs.to_pandas`."""
         return Jobs((self,)).to_pandas()
 
+    def __repr__(self) -> str:
+        found = f", AUC {self.evaluation.joint.auc:.4f}" if self.evaluation else ""
+        return f"<Job {self.id}: {self.state.value}{found}>"
+
     def _repr_html_(self) -> str:
         facts = [(self.kind, self.id), ("name", self.name), ("state", self.state.value)]
         facts += [("why", str(self.error))] if self.error else []
@@ -129,7 +138,7 @@ class Job:
         return table(("", ""), facts) + (self.evaluation._repr_html_() if self.evaluation else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Jobs(Sequence[Job]):
     """Jobs, oldest first."""
 
@@ -161,6 +170,11 @@ class Jobs(Sequence[Job]):
         """AUC of each training that has one, joint and of the bank alone, in new axes or these."""
         return plots.draw_all([job.evaluation.told(job.id) for job in self.found if job.evaluation], axes)
 
+    def __repr__(self) -> str:
+        shown = [*map(repr, self.found[-_SHOWN:])]
+        more = [f"{len(self) - _SHOWN} before"] if len(self) > _SHOWN else []
+        return f"<{len(self)} jobs: {', '.join([*more, *shown])}>"
+
     def _repr_html_(self) -> str:
         html: str = self.to_pandas().to_html(na_rep="")
         return html
@@ -186,7 +200,7 @@ def _line(job: Job) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Trainings side by side. Their held-out rows may differ: `same_rows` says whether plan and split are of one draw."""
 
@@ -223,6 +237,9 @@ class Comparison:
     def plot(self, axes: Axes | None = None) -> Axes:
         """As `Jobs.plot`."""
         return self.jobs.plot(axes)
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.jobs!r}; {'one draw' if self.same_rows else 'other draws'} of held-out rows>"
 
     def _repr_html_(self) -> str:
         html: str = self.to_pandas().to_html()

@@ -17,6 +17,8 @@ from common.plan.job_states import State
 from common.text.visible import escape, visible
 from common.wire import coordinator_pb2 as wire
 
+_ROUNDED = "each figure is rounded by itself, as the bank's policy has it for others"
+
 
 def print_jobs(jobs: Sequence[wire.Job], console: Console) -> None:
     """A line a job, its id whole and the rest cut at the width, its cause beneath."""
@@ -52,6 +54,7 @@ def print_job(job: wire.Job, console: Console, opened: bool = True) -> None:
             print_banks(job, console)
         elif job.bank.report.HasField("evaluation"):
             print_evaluation(job, console)
+            console.print(f"{_ROUNDED}: `bank-party report {job.id}` there has them in full", highlight=False)
         if job.kind == "score":
             print_scored(job, console)
         print_production(job, console)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from common.daemon.approving import MOST_NOTE
 from common.daemon.seat import Seat, open_home
 from common.errors import PlanError
 from common.home.audit import What
@@ -19,6 +20,7 @@ from common.home.rates import Usage, Word, said
 from common.home.standing import Standing
 from common.party import Identity
 from common.process.person import person
+from common.text.visible import visible
 
 _config = click.option(
     "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="This party's configuration."
@@ -57,8 +59,9 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
     @click.option("--rows", type=click.IntRange(min=0), default=0, help="So many scored rows more.")
     @click.option("--models", type=click.IntRange(min=0), default=0, help="So many models more that may score one row.")
     @click.option("--hours", type=click.FloatRange(min=0.1, max=720.0), default=24.0, show_default=True, help="For so long.")
+    @click.option("--note", default="", help="Why, for whoever reads the log.")
     @_config
-    def allow(client: str, jobs: int, rows: int, models: int, hours: float, config: Path) -> None:
+    def allow(client: str, jobs: int, rows: int, models: int, hours: float, note: str, config: Path) -> None:
         """Let CLIENT (wattscore://org/role) have more than the policy's rates, for a while; entered with who allowed it.
 
         The budgets of rows and labels stay as they are. A daemon that runs takes note.
@@ -69,7 +72,9 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
         now = time.time()
         word = Word(who, person(), now, now + 3600 * hours, jobs, rows, models)
         home = open_home(seat, config)
-        more = {"jobs": jobs, "rows": rows, "models": models, "hours": hours}
+        more: dict[str, Any] = {"jobs": jobs, "rows": rows, "models": models, "hours": hours}
+        if note:
+            more["note"] = visible(note)[:MOST_NOTE]
         home.audit.add(What.OVERRIDE, "", rule="rates", person=word.person, client=who, **more)
         home.rates.allow(word)
         click.echo(_said(word))

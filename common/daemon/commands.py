@@ -30,7 +30,7 @@ from common.monitor.hook import tell
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
 from common.plan.several import ALONE
-from common.text.visible import escape, visible
+from common.text.visible import counted, escape, visible
 from common.text.words import LANGS, Lang
 from common.wire import coordinator_pb2 as wire
 
@@ -125,7 +125,7 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
         else:
             _print_history(history, job, Console())
             if told:
-                click.echo(f"{told} new alarms told to the command of --on-alarm")
+                click.echo(f"{counted(told, 'new alarm')} told to the command of --on-alarm")
         if history.alarms:
             sys.exit(ALARM)
 
@@ -151,7 +151,7 @@ def _retrain(book: Book, history: History, plan: Path, config: Path) -> wire.Job
 def _print_history(history: History, job: wire.Job | None, console: Console) -> None:
     months = sorted({reading.month for reading in history.readings})
     known = {month.month for month in history.matured}
-    console.print(f"{len(months)} months scored, {len(known)} with known outcomes", highlight=False)
+    console.print(f"{counted(len(months), 'month')} scored, {len(known)} with known outcomes", highlight=False)
     if history.alarms:
         table = Table("month", "alarm", "column", Column("value", justify="right"), Column("limit", justify="right"), "model")
         for a in history.alarms:

@@ -25,6 +25,7 @@ from common.report.contents import Contents, Dataset, Model, ScoresFile
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.extent import extent_of
 from common.rows.featurefile import declared
+from common.text.visible import counted
 
 if TYPE_CHECKING:
     from common.report.texts import Choice
@@ -67,7 +68,8 @@ def index_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.Com
         make_folder(out.resolve().parent)
         contents = gather(seat.party, settings, home, lambda: read(settings), out.resolve().parent)
         write_private(out, make_index(contents, out, lang).encode())
-        click.echo(f"{out}: {len(contents.models)} models, {len(contents.jobs)} jobs, {len(contents.pages)} pages")
+        told = (len(contents.models), "model"), (len(contents.jobs), "job"), (len(contents.pages), "page")
+        click.echo(f"{out}: {', '.join(counted(*one) for one in told)}")
 
     return index
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.config import StrictModel
-from common.stats.psi import divergence
+from common.stats.psi import chance, divergence
 
 Values = npt.NDArray[np.float64] | npt.NDArray[np.object_]
 Codes = npt.NDArray[np.intp]
@@ -23,7 +23,8 @@ _MOST = 200_000  # rows looked at: enough for three digits
 class Feature(StrictModel):
     """A source column on training rows: missing share in [0, 1]; iv: information value, None without a label.
 
-    psi: of training rows against held-out rows, on the same bins.
+    psi: of training rows against held-out rows, on the same bins; chance: what it exceeds once in a million though they are of
+    one kind, 0 in records made before it was kept.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Feature(StrictModel):
     iv: float | None
     psi: float
     prepared: int  # trained columns made of it; 0: it is left out
+    chance: float = 0.0
 
 
 def describe(
@@ -43,7 +45,7 @@ def describe(
     bins = _numeric(train, held) if kind == "numeric" else _categorical(train, held)
     (before, after), count = bins, max(int(part.max(initial=0)) for part in bins) + 1
     seen = _count(before, count)
-    iv = None
+    now, iv = _count(after, count), None
     if label is not None:
         bad = _count(before[label[::step] == 1], count)
         iv = divergence(bad, seen - bad)
@@ -52,8 +54,9 @@ def describe(
         kind=kind,
         missing=float(np.mean(pd.isna(train))),
         iv=iv,
-        psi=divergence(_count(after, count), seen),
+        psi=divergence(now, seen),
         prepared=prepared,
+        chance=chance(now, seen),
     )
 
 

@@ -89,6 +89,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
     warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
+    notes: list[str] = field(default_factory=list)  # likewise, of how its rows were read: nothing to look at
     public_warnings: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
     model_digest: str = ""

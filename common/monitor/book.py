@@ -64,12 +64,13 @@ class Book:
                     book.execute("insert or replace into bins values (?, ?, ?, ?)", (*values[:3], json.dumps(bins)))
 
     def readings(self) -> list[Reading]:
-        """By model and month, oldest first."""
+        """By model and month, oldest first; jobs of rows without months behind them, in the order in which they came."""
         *names, _ = Reading.__dataclass_fields__
         with open_book(self._file) as book:
             found = book.execute(
                 f"select {', '.join(names)}, coalesce(bins, '[]') from readings left join bins using (model, month, feature) "  # noqa: S608
-                "order by model, month, feature"
+                "order by model, case when month glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]' then month else '~' end, "
+                "(select min(r.rowid) from readings r where r.month = readings.month), feature"
             )
             return [
                 replace(Reading(*row), bins=tuple(tuple(one) for one in json.loads(bins))) for *row, bins in found.fetchall()

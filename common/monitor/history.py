@@ -101,7 +101,7 @@ class History:
     """unread: datasets in which labels were looked for, as none was named, and that are not as declared.
 
     why: the word of `texts.toml` for why no score can have an outcome: no dataset has a label, or none is of a scored row.
-    overrides: by model, where the bank tells its final decisions.
+    overrides: by model, where the bank tells its final decisions. entered: months, and of rows without them jobs, as they came.
     """
 
     readings: Sequence[Reading]
@@ -110,6 +110,7 @@ class History:
     unread: Sequence[str] = ()
     why: Why = ""
     overrides: Sequence[Overrides] = ()
+    entered: Sequence[str] = ()
 
     def newest_matured(self, entered: Sequence[str]) -> dict[str, int]:
         """How many alarms of `auc` and `calibration` the newest month has whose outcomes are known; none without one.
@@ -150,9 +151,16 @@ def make_history(
     unread: Sequence[str] = (),
     why: Why = "",
     overrides: Sequence[Overrides] = (),
+    entered: Sequence[str] = (),
 ) -> History:
     """All of it, its alarms by month. raised: the alarms of matured months and of overrides, which their owner finds."""
-    alarms = [*drift.alarms(readings, config), *raised]
-    return History(
-        readings, matured, sorted(alarms, key=lambda alarm: (alarm.month, alarm.what, -alarm.value)), unread, why, overrides
-    )
+    found = [*drift.alarms(readings, config), *raised]
+    alarms = sorted(found, key=lambda alarm: (place(alarm.month, entered), alarm.what, -alarm.value))
+    return History(readings, matured, alarms, unread, why, overrides, entered)
+
+
+def place(month: str, entered: Sequence[str]) -> tuple[str, int]:
+    """By which months are sorted, oldest first; jobs of rows without months behind them, as they came."""
+    if _DATED.fullmatch(month):
+        return month, 0
+    return "~", entered.index(month) if month in entered else -1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
-from common.monitor.history import History
+from common.monitor.history import History, place
 from common.monitor.reference import MISSING, OTHER, SCORE
 from common.text.templates import pages
 from common.text.words import Lang, words_in
@@ -68,7 +68,7 @@ def moved(history: History) -> list[Reading]:
     """The readings with an alarm that tell how rows were spread then and now, the newest month first."""
     marked = {(alarm.model, alarm.month, alarm.feature) for alarm in history.alarms}
     found = [r for r in history.readings if r.bins and (r.model, r.month, r.feature) in marked]
-    return sorted(found, key=lambda reading: reading.month, reverse=True)
+    return sorted(found, key=lambda reading: place(reading.month, history.entered), reverse=True)
 
 
 def lines(history: History, model: str, config: MonitorConfig) -> list[Line]:

@@ -61,11 +61,12 @@ BANK: tuple[Entry, ...] = (
 )
 
 PAST_LABELS: tuple[Entry, ...] = (
-    {"kind": "last", "field": LABEL},
-    {"kind": "share", "field": LABEL, "window": [3, 12], "min_months": 1},
-    {"kind": "since", "field": LABEL, "window": 12, "min_months": 1},
+    {"kind": "last", "field": LABEL, "name": "past_overdue_last"},
+    {"kind": "share", "field": LABEL, "window": 3, "min_months": 1, "name": "past_overdue_share_3"},
+    {"kind": "share", "field": LABEL, "window": 12, "min_months": 1, "name": "past_overdue_share_12"},
+    {"kind": "since", "field": LABEL, "window": 12, "min_months": 1, "name": "past_overdue_since_12"},
 )
-"""At the bank: past repayments, with the smallest lag at which they are past."""
+"""At the bank: past repayments, with the smallest lag at which they are past; `label` in a name would read as a leak."""
 
 
 def default_recipes(party: Party, panel: Panel, samples: Samples) -> tuple[Recipe, ...]:

@@ -29,7 +29,7 @@ _ANY_KEY = "\N{NO-BREAK SPACE}"  # a name that no column has: nothing is known o
 class Schema:
     """lines: (column, kind, what was seen and done). warnings: what else to look at. config: the dataset, if its id is known.
 
-    loud: columns of `lines` to look at.
+    notes: how the file was read. loud: columns of `lines` to look at.
     """
 
     lines: tuple[tuple[str, str, str], ...]
@@ -38,6 +38,7 @@ class Schema:
     config: DatasetConfig | None
     columns: dict[str, ColumnConfig]
     loud: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 def schema(raw: dict[str, Any], source: str, faults: list[DataError] | None = None) -> Schema:
@@ -55,8 +56,8 @@ def schema(raw: dict[str, Any], source: str, faults: list[DataError] | None = No
     suspicious = leaks.find(loaded.table, loaded.aside)
     lines = (*_keys(config, loaded), *_lines(loaded.seen))
     told = {s.text for s in loaded.seen}
-    warnings = tuple(text for text in loaded.warnings if text not in told)
-    return Schema(lines, warnings, suspicious, config, loaded.columns, _loud(loaded.seen))
+    warnings, notes = (tuple(t for t in of if t not in told) for of in (loaded.warnings, loaded.notes))
+    return Schema(lines, warnings, suspicious, config, loaded.columns, _loud(loaded.seen), notes)
 
 
 def _lines(seen: tuple[Seen, ...]) -> tuple[tuple[str, str, str], ...]:

@@ -62,6 +62,8 @@ def print_schema(found: Schema, console: Console) -> None:
     for column, kind, said in found.lines:
         table.add_row(escape(column), kind, escape(said), style="yellow" if column in found.loud else None)
     console.print(table)
+    for text in found.notes:
+        console.print(escape(text), highlight=False)
     for text in (*found.warnings, *found.suspicious):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
 

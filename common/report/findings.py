@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,6 +44,19 @@ def none_of(count: int) -> Verdict:
     return Verdict.ATTENTION if count else Verdict.PASS
 
 
+def furthest(seen: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Of indices, each with what it may be by chance, the one that is furthest beyond its limit, or nearest to it."""
+    return max(seen, key=lambda one: (one[0] / max(PSI[0], one[1]), one[0]))
+
+
+def of_psi(check: str, psi: float, chance: float, **value: str) -> Finding:
+    """A stability index: what few rows may have by chance says nothing, so that it is a limit too."""
+    limits = max(PSI[0], chance), max(PSI[1], chance)
+    shown = {"first": real(limits[0], 3) if chance > PSI[0] else f"{PSI[0]:g}"}
+    shown["second"] = real(limits[1], 3) if chance > PSI[1] else f"{PSI[1]:g}"
+    return Finding(check, within(psi, limits), "stability", {"psi": real(psi, 3), **value}, shown)
+
+
 def common_findings(evidence: Evidence, card: Card) -> tuple[Finding, ...]:
     """Split, columns, warnings, card; in the order of the report."""
     return (*_split(evidence), *_columns(evidence), *_warnings(evidence), _card(card))
@@ -62,9 +75,9 @@ def _columns(evidence: Evidence) -> Iterator[Finding]:
     record = evidence.record
     used = [feature for feature in record.features if feature.prepared]
     if used:
-        worst = max(used, key=lambda feature: feature.psi)
-        value = {"psi": real(worst.psi, 3), "name": worst.name}
-        yield Finding("column_psi", within(worst.psi, PSI), "stability", value, _two(PSI))
+        found = furthest([(feature.psi, feature.chance) for feature in used])
+        worst = next(feature for feature in used if (feature.psi, feature.chance) == found)
+        yield of_psi("column_psi", *found, name=worst.name)
         empty = [feature for feature in used if feature.missing > MISSING]
         limit = {"most": share(MISSING, 0)}
         yield Finding("missing", none_of(len(empty)), "features", {"count": str(len(empty)), "all": str(len(used))}, limit)
@@ -91,7 +104,3 @@ def _warnings(evidence: Evidence) -> Iterator[Finding]:
 def _card(card: Card) -> Finding:
     all_of = len(card.facts)
     return Finding("card", none_of(len(card.missing)), "card", {"told": str(all_of - len(card.missing)), "all": str(all_of)})
-
-
-def _two(limits: tuple[float, float]) -> dict[str, str]:
-    return {"first": f"{limits[0]:g}", "second": f"{limits[1]:g}"}

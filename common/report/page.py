@@ -103,7 +103,7 @@ def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprin
             "findings": findings, "card": card, "fingerprint": fingerprint,
             "counted": {v.value: Counter(f.verdict for f in findings)[v] for v in Verdict},
             "meanings": _meanings(evidence, card), "warnings": [without_values(text, evidence) for text in
-            evidence.model.about["warnings"]], **own.values(words),
+            evidence.model.about["warnings"]], "notes": evidence.model.about.get("notes", []), **own.values(words),
         }
     )  # fmt: skip
 

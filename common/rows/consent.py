@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ class Consents:
         )
         aside = {name: values[keep] for name, values in loaded.aside.items()}
         kept = table.move(np.flatnonzero(keep), scratch)
-        return Loaded(kept, loaded.columns, (*loaded.warnings, said), loaded.seen, aside)
+        return replace(loaded, table=kept, warnings=(*loaded.warnings, said), aside=aside)
 
     def join(self, ids: pa.StringArray) -> None:
         """Takes further enterprises into the job. Raises PolicyError where one has not agreed, DataError as `apply`."""

@@ -25,7 +25,7 @@ from common.rows.kind import Seen, look
 from common.rows.labels import read_labels, with_outcome
 from common.rows.months import FIRST, LAST, TAKEN, days_of, month_text, read_months
 from common.rows.numbers import read_numbers
-from common.rows.origin import Data, Mask, Once, One
+from common.rows.origin import Data, Mask, Note, Once, One
 from common.rows.table import Coded, Columns, FeatureTable, Ids
 from common.rows.tablefile import TableFile, unreadable
 from common.rows.text import read_coded
@@ -37,13 +37,15 @@ __all__ = ["ColumnConfig", "DatasetConfig", "is_reason"]
 class Loaded:
     """A table as read, the columns as declared or inferred, and what its owner should know (counts, no values).
 
-    seen: of each column that was not declared, what it is and what was done with it.  aside: of those that are left out
-    beside a label, days of dates, and 0 where another is known, NaN where it is missing: (n,) each.
+    notes: how it was read, where nothing is lost and nothing in doubt. seen: of each column that was not declared, what it is
+    and what was done with it. aside: of those that are left out beside a label, days of dates, and 0 where another is known,
+    NaN where it is missing: (n,) each.
     """
 
     table: FeatureTable
     columns: dict[str, ColumnConfig]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     seen: tuple[Seen, ...] = ()
     aside: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
@@ -104,16 +106,19 @@ def _read(config: DatasetConfig, name: str, require_label: bool, where: Scratch,
             seen = [*(s for s in seen if s.column != column), _wrong(column, error, faults)]
         if data.num_rows > MANY:  # Arrow keeps what is freed, of one column while the next is read
             pa.default_memory_pool().release_unused()
-    warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud), *of_ids, *of_columns]
+    told = [s.text if s.loud else Note(s.text) for s in seen if s.loud or s.noted]
+    said = [*file.said, *_partial(file, config), *told, *of_ids, *of_columns]
     order = tuple(c for c in file.header if c in columns)
     table = FeatureTable(ids, periods, Columns(numeric), Columns(categorical), outcomes, order)
     del numeric, categorical  # which would hold what moves from the table
-    keep = _kept(table, columns, file, warnings)
+    keep = _kept(table, columns, file, said)
     if outcomes is not None and label is not None and require_label:
-        keep &= with_outcome(file, label, outcomes, keep, warnings)
+        keep &= with_outcome(file, label, outcomes, keep, said)
     aside = {} if label is None else {s.column: days_of(file, s.column, data)[keep] for s in seen if s.config is None}
     table = table if keep.all() else table.move(np.flatnonzero(keep), where)
-    return Loaded(table, columns, tuple(warnings), tuple(seen), aside)
+    warnings = tuple(text for text in said if not isinstance(text, Note))
+    notes = tuple(text for text in said if isinstance(text, Note))
+    return Loaded(table, columns, warnings, notes, tuple(seen), aside)
 
 
 def _opened(config: DatasetConfig, name: str) -> TableFile:

@@ -7,7 +7,7 @@ refused by line, in words that say which program did it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -232,8 +232,14 @@ def form(id: str) -> str:
     return f"{len(id)} " + (" and ".join([", ".join(found[:-1]), found[-1]]) if len(found) > 1 else found[0] if found else "")
 
 
-def unmatched_forms(matched: Sequence[str], unmatched: Sequence[str]) -> str:
-    """What tells unmatched ids from matched ones by their forms, for their owner; empty where nothing does."""
+def unmatched_forms(
+    matched: Sequence[str], unmatched: Sequence[str], zeros_lost: Callable[[Sequence[str]], bool] | None = None
+) -> str:
+    """What tells unmatched ids from matched ones by their forms, for their owner; empty where nothing does.
+
+    zeros_lost: whether unmatched ids of digits are the other side's without their zeros, where that is known; else it is
+    supposed of shorter ones where all that matched are of one length.
+    """
     if not matched or not unmatched:
         return ""
     good, bad = Counter(map(form, matched)), Counter(map(form, unmatched))
@@ -244,7 +250,9 @@ def unmatched_forms(matched: Sequence[str], unmatched: Sequence[str]) -> str:
         f"{sum(strange.values())} of {len(unmatched)} unmatched ids have {_listed(strange)}; matched ids have {_listed(good)}"
     )
     shorter = max(len(id) for id in matched) > max(int(name.split()[0]) for name in strange)
-    if shorter and all("letters" not in name and "signs" not in name for name in (*strange, *good)):
+    digits = all("letters" not in name and "signs" not in name for name in (*strange, *good))
+    lost = len(good) == 1 if zeros_lost is None else zeros_lost([id for id in unmatched if form(id) in strange])
+    if shorter and digits and lost:
         text += ": leading zeros may be lost"
     return text
 

@@ -36,7 +36,8 @@ _SOME, _DENSE = 1000, 10
 class Seen:
     """A column as seen. said: what was seen and done. config: how it is read, or None where it is left out.
 
-    loud: whether its owner should look at it: it is left out though it holds something, or read otherwise than it stands.
+    loud: whether its owner should look at it: it is left out though it holds something, or what it means is in doubt. noted:
+    whether a line of the log says how it is written, though nothing is lost.
     """
 
     column: str
@@ -44,6 +45,7 @@ class Seen:
     said: str
     config: ColumnConfig | None
     loud: bool = False
+    noted: bool = False
 
     @property
     def text(self) -> str:
@@ -145,7 +147,7 @@ def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
     )
     written = [text for text in (style.words, found.said) if text]
     low, high = known.min(), known.max()
-    written += ["each with three decimals; if its points stand between thousands, declare thousands = '.'"] if grouped else []
+    doubts = ["each with three decimals; if its points stand between thousands, declare thousands = '.'"] if grouped else []
     if max(-low, high) >= _EXACT and (known == np.floor(known)).all():
         return _left(column, "id", "whole numbers of more digits than a float holds, ids or accounts")
     if low == high:
@@ -159,8 +161,9 @@ def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
     if np.isin(known, (0.0, 1.0)).all():
         return Seen(column, "flag", ", ".join(["1 and 0", *written]), config)
     if look_like_months(known):
-        written.append("though they look like months")
-    return Seen(column, "number", ", ".join(["numbers", *written]), config, loud=bool(written))
+        doubts.append("though they look like months")
+    said = ", ".join(["numbers", *written, *doubts])
+    return Seen(column, "number", said, config, loud=bool(doubts), noted=bool(written) and not doubts)
 
 
 def _numbers_rows(values: Values, low: float, high: float) -> bool:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from common.rows.declare import DatasetConfig
 from common.rows.numbers import read_numbers
-from common.rows.origin import Data, Mask
+from common.rows.origin import Data, Mask, Note
 from common.rows.tablefile import TableFile
 from common.rows.text import read_coded
 
@@ -59,5 +59,5 @@ def with_outcome(file: TableFile, column: str, label: npt.NDArray[np.float64], k
     if len(found) == 1:
         raise file.fault(f"column {column!r}: every label is the same", remedy="Training needs rows of both classes.")
     if not there.all():
-        warnings.append(f"column {column!r}: {int((~there).sum())} rows whose outcome is open are left out of training")
+        warnings.append(Note(f"column {column!r}: {int((~there).sum())} rows whose outcome is open are left out of training"))
     return there

@@ -18,6 +18,10 @@ Numbers = npt.NDArray[np.float64]
 _SHOWN = 40
 
 
+class Note(str):
+    """What the owner may know of how rows were read, and need not look at: nothing is lost, and nothing is in doubt."""
+
+
 def printed(value: Any) -> str:
     """An Arrow scalar as text; of a date or time outside all calendars, such as PostgreSQL's infinity, its type."""
     try:

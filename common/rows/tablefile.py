@@ -144,7 +144,7 @@ class TableFile(Origin):
         for file in self.files:
             data, said = file.read([c for c in columns if c in file.header], scratch)
             said = said if data.num_rows else (*said, "a header and no rows")
-            self.said += [text if len(self.files) == 1 else f"{file.path}: {text}" for text in said]
+            self.said += [text if len(self.files) == 1 else type(text)(f"{file.path}: {text}") for text in said]
             found.append(data)
         for file, part in zip(self.files, self.parts, strict=True):
             twice = [key for key, _ in part.keys if key in file.header]

@@ -274,6 +274,12 @@ class Told:
             self.outcome.public_warnings.append(heard)
             self.reporter.warn(heard)
 
+    def note(self, *texts: str) -> None:
+        """Tells this party's log, and nobody else."""
+        for text in texts:
+            _log.info("job %s: %s", self.id, text, extra={"public": f"job {self.id}: {len(texts)} note(s)"})
+        self.outcome.notes.extend(texts)
+
     def count(self, **counts: int) -> None:
         """Keeps counts for the report; the last one given of rows is what progress shows."""
         self.session.open(Opened.COUNTS)

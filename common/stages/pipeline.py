@@ -231,6 +231,7 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     if job.consents is not None:
         loaded = await asyncio.to_thread(job.consents.apply, loaded, job.scratch)
     job.warn(*loaded.warnings)
+    job.note(*loaded.notes)
     job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
     return loaded
 
@@ -282,14 +283,14 @@ def restore_rows(job: PartyJob, arrays: dict[str, Array], facts: dict[str, Any])
 
 async def keep_point(job: Told, point: Point, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
     """Keeps these, and what was counted and warned of by now."""
-    said = [job.outcome.warnings, job.outcome.public_warnings]
+    said = [job.outcome.warnings, job.outcome.public_warnings, job.outcome.notes]
     await job.course.keep(point, arrays, facts={**facts, "counts": job.outcome.counts, "warned": said})
 
 
 def restore(job: Told, facts: dict[str, Any]) -> None:
     """What was counted and warned of up to a point that was kept."""
     job.count(**facts["counts"])
-    job.outcome.warnings, job.outcome.public_warnings = facts["warned"]
+    job.outcome.warnings, job.outcome.public_warnings, job.outcome.notes = facts["warned"]
 
 
 async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Index:
@@ -349,5 +350,6 @@ def about(job: PartyJob, data: str) -> dict[str, Any]:
         "dataset_sha256": data,
         "software": __version__,
         "warnings": job.outcome.warnings,
+        "notes": job.outcome.notes,
         **({} if job.agreed is None else {"line": job.place}),
     }

@@ -29,6 +29,11 @@ def psi(reference: Counts, months: Counts) -> Shares:
     return index
 
 
+def chance(one: Counts, two: Counts) -> float:
+    """`floor` of two counts (bins,): what their index exceeds where nothing has changed with probability `CHANCE`."""
+    return float(floor(one, two[None])[0])
+
+
 def divergence(one: Counts, two: Counts) -> float:
     """The index between two counts (bins,), the same either way round; of overdue and other rows the information value."""
     return float(psi(one, two[None])[0])

@@ -30,6 +30,11 @@ def lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
+def counted(count: int, name: str, plural: str = "") -> str:
+    """`1 month`, `2,300 months`; plural: where an s does not make it."""
+    return f"{count:,} {name if count == 1 else plural or name + 's'}"
+
+
 def escape(text: str) -> str:
     """The same, with nothing that rich takes for markup."""
     from rich.markup import escape as plain  # commands have loaded it; daemons, whose logs need the above, never do

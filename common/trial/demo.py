@@ -35,6 +35,7 @@ HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
 HELD_OUT = 6  # months: two quarters of samples
 _PAST = "the end of the row's month, before the one whose repayment is foretold"
+_PAID = {"as_of": _PAST, "sign": "+"}
 _CARD: Mapping[str, Any] = {
     "purpose": "Shows WattScore. It decides about nobody.",
     "target": "An invented enterprise's repayment of the month after the row's is overdue.",
@@ -44,10 +45,10 @@ _CARD: Mapping[str, Any] = {
     "owner": "Nobody: made by `wattscore demo`",
     "limits": "Says nothing of real data.",
     "columns": {
-        "label_last": {"meaning": "Overdue in the row's own month (1) or not (0)", "as_of": _PAST, "sign": "+"},
-        "label_share_3": {"meaning": "Share of past months overdue", "window": "3 months", "as_of": _PAST, "sign": "+"},
-        "label_share_12": {"meaning": "Share of past months overdue", "window": "12 months", "as_of": _PAST, "sign": "+"},
-        "label_since_12": {"meaning": "Months since the last overdue one", "window": "12 months", "as_of": _PAST, "sign": "-"},
+        "past_overdue_last": {"meaning": "Overdue in the row's own month (1) or not (0)", **_PAID},
+        "past_overdue_share_3": {"meaning": "Share of past months overdue", "window": "3 months", **_PAID},
+        "past_overdue_share_12": {"meaning": "Share of past months overdue", "window": "12 months", **_PAID},
+        "past_overdue_since_12": {"meaning": "Months since the last overdue one", "window": "12 months", **_PAID, "sign": "-"},
         "loan_amount_last": {"meaning": "Outstanding loans", "unit": "CNY", "as_of": "the end of the row's month"},
         "repayment_due_mean_6": {"meaning": "Mean repayment due", "unit": "CNY", "window": "6 months"},
     },

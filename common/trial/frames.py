@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from common.trial.run import TrialOptions, TrialResult
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tried:
     """A trial's job, and all that `wattscore try --json` writes of it."""
 
@@ -41,6 +41,9 @@ class Tried:
         if self.job.evaluation is None:
             raise ConfigError("this job has no evaluation")
         return self.job.evaluation.plot(axes)
+
+    def __repr__(self) -> str:
+        return f"<Tried {self.job!r}, {self.job.evaluation!r}>"
 
     def _repr_html_(self) -> str:
         return self.job._repr_html_()

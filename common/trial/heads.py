@@ -9,6 +9,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,19 @@ class Keys:
             if len(alone):
                 told += f", such as {', '.join(masked(text) for text in alone[:_EXAMPLES].to_pylist())}"
             matched = pc.filter(own, pc.is_in(own, value_set=other))[:_SAMPLED].to_pylist()
-            strange = unmatched_forms(matched, alone[:_SAMPLED].to_pylist())
+            rest, lost = alone[:_SAMPLED].to_pylist(), partial(_zeros_lost, other)
+            strange = unmatched_forms(matched, rest, lost) if matched else "leading zeros are lost" if lost(rest) else ""
             lines.append(told + (f" ({strange})" if strange else ""))
         return [f"{self.common:,} ids are common to both", *lines]
+
+
+def _zeros_lost(other: Any, ids: Sequence[str]) -> bool:
+    """Whether most of these ids are `other`'s once zeros stand before them, to a length that ids there have."""
+    found = np.zeros(len(ids), np.bool_)
+    for length in pc.unique(pc.utf8_length(other)).to_pylist():
+        filled = [id.zfill(length) if len(id) < length else None for id in ids]
+        found |= np.asarray(pc.is_in(pa.array(filled, pa.string()), value_set=other, skip_nulls=True))
+    return bool(2 * found.sum() > len(ids))
 
 
 def open_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) -> dict[str, TableFile]:

@@ -29,7 +29,10 @@ def settle(trial: Trial, job: wire.Job, console: Console) -> dict[str, list[str]
     found = {}
     for name, told in parties(job).items():
         model = trial.folder / f"{name}-data" / Name.MODELS / job.id / "model.json"
-        found[name] = _own_warnings(model, list(told.report.warnings))
+        own = _own(model)
+        for text in own.get("notes", ()):
+            console.print(f"{name}: {escape(text)}", highlight=False)
+        found[name] = _with(own, list(told.report.warnings))
         for text in found[name]:
             console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
     if (error := failure(job)) is not None:
@@ -60,12 +63,17 @@ def process_of(origin: str) -> str:
     return origin.removeprefix("bank try-")
 
 
-def _own_warnings(model: Path, heard: list[str]) -> list[str]:
+def _own(model: Path) -> dict[str, Any]:
+    """What a party says of its model; nothing where it has none."""
+    return dict(json.loads(model.read_text(encoding="utf-8"))["about"]) if model.exists() else {}
+
+
+def _with(own: Mapping[str, Any], heard: list[str]) -> list[str]:
     """A party's own warnings name its columns and stay with it; here both parties are this one user. Else what others hear."""
-    if not model.exists():
+    if not own:
         return heard
-    own: list[str] = json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]
-    return [*own, *(text for text in heard if text not in own and not text.endswith(_ELSEWHERE))]
+    texts: list[str] = own["warnings"]
+    return [*texts, *(text for text in heard if text not in texts and not text.endswith(_ELSEWHERE))]
 
 
 def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -> None:

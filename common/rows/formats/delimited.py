@@ -21,7 +21,7 @@ from common.rows.formats.lines import first_lines
 from common.rows.formats.options import FileOptions
 from common.rows.formats.parquet import ParquetColumns, copied
 from common.rows.formats.quotes import Quotes
-from common.rows.origin import Data, Origin
+from common.rows.origin import Data, Note, Origin
 
 _EXPANSION = 4  # bytes of memory that reading as text takes for each of the file
 _COMPRESSION = 8  # bytes of text for each of a gzip file, about
@@ -91,7 +91,7 @@ class Delimited:
             raise self._unreadable(error) from None
         if fault is not None:
             raise self.origin.fault(fault.what, local=f"line {fault.line}: {fault.what}", remedy=fault.remedy)
-        said = [] if encoding in ("utf-8", "utf-8-sig") else [f"read as {encoding.upper()}"]
+        said: list[str] = [] if encoding in ("utf-8", "utf-8-sig") else [Note(f"read as {encoding.upper()}")]
         if quotes.broken:
             said.append(f"{quotes.broken} values hold line breaks (first: line {quotes.first})")
         return self._parsed(file, encoding, columns, scratch), tuple(said)

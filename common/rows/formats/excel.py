@@ -19,7 +19,7 @@ from common.errors import ConfigError
 from common.rows.formats.delimited import named
 from common.rows.formats.formulas import passed_over
 from common.rows.formats.options import FileOptions
-from common.rows.origin import Data, Origin
+from common.rows.origin import Data, Note, Origin
 
 SIGNATURES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -99,7 +99,7 @@ def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[tuple[str,
         what = f"{formulas[0]} cells hold a formula and no value"
         remedy = "Open the workbook in a spreadsheet and save it, or write values."
         raise origin.fault(what, local=f"{what} (first: {formulas[1]} of {name!r})", remedy=remedy)
-    said = f"read as a workbook, sheet {name!r}"
+    said = Note(f"read as a workbook, sheet {name!r}")
     what = "cells hold an error, such as #N/A, and are read as empty"
     wrong = () if errors is None else (f"{errors[0]} {what} (first: {errors[1]})",)
     return (said, *wrong), sheets[name]

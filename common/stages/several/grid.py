@@ -211,6 +211,9 @@ async def _aligned(jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPl
     named = zip(jobs, several.identities, strict=True)
     banks = await side_by_side(_align(line, plan, f"{job.id} {who}".encode(), table) for line, who in named)
     _count(job, banks)
+    every = np.unique(np.concatenate([rows.order for rows in banks]))  # one bank's may be unlike another's
+    if said := await asyncio.to_thread(unlike, table, every):
+        job.warn(said)
     sizes = np.array([(len(rows.order), rows.train, rows.enterprises) for rows in banks], np.uint64)
     await keep_rows(job, matched=np.concatenate([rows.order for rows in banks]), sizes=sizes)
     return banks
@@ -226,8 +229,6 @@ async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureT
     matched, enterprises = await align(
         line.session, line.correlations, table, by_period=by_period, domain=domain, limits=limits, match=line.match
     )
-    if said := await asyncio.to_thread(unlike, table, matched):
-        line.warn(said)
     test = await told(line.session, len(matched))
     return Rows(training_first(matched, test), len(test) - int(test.sum()), enterprises)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bank_party.decision import bundle
 from bank_party.decision.bundle import Coefficient, HeldOut
 from bank_party.report.findings import bank_findings, distance
 from bank_party.report.judged import Judged, judge
-from bank_party.report.parts import Part
+from bank_party.report.parts import Part, score_psi
 from common.home.record import Record, Refit
 from common.party import Party
 from common.report.card import Card, ColumnCard
 from common.report.evidence import Evidence, gather
-from common.report.findings import Finding, Verdict, common_findings, within
+from common.report.findings import Finding, Verdict, common_findings, of_psi, within
 from tests.common.report.conftest import JOB, Job
 
 
@@ -49,6 +50,23 @@ def bank(job: Job) -> Bank:
 def test_a_limit_is_still_within() -> None:
     verdicts = [within(value, (0.1, 0.25)) for value in (0.1, 0.11, 0.25, 0.26)]
     assert verdicts == [Verdict.PASS, Verdict.ATTENTION, Verdict.ATTENTION, Verdict.FAIL]
+
+
+def test_few_rows_are_not_said_to_have_moved_for_what_chance_does(bank: Bank) -> None:
+    """A thousand pairs of draws of one kind, 60 rows against 300 in ten bins: none has moved, though many are above 0.1."""
+    rng = np.random.default_rng(4)
+    for psi, chance in (score_psi(rng.normal(size=300), rng.normal(size=60)) for _ in range(1000)):
+        assert chance > 0.25 and of_psi("parts_psi", psi, chance).verdict is Verdict.PASS
+    psi, chance = score_psi(rng.normal(size=300), rng.normal(2.0, size=60))
+    assert (found := of_psi("parts_psi", psi, chance)).verdict is Verdict.FAIL and float(found.limit["first"]) > 0.25
+    assert of_psi("parts_psi", 0.11, 0.01).verdict is Verdict.ATTENTION
+    months = tuple(replace(month(400, 0.1, 0.1), psi=p, chance=c) for p, c in ((0.4, 0.5), (0.12, 0.05)))
+    found = bank.found("score_psi", judged=replace(bank.judged, months=months))
+    assert (found.verdict, found.value["psi"], found.limit["second"]) == (Verdict.ATTENTION, "0.120", "0.25")
+    features = tuple(f.model_copy(update={"psi": 0.3, "chance": 0.4}) for f in bank.evidence.record.features)
+    assert (
+        bank.found("column_psi", record=bank.evidence.record.model_copy(update={"features": features})).verdict is Verdict.PASS
+    )
 
 
 def month(rows: int | None, rate: float, expected: float) -> Part:

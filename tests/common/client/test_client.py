@@ -56,7 +56,9 @@ def test_a_job_as_data_has_every_field() -> None:
     data = as_dict(job)
     assert data == json.loads(json.dumps(data))
     assert (data["id"], data["name"], data["ended"], data["submitted"]) == ("train-1", "", 0.0, 1.5)
-    assert int(data["bank"]["report"]["counts"]["matched_rows"]) == 7
+    assert data["bank"]["report"]["counts"]["matched_rows"] == 7
+    job.dealer.banks.add(sent=1 << 60)
+    assert as_dict(job)["dealer"]["banks"][0]["sent"] == 1 << 60
 
 
 class Running:

@@ -14,7 +14,7 @@ from rich.console import Console
 from common.cli import main
 from common.client import commands
 from common.client.moment import moment
-from common.client.progress import Pace, Stages, follow
+from common.client.progress import Pace, Stages, _tell, follow
 from common.client.show import print_history, print_job, print_jobs
 from common.plan.job_stages import MEANING, ORDER
 from common.plan.predeal import PredealPlan
@@ -179,7 +179,35 @@ def test_without_a_terminal_a_stage_is_a_line() -> None:
     jobs = [wire.Job(id="train-1", kind="train", state="running", bank={"progress": Progress(stage=s)}) for s in stages]
     follow([wire.Job(id="train-1", kind="train", state="queued"), *jobs], console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert [line.split(":")[1].strip() for line in lines] == ["queued", "1 of 7, connect", "2 of 7, load", "5 of 7, train"]
+    told = ["queued", "1 of 7, connect", "2 of 7, load", "3 of 7, align", "4 of 7, prepare", "5 of 7, train"]
+    assert [line.split(":")[1].strip() for line in lines] == told
+
+
+def test_without_a_terminal_a_long_stage_says_now_and_then_how_far_it_is() -> None:
+    console, passed = Console(file=io.StringIO(), width=40), 0.0
+    begun = Progress(stage="train", bytes=1_000_000, expected=5_000_000, total=12)
+
+    def updates() -> Iterator[wire.Job]:
+        nonlocal passed
+        for step in range(5):
+            now = Progress(stage="train", bytes=1_000_000 * (1 + step), expected=5_000_000, done=3 * step, total=12)
+            yield wire.Job(id="train-1", kind="train", state="running", bank={"progress": now if step else begun})
+            passed += 10.0
+
+    _tell(updates(), console, lambda: passed)
+    first, second, third = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert first.startswith("train-1: 5 of 7, train: ")
+    assert second == "train-1: train: 6 of 12 steps, 3.0 MB; about 0:20 left of it"
+    assert third.startswith("train-1: train: 12 of 12 steps")
+
+
+def test_scoring_on_request_has_no_stage_that_matches() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    job = wire.Job(id="score-1", kind="score", state="running", plan='{"on_request": 9}')
+    for stage in ("load", "score"):
+        job.bank.progress.stage = stage
+        follow([job], console)
+    assert [line.split(":")[1].strip() for line in console.file.getvalue().splitlines()] == ["2 of 4, load", "3 of 4, score"]  # type: ignore[attr-defined]
 
 
 def test_a_job_over_before_it_is_looked_at_again_tells_its_last_stage() -> None:

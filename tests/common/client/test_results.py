@@ -13,6 +13,7 @@ from common.client.results import Comparison, Job, Jobs
 from common.errors import PolicyError
 from common.plan.job_states import State
 from common.plan.train import TrainPlan
+from common.trial.frames import Tried
 from common.wire import coordinator_pb2 as wire
 from common.wire.peer_pb2 import Fault
 
@@ -41,6 +42,15 @@ def test_a_job_has_the_figures_of_the_message() -> None:
         job.id = "other"  # type: ignore[misc]
     (line,) = Jobs((job,)).to_pandas().to_dict("records")
     assert (line["seconds"], line["auc"], line["matched"]) == (15.0, 0.8, 1200)
+
+
+def test_the_text_of_each_fits_two_lines_and_tells_id_state_and_auc() -> None:
+    job = Job.of(message())
+    jobs = Jobs(tuple(Job.of(message(f"train-{k}")) for k in range(1, 6)))
+    for found in (job, jobs, Comparison(jobs), job.evaluation, Tried(job, {"auc": [0.8] * 1000})):
+        assert len(repr(found)) < 280 and repr(found) == str(found), found
+    assert repr(job) == "<Job train-1: succeeded, AUC 0.8000>" and repr(jobs).startswith("<5 jobs: 2 before, <Job train-3: ")
+    assert repr(Job.of(wire.Job(id="a", state="failed"))) == "<Job a: failed>"
 
 
 def test_plots_show_the_figures_and_leave_out_jobs_without_any() -> None:

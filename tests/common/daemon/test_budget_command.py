@@ -97,7 +97,9 @@ def test_a_clients_usage_and_a_word_for_it(place: Place) -> None:
     for job in ("train-1", "train-2"):
         place.rates.begin(CLIENT, job, policy)
         place.rates.charge(CLIENT, rows(0, 300), job, policy)
-    allowed = place.run("allow", CLIENT, "--jobs", "5", "--rows", "1000", "--hours", "2")
+    allowed = place.run("allow", CLIENT, "--jobs", "5", "--rows", "1000", "--hours", "2", "--note", "end of quarter")
+    told = json.loads(place.run("audit", "show").stdout.splitlines()[-1])
+    assert (told["what"], told["client"], told["note"]) == ("override", CLIENT, "end of quarter")
     assert allowed.exit_code == 0 and f"allowed {CLIENT} 5 jobs, 1,000 rows more on 20" in allowed.output
     said = place.run("budget").output
     assert "2 of 25 jobs" in said and "600 of 201,000 scored rows" in said and "2 of 3 models for the row scored most" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from bank_party.monitor.matured import GradeRate, Matured
 from common.disk.book import open_book
 from common.monitor import drift
 from common.monitor import page as module
-from common.monitor.book import Book
+from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
-from common.monitor.history import History
+from common.monitor.history import History, make_history
 from common.monitor.page import lines, make_page, moved
 from common.monitor.reference import SCORE, describe
 from common.report.texts import catalogue
@@ -82,6 +83,18 @@ def test_a_reading_of_an_earlier_release_has_no_shares_and_is_shown_without(tmp_
         opened.execute("delete from bins")
     old = History(book.readings(), [], alarms(book.readings(), MonitorConfig()))
     assert not moved(old) and '<section class="pair">' not in make_page(old, MonitorConfig(), title="g", when="now", lang="en")
+
+
+def test_jobs_of_rows_without_months_stand_as_they_came_whatever_they_are_called(tmp_path: Path) -> None:
+    book = Book(tmp_path / "monitor.sqlite")
+    one = Reading("train-1", "", "tax", 0.9, 0.1, 0.0, 0.0, 1000, 2000, (("a", 0.5, 0.5),))
+    for job in ("score-20260102-b", "score-20260102-a", "2026-01", "score-20260103-c", "2025-12"):
+        book.enter(job, [replace(one, month=job)])
+    found = make_history(book.readings(), MonitorConfig(), entered=book.entered())
+    order = ["2025-12", "2026-01", "score-20260102-b", "score-20260102-a", "score-20260103-c"]
+    assert [r.month for r in found.readings] == [alarm.month for alarm in found.alarms] == order
+    assert [r.month for r in moved(found)] == order[::-1]
+    assert [r.month for r in lines(found, "train-1", MonitorConfig())[0].months] == order
 
 
 def test_a_rate_of_few_rows_is_a_dash_and_a_dataset_that_could_not_be_read_is_named() -> None:

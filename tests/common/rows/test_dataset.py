@@ -134,10 +134,10 @@ def test_rows_whose_outcome_is_open_are_left_out_of_training_and_counted_and_are
     trained = csv(text, label="y", require_label=True)
     assert trained.table.ids.tolist() == ["A", "C"] and trained.table.label.tolist() == [1.0, 0.0]
     assert trained.table.numeric["x"].tolist() == [1.0, 3.0]
-    assert "column 'y': 2 rows whose outcome is open are left out of training" in trained.warnings
+    assert "column 'y': 2 rows whose outcome is open are left out of training" in trained.notes and not trained.warnings
     scored = csv(text, label="y")
     assert scored.table.rows == 4 and np.isnan(scored.table.label).tolist() == [False, True, False, True]
-    assert not any("outcome" in said for said in scored.warnings)
+    assert not any("outcome" in said for said in (*scored.warnings, *scored.notes))
     assert "no outcome is known" in refusal(csv, "id,x,y\na,1,\nb,2,\n", label="y", require_label=True)
     assert "every label is the same" in refusal(csv, "id,x,y\na,1,\nb,2,1\n", label="y", require_label=True)
 

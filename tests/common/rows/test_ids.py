@@ -126,6 +126,9 @@ def test_forms_tell_why_ids_are_not_matched_and_no_id() -> None:
     said = unmatched_forms(matched, lost)
     assert said == ("320 of 320 unmatched ids have 4 digits (320); matched ids have 8 digits (1280): leading zeros may be lost")
     assert unmatched_forms(matched, [f"{k:08d}" for k in range(9000, 9320)]) == "" and unmatched_forms([], lost) == ""
+    assert "may be lost" not in unmatched_forms([*matched, "123456789"], lost)  # ids are of several lengths
+    assert "may be lost" not in unmatched_forms(matched, lost, lambda ids: sorted(ids) != sorted(lost))
+    assert "may be lost" in unmatched_forms([*matched, "123456789"], lost, lambda ids: sorted(ids) == sorted(lost))
     assert "18 digits and letters" in unmatched_forms(matched, [f"91{k:015d}X" for k in range(50)])
 
 

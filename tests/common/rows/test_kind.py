@@ -27,7 +27,8 @@ def see(folder: Path, column: Any, *, parquet: bool = False, **keys: Any) -> See
     frame.to_parquet(path) if parquet else frame.to_csv(path, index=False)
     loaded = read_table(DatasetConfig(path=path, id="id", **keys), name="t", party=Party.GRID)
     (seen,) = loaded.seen
-    assert (seen.text in loaded.warnings) is seen.loud and ("x" in loaded.columns) is (seen.config is not None)
+    assert (seen.text in loaded.warnings) is seen.loud and (seen.text in loaded.notes) is seen.noted
+    assert not (seen.loud and seen.noted) and ("x" in loaded.columns) is (seen.config is not None)
     return seen
 
 

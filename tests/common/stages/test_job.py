@@ -40,6 +40,9 @@ def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(
     assert job.outcome.public_warnings == ["2 warning(s) while in stage 'prepare': see the log of the grid", "scores reach 13"]
     assert isinstance(job.reporter, Recorder)
     assert job.reporter.warnings == job.outcome.public_warnings
+    job.note("column 'tax': numbers, commas between thousands")
+    assert job.outcome.notes == ["column 'tax': numbers, commas between thousands"]
+    assert job.reporter.warnings == job.outcome.public_warnings and len(job.outcome.warnings) == 3
 
 
 def test_counts_are_reported_only_where_the_plan_opens_them(companies: Companies) -> None:

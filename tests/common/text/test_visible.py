@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.text.visible import escape, inert, lines, tidy, visible
+from common.text.visible import counted, escape, inert, lines, tidy, visible
 from common.wire import about_pb2, coordinator_pb2, party_pb2, peer_pb2
 from common.wire.frames import codec
 
@@ -62,3 +62,8 @@ def test_no_message_has_a_map_which_would_not_be_tidied() -> None:
     for file in (coordinator_pb2, party_pb2, peer_pb2, about_pb2):
         for message in file.DESCRIPTOR.message_types_by_name.values():
             assert not message.nested_types, message.name  # as a map's entries are
+
+
+def test_counts_are_of_one_or_of_several() -> None:
+    assert [counted(n, "month") for n in (0, 1, 2300)] == ["0 months", "1 month", "2,300 months"]
+    assert counted(2, "entry", "entries") == "2 entries" and counted(1, "entry", "entries") == "1 entry"

@@ -113,6 +113,23 @@ def test_compare_is_refused_before_training_where_its_library_lacks(tables: Path
     )
 
 
+@pytest.mark.parametrize(
+    ("grid", "bank", "lost"),
+    [
+        ([f"{k:08d}" for k in range(600)], [str(k) if k % 2 else f"{k:08d}" for k in range(600)], True),
+        ([f"{k:08d}" for k in range(600)], [str(k) for k in range(600)], True),  # none matches
+        ([f"{k:08d}" for k in range(600)], [f"{k:08d}" if k < 400 else str(7000 + k) for k in range(600)], False),
+    ],
+)
+def test_zeros_are_said_to_be_lost_where_the_other_file_has_them(
+    grid: list[str], bank: list[str], lost: bool, tmp_path: Path
+) -> None:
+    tmp_path.joinpath("grid.csv").write_text("id,a\n" + "".join(f"{id},{k}\n" for k, id in enumerate(grid)))
+    tmp_path.joinpath("bank.csv").write_text("id,y\n" + "".join(f"{id},{k % 3 % 2}\n" for k, id in enumerate(bank)))
+    said = " ".join(run("check", tmp_path, "--key", "id", "--label", "y").output.split())
+    assert ("leading zeros" in said) is lost, said
+
+
 def test_check_says_of_each_column_what_it_is_and_how_keys_would_match(tables: Path) -> None:
     ended = run("check", tables, *GOOD, "--label-values", "是=1,否=0")
     said = " ".join(ended.stdout.split())
