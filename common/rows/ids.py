@@ -24,6 +24,7 @@ from common.rows.text import as_text, is_missing, is_text, plain, read_words, se
 CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _WEIGHTS = np.array([pow(3, i, 31) for i in range(17)] + [1])
 _CODE = rf"^[{CODE_ALPHABET}]{{18}}$"
+_COMMON = 0.1  # of the ids that match, of a form that is not strange however many others have it
 _SHOWN = 4
 _DIGITS = 10**15  # from here on a spreadsheet, and a float printed in the usual way, lose the last digits
 _FLOATS = 1 << 53  # from here on not every whole number is a float
@@ -243,7 +244,9 @@ def unmatched_forms(
     if not matched or not unmatched:
         return ""
     good, bad = Counter(map(form, matched)), Counter(map(form, unmatched))
-    strange = Counter({name: n for name, n in bad.items() if n > len(unmatched) * good[name] / len(matched) * 2 and n > 2})
+    usual = {name for name, n in good.items() if n > _COMMON * len(matched)}
+    often = {name: 2 * len(unmatched) * good[name] / len(matched) for name in bad}
+    strange = Counter({name: n for name, n in bad.items() if n > max(2, often[name]) and name not in usual})
     if sum(strange.values()) < 0.1 * len(unmatched):
         return ""
     text = (

@@ -129,6 +129,7 @@ def test_forms_tell_why_ids_are_not_matched_and_no_id() -> None:
     assert "may be lost" not in unmatched_forms([*matched, "123456789"], lost)  # ids are of several lengths
     assert "may be lost" not in unmatched_forms(matched, lost, lambda ids: sorted(ids) != sorted(lost))
     assert "may be lost" in unmatched_forms([*matched, "123456789"], lost, lambda ids: sorted(ids) == sorted(lost))
+    assert unmatched_forms([*matched, *(f"E{k:06d}" for k in range(700))], [f"E{k:06d}" for k in range(900, 1100)]) == ""
     assert "18 digits and letters" in unmatched_forms(matched, [f"91{k:015d}X" for k in range(50)])
 
 
