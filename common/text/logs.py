@@ -1,7 +1,8 @@
 """Logs: text for people, or one JSON object a line for machines. Either may leave the machine, so no row's data is in it.
 
-Of an error, a log shows the public text; of a traceback, the places and not the values; of a warning that quotes a dataset,
-what its `public` extra says. The whole text of warnings and errors is then in `local.log` in the data folder, for its owner.
+Of an error, a log shows the public text; of a traceback, the places and not the values; of a warning or note that quotes
+a dataset, what its `public` extra says. The whole text of these and of errors is in `local.log` in the data folder, for its
+owner.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def _kind(record: logging.LogRecord) -> str:
 
 
 def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) -> None:
-    """Logs to the standard error output, without rows' data. `data`: the folder of local.log, which has all of warnings."""
+    """Logs to the standard error output, without rows' data. `data`: the folder of local.log."""
     stream = _Stream(sys.stderr)
     stream.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
     stream.addFilter(Seldom())
@@ -199,9 +200,14 @@ def _local(data: Path) -> logging.Handler:
     data.mkdir(parents=True, exist_ok=True)
     handler = _Local(data / LOCAL, maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
     handler.setFormatter(LocalFormatter(_TEXT))
+    handler.addFilter(_for_owner)
     handler.addFilter(Seldom())
-    handler.setLevel(logging.WARNING)
     return handler
+
+
+def _for_owner(record: logging.LogRecord) -> bool:
+    """Warnings, and whatever has another text for others."""
+    return record.levelno >= logging.WARNING or hasattr(record, "public")
 
 
 def fatal(name: str, error: WattScoreError) -> None:

@@ -167,7 +167,7 @@ def test_a_command_is_told_of_each_alarm_once_and_again_where_it_failed(config: 
     book.enter("score-1", [DRIFTED])
     failed = run(*words, f"{good} away")
     assert failed.exit_code == 2 and "ended with code 1: the mail server is away" in failed.output
-    for times, told in ((2, "1 new alarms told"), (2, ""), (2, "")):
+    for times, told in ((2, "1 new alarm told"), (2, ""), (2, "")):
         done = run(*words, good)
         assert done.exit_code == 3 and told in done.output and ("told" in done.output) == bool(told)
         assert len(seen.read_text().splitlines()) == times
