@@ -131,7 +131,9 @@ class Banks:
             shared = HubCorrelations(Party.BANK, own_seed(dealt.seed, brought), link)
             session = self.session[k][Party.BANK]
             line = End(k, session, correlations, self.neutral[k])
-            found = await bank(BankHub(session, correlations, shared), line)
+            found = await bank(
+                BankHub(session, correlations, shared, k, [f"the bank {each}" for each in range(self.count)]), line
+            )
             await self._over(Party.BANK, k)
             return found
 

@@ -27,6 +27,7 @@ from common.mpc.beside import side_by_side
 from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Channel, Openings, Session, Way
+from common.mpc.several.heard import Transcript
 from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineCorrelations
 from common.mpc.several.lines import Lines
 from common.mpc.several.seeds import take_common, take_nonces
@@ -199,8 +200,8 @@ class SeveralJob:
         link = await self._heard(place, dealer, given, common)
         correlations = LineCorrelations(Party.BANK, seed, link, self.home.key)
         shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), link)
-        hub = BankHub(session, correlations, shared)
-        course = self._course(hub)
+        hub = BankHub(session, correlations, shared, place, [f"bank {who.org}" for who in self.plan.identities])
+        course = self._course(hub, hub.heard)
         job, plan = self._job(place, session, correlations, Outcome(), self._scratch(), course), self.plan.line(place)
         if self.plan.alone:
             return await through(course, lambda: run_alone(job, plan, self.plan, hub))
@@ -227,9 +228,9 @@ class SeveralJob:
         jobs = [self._job(k, sessions[k], lines[k], outcome, scratch, course) for k in banks]
         return await through(course, lambda: run_at_grid(jobs, self.plan.line(0), self.plan, hub))
 
-    def _course(self, hub: Hub) -> Course:
+    def _course(self, hub: Hub, heard: Transcript | None = None) -> Course:
         banks, left_out = (tuple(map(str, who)) for who in (self.plan.identities, self.running.left_out))
-        return Course(hub.session, self.home.unfinished.points(self.id), self.running.attempt, banks, left_out)
+        return Course(hub.session, self.home.unfinished.points(self.id), self.running.attempt, banks, left_out, heard)
 
     async def _seed(self, session: Session, dealer: Dealt) -> tuple[DealtSeed, bytes]:
         """What is dealt to make the seed of a line of, and that seed."""

@@ -82,8 +82,11 @@ class SeveralLearner(Protocol[S]):
     def path(self, section: S, layout: Any, rows: int) -> tuple[int, int]:
         """The fewest of one bank's `rows` that a step is over, and steps times weights: what its path would show of them."""
 
-    def cost(self, section: S, layout: Any, rows: int) -> Cost:
-        """The bytes of the training at a bank of so many training rows, from its first message to its last."""
+    def cost(self, section: S, layout: Any, rows: int, *, speaks: bool) -> Cost:
+        """The bytes of the training at a bank of so many training rows, from its first message to its last.
+
+        speaks: for all banks, as the first one does.
+        """
 
     def dealt(self, section: S, layout: Any, rows: Sequence[int]) -> int:
         """The bytes that the grid is dealt for it, over all lines. rows: training rows of each bank."""

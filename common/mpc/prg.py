@@ -79,6 +79,7 @@ class Purpose(Enum):
     SUM_OUT = 91
     SPLIT = 92
     AGREED = 93
+    HEARD = 94
     # of comparing shared values, and of telling the largest few of each row
     COMPARE_PADS = 120
     COMPARE_TABLES = 121

@@ -14,10 +14,12 @@ from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.unfinished import Points
 from common.learn.diary import Progress
 from common.mpc.session import Array, Kind, Session
+from common.mpc.several.heard import Transcript
 
 MOST = 8  # points of which the parties tell each other
 STAGE, _STEP, _ATTEMPT = 48, 16, 0  # bits below each part of a number
 _FACTS = "facts"
+_HEARD = "heard"  # the fact of what a bank had heard by then that all banks hear
 BANKS = "banks"  # the fact of which banks take part
 
 
@@ -34,8 +36,8 @@ class Course:
     """One party's view of the course of a job in one attempt. Without `points` nothing is kept, and every job begins anew.
 
     attempt: how often the job was interrupted before. banks, left_out: of a job of several those that take part in it, and
-    those without which it goes on. Points are numbered by stage, step and attempt, so that two of one number
-    are of one conversation.
+    those without which it goes on. heard: at one of several banks. Points are numbered by stage, step and attempt, so that two
+    of one number are of one conversation.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class Course:
         attempt: int = 0,
         banks: Sequence[str] = (),
         left_out: Sequence[str] = (),
+        heard: Transcript | None = None,
     ) -> None:
         self._session, self._points, self._attempt = session, points, attempt
-        self.banks, self.left_out = tuple(banks), tuple(left_out)
+        self.banks, self.left_out, self._heard = tuple(banks), tuple(left_out), heard
         self._common = 0
         self.begin: Progress | None = None  # as the diary of a learner
         self.earlier: frozenset[str] = frozenset()  # opened before the point from which this attempt goes on
@@ -75,7 +78,10 @@ class Course:
         self._points.drop(lambda number: number > self._common)
         if self._common:
             self._points.confirm(self._common)
-            self.earlier = frozenset(facts_of(self._points.read(self._common))["opened"])
+            facts = facts_of(self._points.read(self._common))
+            self.earlier = frozenset(facts["opened"])
+            if self._heard is not None:
+                self._heard.go_on(bytes.fromhex(facts.get(_HEARD, "")))
         if (found := self.at(Point.TRAINING)) is not None:
             arrays, facts = found
             kept = {name: array for name, array in arrays.items() if name != _FACTS}
@@ -122,6 +128,8 @@ class Course:
         if self._points is not None and self._session is not None:
             opened = sorted({value.value for value in self._session.opened} | self.earlier)
             told = {**(facts or {}), **({BANKS: self.banks} if self.banks else {}), "opened": opened}
+            if self._heard is not None:
+                told[_HEARD] = self._heard.digest().hex()
             said = np.frombuffer(json.dumps(told).encode(), np.uint8)
             await asyncio.to_thread(self._points.write, number, {**arrays, _FACTS: said})
         return number

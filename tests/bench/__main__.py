@@ -15,7 +15,7 @@ from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
 from tests.bench.banks import SKEWS, bench_banks, line, worth
-from tests.bench.beside import bench_beside, beside_line
+from tests.bench.beside import MODELS, bench_beside, beside_line
 from tests.bench.codings import bench_codings
 from tests.bench.dealers import bench_dealers
 from tests.bench.dealers import line as dealers_line
@@ -71,11 +71,12 @@ def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, m
 @main.command()
 @click.option("--banks", default=3, show_default=True)
 @click.option("--rows", default=40_000, show_default=True, help="Rows a bank.")
+@click.option("--model", type=click.Choice([*MODELS]), default="linear", show_default=True)
 @LINE
 @REPEAT
-def beside(banks: int, rows: int, repeat: int, line: str | None) -> None:
+def beside(banks: int, rows: int, model: str, repeat: int, line: str | None) -> None:
     """Several banks beside one bank of all of their rows: the training stage, and the processor's seconds."""
-    click.echo(beside_line(bench_beside(banks, rows, repeat, line)))
+    click.echo(beside_line(bench_beside(banks, rows, repeat, line, model)))
 
 
 @main.command()

@@ -19,7 +19,12 @@ from tests.bench.line import Lines, Shape
 from tests.reference import sigmoid
 from tests.scenarios.end_to_end.several import World, write_world
 
-GRID, COMMON, STEPS = 25, 15, 15
+GRID, COMMON = 25, 15
+MODELS: dict[str, dict[str, Any]] = {
+    "linear": {"model": {"iterations": 15}, "preparation": {"coding": "linear"}},
+    "network": {"model": {"kind": "network", "epochs": 5, "batch": 0}, "preparation": {"coding": "linear"}},
+    "trees": {"model": {"kind": "trees", "trees": int(os.environ.get("TREES", "40"))}},
+}
 _OFTEN: dict[str, Any] = {"jobs_per_day": 1000, "models_per_day": 1000}
 _TOLD: dict[str, Any] = {"metric_bits": 1e6, "label_bits": 1e3}
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -37,10 +42,10 @@ def make_world(folder: Path, banks: int, rows: int) -> World:
     return World(folder, found.names[:-1], found.columns)
 
 
-def bench_beside(banks: int, rows: int, repeat: int, shape: str | None = None) -> dict[str, Any]:
+def bench_beside(banks: int, rows: int, repeat: int, shape: str | None = None, model: str = "linear") -> dict[str, Any]:
     """Of each way the least seconds of the training stage, and of the whole job the processor's, of all processes together.
 
-    shape: of a line between all processes, as `Shape.parse` takes it.
+    model: of MODELS. shape: of a line between all processes, as `Shape.parse` takes it.
     """
     lines = Lines(Shape.parse(shape)) if shape else nullcontext()
     with tempfile.TemporaryDirectory() as made:
@@ -51,9 +56,8 @@ def bench_beside(banks: int, rows: int, repeat: int, shape: str | None = None) -
         more = {name: {"policy": {**BANK, **_OFTEN, **_TOLD}} for name in datasets if name != "grid"}
         settings: dict[str, Any] = {"grid": {"policy": {**LOOSE, **_OFTEN, "scores_per_row": 1000}}} | more
         asked: dict[str, Any] = {
-            "model": {"iterations": STEPS},
+            **MODELS[model],
             "limits": {name: LOOSE[name] for name in ("min_matched", "min_rows", "rows_per_column")},
-            "preparation": {"coding": "linear"},
         }
         sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "with_bank": str(more_bank(whole))}
         plans = {"several": world.plan(**asked), "one": TrainPlan.model_validate(sides | asked)}

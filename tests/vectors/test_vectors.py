@@ -129,8 +129,10 @@ def test_a_network_of_two_banks_ends_where_both_banks_rows_held_back_say_and_kee
     assert case["steps"] == 13 and losses[10] > losses[11] > losses[12] < losses[13]
     weights = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**WEIGHT
     assert np.abs(weights - found[12][0]).max() < 0.01
-    for line in case["lines"]:  # after the tenth epoch there is nothing to compare with
-        assert [len([m for m in line["sent"][side] if m["kind"] == "early_stop"]) for side in ("grid", "bank")] == [3, 3]
+    for line, bits in zip(
+        case["lines"], ([3, 3], [3, 0]), strict=True
+    ):  # after the tenth epoch there is nothing to compare with
+        assert [len([m for m in line["sent"][side] if m["kind"] == "early_stop"]) for side in ("grid", "bank")] == bits
 
 
 @pytest.mark.parametrize("case", load("banks.json")["cases"][1:-1], ids=lambda case: case["section"]["activation"])

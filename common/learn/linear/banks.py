@@ -122,8 +122,8 @@ class LinearOfSeveral:
         steps = layout.steps(section, rows)
         return min(step.rows for step in steps), len(steps) * layout.columns
 
-    def cost(self, section: Model, layout: Layout, rows: int) -> Cost:
-        return cost.several(layout, section, rows)
+    def cost(self, section: Model, layout: Layout, rows: int, *, speaks: bool) -> Cost:
+        return cost.several(layout, section, rows, speaks=speaks)
 
     def dealt(self, section: Model, layout: Layout, rows: Sequence[int]) -> int:
         return cost.several_dealt(layout, section, rows)

@@ -233,8 +233,8 @@ def _quadratic(party: Party, work: Work) -> Cost:
     return Cost(sent, received, cut + steps * truncation(every)) + _held(party, work)
 
 
-def several(layout: Layout, model: Model, rows: int) -> Cost:
-    """The same at one of several banks, with `rows` training rows of its own. Section 16."""
+def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:
+    """The same at one of several banks, with `rows` training rows of its own. speaks: for all of them. Section 16."""
     own, every, link, every_step = layout.common + 1, layout.columns, model.make_link(), layout.steps(model, rows)
     steps, width = len(every_step), matrix_width(every_step, link)
     both = sum(link_round(step.rows) + residuals(step, link) for step in every_step)
@@ -248,7 +248,7 @@ def several(layout: Layout, model: Model, rows: int) -> Cost:
         told, _ = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank
         turns += told + moving * 16 * every
-    return Cost(line + sums + turns, heard + turns, dealt)
+    return Cost(line + sums + speaks * turns, heard + turns, dealt)
 
 
 def several_dealt(layout: Layout, model: Model, rows: Sequence[int]) -> int:

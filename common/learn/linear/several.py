@@ -105,11 +105,11 @@ async def train_several(
             total[layout.places(line.number)] += found
         return await hub.shared(training_sum(FIRST_STEP + step.number), total)
 
-    path = Path(hub.session, hub.correlations, joint)
+    path = Path(hub.spoken, hub.correlations, joint)
     found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
     rest = rest_limit(model, every, len(found.weights))
     sums = combinations(found.resting, found.opened.tobytes())
-    hub.session.settled = await check_arrived(hub.session, sums, REST_SCALE, rest)
+    lines[0].session.settled = await check_arrived(hub.spoken, sums, REST_SCALE, rest)
     held = [await _tagged(line, layout, every[-1].number, found) for line in lines]
     await course.finish(found.weights, nothing, *held)
     return Ended(found.weights, held)
@@ -139,7 +139,7 @@ async def _joint(hub: Hub, lines: Sequence[Line], matrices: Sequence[Matrices], 
     shared = await hub.shared(training_sum(ACROSS), (total * layout.factor).ravel())
     scale = layout.sample.scale(layout.taken, layout.taken)
     gained = encode(gain, FACTOR_SCALE)
-    return await joint_of(hub.session, hub.correlations, shared.reshape(total.shape), scale, gained)
+    return await joint_of(hub.spoken, hub.correlations, shared.reshape(total.shape), scale, gained)
 
 
 async def _tagged(line: Line, layout: Layout, number: int, last: Moved) -> Tagged:

@@ -122,8 +122,8 @@ class NetworkOfSeveral:
             numbers = max(numbers, -(-section.epochs * fewest // (held.stop - held.start)))
         return fewest, numbers
 
-    def cost(self, section: Network, layout: NetworkLayout, rows: int) -> Cost:
-        return cost.several(layout, section, rows)
+    def cost(self, section: Network, layout: NetworkLayout, rows: int, *, speaks: bool) -> Cost:
+        return cost.several(layout, section, rows, speaks=speaks)
 
     def dealt(self, section: Network, layout: NetworkLayout, rows: Sequence[int]) -> int:
         return cost.several_dealt(layout, section, rows)

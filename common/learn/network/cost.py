@@ -44,23 +44,24 @@ def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
     return Cost(sent, received, sum(8 * math.prod(shape) for _, shape in training_arrays(party, section, demand)))
 
 
-def several(layout: NetworkLayout, section: Network, rows: int) -> Cost:
-    """The same at one of several banks, with `rows` training rows of its own. Section 16."""
+def several(layout: NetworkLayout, section: Network, rows: int, *, speaks: bool) -> Cost:
+    """The same at one of several banks, with `rows` training rows of its own. speaks: for all of them. Section 16."""
     units, weights = section.hidden, layout.count(section.hidden)
     sent, heard, dealt = 8 * (rows * layout.own + layout.banks), 8 * rows * layout.grid, 0  # the start is a sum
     for step in layout.steps(section, rows):
         spans = step.spans(units)
         looked_up = sum(activations.sent(section.activation, units * span.rows) for span in spans)
-        both = looked_up + 8 * units * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
-        sent += both + 8 * units * (1 + layout.grid) + 8 * weights
-        heard += both + 8 * units * (1 + layout.own)
+        both = looked_up + 8 * units * step.rows + link_round(step.rows) + 8 * step.rows
+        turned = 8 * units + 2 * truncation(weights)  # between the grid and all banks
+        sent += both + 8 * units * layout.grid + 8 * weights + speaks * turned
+        heard += both + 8 * units * layout.own + turned
         dealt += _tables(section, Party.BANK, spans, trained=True)
     for spans, compared in _losses(layout, section, rows):
         held = sum(span.rows for span in spans)
         looked_up = sum(activations.sent(section.activation, units * span.rows) for span in spans)
-        both = looked_up + link_round(held) + 8 * held + _COMPARED * compared
-        sent += both + 8 * units * (1 + layout.grid) + 8  # a sum
-        heard += both + 8 * units * (1 + layout.own)
+        both, turned = looked_up + link_round(held) + 8 * held, 8 * units + _COMPARED * compared
+        sent += both + 8 * units * layout.grid + 8 + speaks * turned  # a sum
+        heard += both + 8 * units * layout.own + turned
         dealt += _tables(section, Party.BANK, spans, trained=False)
     return Cost(sent, heard + 8 * COMBINATIONS, dealt)
 

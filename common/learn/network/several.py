@@ -86,11 +86,11 @@ async def train_several(
         return layout.spread(party, line.number, found)
 
     async def pull(step: Step, ahead: Weights) -> tuple[Words, Output]:
-        output = await share_output(hub.session, hub.correlations, step.number, ahead.output)
+        output = await share_output(hub.spoken, hub.correlations, step.number, ahead.output)
         work = (pulled(line, descent, step.number, ahead, output) for line, descent in zip(lines, descents, strict=True))
         return await _summed(hub, step.number, work), output
 
-    path = Path(hub.session, hub.correlations, every, momentum(section), course)
+    path = Path(hub.spoken, hub.correlations, every, momentum(section), course)
     if early:
         scales = Scales.of_loss(layout.averaged, section.activation)
 
@@ -101,7 +101,7 @@ async def train_several(
 
         async def look(number: int, weights: Weights) -> Words:
             ahead = ahead_of(weights)
-            output = await share_output(hub.session, hub.correlations, number, ahead.output)
+            output = await share_output(hub.spoken, hub.correlations, number, ahead.output)
             work = (lost(line, descent, number, ahead, output) for line, descent in zip(lines, descents, strict=True))
             return await _summed(hub, number, work)
 
@@ -109,7 +109,7 @@ async def train_several(
             for line in lines:
                 await line.correlations.order(layout.epoch(line.own.shape[0], number))
 
-        seat = Seat(hub.session, hub.correlations, hub.correlations.ordered())
+        seat = Seat(hub.spoken, hub.correlations, hub.correlations.ordered())
         wide = len(first.own), len(first.other)
         stopping = Stopping(section, seat, path, layout.total, wide, scales, pull, look, order)
         state, found, taken = await stopping.run(state)
@@ -117,7 +117,7 @@ async def train_several(
         state, taken = await path.run(slice(course.first, None), state, pull), len(every)
         found = state.now
     rest = rest_limit(every[:taken], layout.grid + layout.own)
-    hub.session.settled = await check_arrived(hub.session, state.moved, AHEAD, rest)
+    lines[0].session.settled = await check_arrived(hub.spoken, state.moved, AHEAD, rest)
     await course.finish(found, taken)
     return Found(found, taken)
 

@@ -87,15 +87,15 @@ class TreesOfSeveral:
         hub = layout.hub(section)
         return 0, hub.shape.trees * sum(sum_words(hub, level) for level in range(hub.shape.depth + 1))
 
-    def cost(self, section: Trees, layout: TreesLayout, rows: int) -> Cost:
-        return cost.several(layout, section, rows)
+    def cost(self, section: Trees, layout: TreesLayout, rows: int, *, speaks: bool) -> Cost:
+        return cost.several(layout, section, rows, speaks=speaks)
 
     def dealt(self, section: Trees, layout: TreesLayout, rows: Sequence[int]) -> int:
         return cost.several_dealt(layout, section, rows)
 
     def more_rounds(self, section: Trees, layout: TreesLayout) -> int:
-        """A sum of each level and of the leaves, whose values are opened before rows choose among them."""
-        return section.trees * (section.depth + 2)
+        """A sum of each level and of the leaves."""
+        return section.trees * (section.depth + 1)
 
     def at_bank(
         self, part: Part, layout: TreesLayout, section: Trees, prepared: Prepared, label: Reals, scratch: Scratch | None

@@ -44,10 +44,10 @@ def by_sums(party: Party, forest: Forest, tree: int) -> int:
     return found
 
 
-def several(layout: TreesLayout, section: Trees, rows: int) -> Cost:
-    """At a bank of so many training rows, of several."""
+def several(layout: TreesLayout, section: Trees, rows: int, *, speaks: bool) -> Cost:
+    """At a bank of so many training rows, of several. speaks: for all of them."""
     line, hub = layout.line(section, rows), layout.hub(section)
-    sent, sums = _sent(line, hub), sum(8 * sum_words(hub, level) for level in range(section.depth + 1))
+    sent, sums = _sent(line, hub, speaks=speaks), sum(8 * sum_words(hub, level) for level in range(section.depth + 1))
     dealt = sum(8 * math.prod(shape) for _, shape in dealt_arrays(Party.BANK, line))
     return Cost(round(sent[Party.BANK]) + section.trees * sums, round(sent[Party.GRID]), dealt)
 
@@ -70,14 +70,19 @@ def training(party: Party, forest: Forest) -> Cost:
     return Cost(round(sent[party]), round(sent[party.other]), dealt)
 
 
-def _sent(line: Forest, hub: Forest) -> dict[Party, float]:
-    """What each sends of a forest, of several banks on one line; of one bank both are the same."""
+def _sent(line: Forest, hub: Forest, *, speaks: bool = True) -> dict[Party, float]:
+    """What each sends of a forest, of several banks on one line; of one bank both are the same.
+
+    speaks: whether the bank says anything of sums over rows.
+    """
     depth, sent = line.shape.depth, {p: float(line.count(p) * packed_size(line.rows)) for p in Party}
     for tree in range(line.shape.trees):
         drawn = line.drawn(tree)
         for p in Party:
             share = len(drawn[p]) / line.looked_at
-            sent[p] += by_rows(line, tree, depth * share, (2.0 - share) ** depth - 1.0) + by_sums(p, hub, tree)
+            sent[p] += by_rows(line, tree, depth * share, (2.0 - share) ** depth - 1.0)
+            if speaks or p is Party.GRID:
+                sent[p] += by_sums(p, hub, tree)
     return sent
 
 

@@ -7,13 +7,14 @@ PROTOCOL.md section 16.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from common.learn.diary import Diary
 from common.learn.trees import course
-from common.learn.trees.choose import Levels
+from common.learn.trees.choose import Levels, unpacked_paths
 from common.learn.trees.forest import HubForest, LineForest, children
 from common.learn.trees.grow import Arrivals, Flags, Grower
 from common.learn.trees.layout import TreesLayout, sum_number
@@ -23,8 +24,9 @@ from common.learn.trees.tree import Level, Thresholds, Tree, TreeGrower, Vectors
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Correlations
 from common.mpc.narrow import MASK, Bytes, Narrow
-from common.mpc.session import Session
+from common.mpc.session import Kind, Session
 from common.mpc.several.hub import Hub
+from common.party import Party
 from common.plan.trees import Trees
 
 
@@ -68,7 +70,7 @@ async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout
     source = replace(hub.correlations.ordered(), fetch=arrivals.fetch)
     shared = Thresholds(np.empty((0, 0), np.uint8), np.empty((0, 0), np.int32), lines[0].directions)
     for number in range(first, section.trees):
-        tree = TreeGrower(hub.session, source, whole, shared, number)
+        tree = TreeGrower(hub.spoken, source, whole, shared, number)
         begun = zip(lines, growers, forests, thresholds, strict=True)
         parts = await side_by_side(_Part.begin(*one, number) for one in begun)
         found.append(await _grow(hub, tree, whole, number, parts))
@@ -81,17 +83,19 @@ async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout
 class _Part:
     """One line's part of growing a tree: what its rows hand on from level to level."""
 
-    number: int
+    line: TreesLine
     grower: Grower
     tree: TreeGrower
     path: Bytes
     vectors: Vectors
     totals: Narrow
+    theirs: Bytes
 
     @classmethod
     async def begin(cls, line: TreesLine, grower: Grower, forest: LineForest, thresholds: Thresholds, number: int) -> _Part:
         tree = TreeGrower(line.session, grower.arrivals, forest, thresholds, number)
-        return cls(number, grower, tree, np.zeros(forest.rows, np.uint8), await grower.root(number), np.empty(0, np.uint32))
+        path = np.zeros(forest.rows, np.uint8)
+        return cls(line, grower, tree, path, await grower.root(number), np.empty(0, np.uint32), path)
 
     async def add_up(self, level: int) -> Narrow:
         """Shares of left children's histograms and all nodes' totals, one after the other, off by what the dealer knows."""
@@ -104,24 +108,44 @@ class _Part:
         self.vectors = await self.tree.move(level, split, self.vectors, state)
         self.totals = state.totals
 
+    async def end(self) -> Narrow:
+        """The leaves' totals; the bank's hidden choices are on their way by then, as they wait for no leaf."""
+        await self.hear(Party.GRID)
+        return self.totals.ravel()
+
+    async def hear(self, who: Party) -> None:
+        """`who` hears what the other chooses of each row, hidden."""
+        session, mine = self.line.session, self.tree.packed_choice(self.path)
+        if session.party is not who:
+            await session.post(Kind.MASKED_CHOICE, mine)
+        else:
+            packed = await session.collect(Kind.MASKED_CHOICE, np.uint8, mine.shape)
+            self.theirs = unpacked_paths(packed, len(self.path))
+
     async def choose(self, levels: Levels, leaves: Short) -> None:
         """Adds to each row's u its leaf."""
-        self.grower.u += await self.tree.choose(levels, leaves, self.path, await self.tree.choices(self.path))
+        self.grower.u += await self.tree.choose(levels, leaves, self.path, self.theirs)
 
 
 async def _grow(hub: Hub, tree: TreeGrower, forest: HubForest, number: int, parts: Sequence[_Part]) -> Tree:
     """One tree. parts: of each line of this end."""
     depth, state, splits = forest.shape.depth, Level(), list[int]()
     for level in range(depth):
-        added = await _summed(hub, sum_number(forest, number, level), (part.add_up(level) for part in parts))
-        cut = len(added) - (2 << level)
-        left = added[:cut].reshape(-1, 2, forest.looked_at)
-        state.sums = left if level == 0 else children(left, state.sums)
-        state.totals = added[cut:].reshape(-1, 2)
-        splits.append(await tree.split(level, state))
-        await side_by_side(part.move(level, splits[-1]) for part in parts)
-    state.totals = (await _summed(hub, sum_number(forest, number, depth), (_totals(part) for part in parts))).reshape(-1, 2)
-    leaves = await tree.leaves(state)
+        async with _joined(hub, Party.BANK):
+            added = await _summed(hub, sum_number(forest, number, level), (part.add_up(level) for part in parts))
+            cut = len(added) - (2 << level)
+            left = added[:cut].reshape(-1, 2, forest.looked_at)
+            state.sums = left if level == 0 else children(left, state.sums)
+            state.totals = added[cut:].reshape(-1, 2)
+            async with _joined(hub, Party.GRID):
+                splits.append(await tree.split(level, state))
+                await side_by_side(part.move(level, splits[-1]) for part in parts)
+    async with _joined(hub, Party.BANK):
+        totals = await _summed(hub, sum_number(forest, number, depth), (part.end() for part in parts))
+        state.totals = totals.reshape(-1, 2)
+        async with _joined(hub, Party.GRID):
+            leaves = await tree.leaves(state)
+            await side_by_side(part.hear(Party.BANK) for part in parts)
     if forest.monotone:
         leaves = await tree.ordered(leaves, splits)
     levels = Levels.of(np.array(splits) >= 0)
@@ -129,8 +153,9 @@ async def _grow(hub: Hub, tree: TreeGrower, forest: HubForest, number: int, part
     return Tree(tuple(splits), leaves)
 
 
-async def _totals(part: _Part) -> Narrow:
-    return part.totals.ravel()
+def _joined(hub: Hub, party: Party) -> AbstractAsyncContextManager[None]:
+    """What a bank says of a sum leaves as one message, and what the grid tells those who say nothing of what follows."""
+    return hub.spoken.together() if hub.spoken.party is party else nullcontext()
 
 
 async def _summed(hub: Hub, number: int, work: Iterable[Awaitable[Narrow]]) -> Narrow:

@@ -232,15 +232,10 @@ class TreeGrower:
         Nobody sees the values. Choices travel with what is opened of the leaves, which saves a round.
         """
         mine = self._hidden_leaves(state)
-        choice = self._packed_choice(path)
+        choice = self.packed_choice(path)
         received = await self._rounds.exchange(Kind.MASKED_CHOICE, np.concatenate([choice.ravel(), pack(mine)]))
         chosen = unpacked_paths(received[: choice.size].reshape(choice.shape), self._forest.rows)
         return await self._leaf_values(mine, unpack(received[choice.size :], mine.shape)), chosen
-
-    async def choices(self, path: Bytes) -> Bytes:
-        """The other's hidden choice, (rows,), where leaves are opened apart."""
-        choice = self._packed_choice(path)
-        return unpacked_paths(await self._rounds.exchange(Kind.MASKED_CHOICE, choice), self._forest.rows)
 
     async def leaves(self, state: Level) -> Short:
         """A share of the leaves' values, (leaves,), where no rows are: see `_leaves`."""
@@ -254,7 +249,8 @@ class TreeGrower:
             mine[:, 0] += LIFT
         return mine & MASK
 
-    def _packed_choice(self, path: Bytes) -> Bytes:
+    def packed_choice(self, path: Bytes) -> Bytes:
+        """What the other is sent of own bits of each row's path: hidden, (depth, bytes)."""
         return packed_paths(hidden_choice(self._choice(), path), self._forest.shape.depth)
 
     async def _leaf_values(self, mine: Narrow, theirs: Narrow) -> Short:

@@ -19,7 +19,8 @@ from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
-from common.mpc.several.lines import Lines
+from common.mpc.several.heard import HASH_BYTES, KEY_WORDS, HeardLine, SpokenLine, Transcript, check_alike
+from common.mpc.several.lines import Lines, SpokenLines
 from common.mpc.truncate import truncate
 from common.party import Party
 
@@ -95,7 +96,11 @@ class Hub(Protocol):
 
     @property
     def session(self) -> Session:
-        """The rounds of the grid with all banks as one party."""
+        """The rounds of the grid with all banks at once, of which each speaks for itself and all hear the same."""
+
+    @property
+    def spoken(self) -> Session:
+        """The rounds of the grid with all banks as one party, for which the first bank speaks."""
 
     @property
     def correlations(self) -> HubCorrelations: ...
@@ -106,12 +111,18 @@ class Hub(Protocol):
     async def order(self, words: int, shift: int = 0) -> int:
         """Asks the dealer for the next sum; its number."""
 
+    async def compare(self) -> None:
+        """All banks have heard the same until now, and would say the same. 32 bytes from each, and those of all to each.
+
+        Raises PeerProtocolError at a bank where another has not.
+        """
+
 
 class GridHub:
     """The grid's end."""
 
     def __init__(self, sessions: Sequence[Session], lines: Sequence[Correlations], correlations: HubCorrelations) -> None:
-        self.banks = Lines(sessions)
+        self.banks, self.spoken = Lines(sessions), SpokenLines(sessions)
         self._orders, self.correlations, self._next = lines, correlations, 0
 
     @property
@@ -131,21 +142,35 @@ class GridHub:
             await line.order(SumDemand(number, words, shift))
         return number
 
+    async def compare(self) -> None:
+        said = await self.banks.each(Kind.HEARD, np.uint8, (HASH_BYTES,))
+        await self.banks.send(Kind.HEARD, np.stack(said))
+
 
 class BankHub:
-    """A bank's end."""
+    """A bank's end. place: of this bank among all, who have these names in errors."""
 
-    def __init__(self, session: Session, line: LineCorrelations, correlations: HubCorrelations) -> None:
-        self.session, self._line, self.correlations, self._next = session, line, correlations, 0
+    def __init__(
+        self, line: Session, own: LineCorrelations, correlations: HubCorrelations, place: int, names: Sequence[str]
+    ) -> None:
+        self.line, self._own, self.correlations, self._next = line, own, correlations, 0
+        self._place, self._names = place, tuple(names)
+        self.heard = Transcript(correlations.secret(Purpose.HEARD, KEY_WORDS).tobytes())
+        self.session, self.spoken = HeardLine(line, self.heard), SpokenLine(line, self.heard, speaks=place == 0)
 
     async def shared(self, number: int, own: Words) -> Words:
-        await self.session.send(Kind.MASKED_ADDEND, own + self._line.sum_mask(number, len(own)))
+        await self.line.send(Kind.MASKED_ADDEND, own + self._own.sum_mask(number, len(own)))
         return -(await self.correlations.sum_out(number, len(own)))
 
     async def order(self, words: int, shift: int = 0) -> int:
         number, self._next = self._next, self._next + 1
-        await self._line.order(SumDemand(number, words, shift))
+        await self._own.order(SumDemand(number, words, shift))
         return number
+
+    async def compare(self) -> None:
+        said = self.heard.said(len(self._names))
+        await self.line.send(Kind.HEARD, said[self._place])
+        check_alike(said, await self.line.receive(Kind.HEARD, np.uint8, said.shape), self._place, self._names)
 
 
 async def to_banks(hub: Hub, own: Words, kind: Kind = Kind.POOLED_SHARE) -> Words:
@@ -159,14 +184,14 @@ async def rounded_to_banks(hub: Hub, own: Words, shift: int) -> Words:
     number = await hub.order(len(own), shift)
     share = await hub.shared(number, own)
     part = await hub.correlations.truncation(rounded_sum(number), len(own))
-    return await _opened(hub, await truncate(hub.session, part, share, shift), Kind.POOLED_SHARE)
+    return await _opened(hub, await truncate(hub.spoken, part, share, shift), Kind.POOLED_SHARE)
 
 
 async def _opened(hub: Hub, share: Words, kind: Kind) -> Words:
-    if hub.session.party is Party.GRID:
-        await hub.session.send(kind, share)
+    if hub.spoken.party is Party.GRID:
+        await hub.spoken.send(kind, share)
         return np.zeros_like(share)
-    return share + await hub.session.receive(kind, np.uint64, share.shape)
+    return share + await hub.spoken.receive(kind, np.uint64, share.shape)
 
 
 async def means_to_banks(hub: Hub, own: Reals) -> Reals:

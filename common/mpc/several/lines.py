@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -55,3 +56,21 @@ class Lines(Session):
 
     async def _posted(self) -> None:
         await side_by_side(line._posted() for line in self._lines)
+
+
+class SpokenLines(Lines):
+    """The same where the first bank speaks for all, with words under pads that all of them have.
+
+    Were each to say them, a grid that tells banks unlike things would hear unlike words under one pad.
+    """
+
+    async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
+        return await self._lines[0].collect(kind, dtype, shape)
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """What the other banks are told within, who say nothing, leaves for each as one message: see `Session.together`."""
+        async with AsyncExitStack() as held:
+            for line in self._lines[1:]:
+                await held.enter_async_context(line.together())
+            yield

@@ -93,12 +93,14 @@ async def run_at_hub(job: HubJob, lines: Sequence[Session], hub: GridHub) -> Out
         else:
             await to_banks(hub, np.zeros(2, np.uint64))
             columns = await grid_columns(hub, whitened=True)
+            await hub.compare()
             await keep_point(job, Point.PREPARED, {}, {"columns": columns})
         leave.say(job)
         await agree_to_charge(hub.session)
     with job.stage(Stage.TRAIN):
         sums = await alone.add_up(hub, columns, lambda done: job.reporter.progress(done, MOST_SUMS))
         await hub.session.receive(Kind.SEEDS, np.uint8, (_DIGEST,))  # the same weights at all, or the job ends here
+        await hub.compare()
         job.count(iterations=sums)
     with job.stage(Stage.EVALUATE):
         cells = await hub.session.receive(Kind.SHAPE, np.uint64, (1,))
@@ -135,6 +137,7 @@ async def _prepared(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnR
     counts = Counts(int(told[0]), int(told[1]), int(told[0]))
     prepared = await prepare(job, several, hub, own, counts)
     assert isinstance(prepared, Prepared)  # noqa: S101
+    await hub.compare()
     await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, 0))
     return prepared, counts
 
@@ -169,6 +172,7 @@ async def _stepped(
     mine = Own(design, own.label, own.train / counts.train)
     found = await alone.descend(hub, mine, len(several.banks), penalty, lambda done: job.reporter.progress(done, MOST_SUMS))
     await job.session.send(Kind.SEEDS, _fingerprint(hub, found.weights))
+    await hub.compare()
     await job.session.send(Kind.SHAPE, np.array([pooled.cells_of(counts.matched - counts.train)], np.uint64))
     if not found.reached:
         job.warn(UNREACHED, public=UNREACHED)

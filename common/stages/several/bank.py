@@ -76,7 +76,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
         if said := _path(job, several, layout, own.train):
             job.warn(said)
-        job.reporter.expect(learner.cost(several.model, layout, own.train).total)
+        job.reporter.expect(learner.cost(several.model, layout, own.train, speaks=place == 0).total)
         await begin(job, plan, own, prepared, grid)
         job.count(all_train_rows=counts.train)
     with job.stage(Stage.TRAIN):
@@ -85,6 +85,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         task = await asyncio.to_thread(learner.at_bank, *begun)
         job.warn(*task.warnings)
         trained = await task.train(hub, job.scratch, job.course)
+        await hub.compare()
         job.count(iterations=steps_of(task, trained))
     with job.stage(Stage.REVEAL):
         model = trained.half(job.id, own.columns, about(job, data))
@@ -127,7 +128,7 @@ async def _prepared(
             return prepared, before, grid
     else:
         leave.check_all(job.course)
-    counts = Counts(*(int(n) for n in await job.session.receive(Kind.SHAPE, np.uint64, (3,))))
+    counts = Counts(*(int(n) for n in await hub.session.receive(Kind.SHAPE, np.uint64, (3,))))
     check_counts(counts.train, counts.matched, own.train, own.table.rows)
     least = several_of(several.model).layout_of(1, 1, len(several.banks), counts.train, counts.taken)
     _path(job, several, least, own.train)  # whatever the columns are: before any sum over them is told
@@ -135,6 +136,7 @@ async def _prepared(
         prepared = await prepare(job, several, hub, own, counts)
     elif isinstance(prepared, Prepared):  # columns as they are: a sum over fewer banks would tell of the one that is gone
         prepared = leave.resized(prepared, before, counts, own.train)
+    await hub.compare()
     grid = await exchange_sizes(job.session, own.table.rows, own.train, len(prepared.columns))
     await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
     return prepared, counts, grid

@@ -15,6 +15,7 @@ from common.learn.learners import learner_of, several_of
 from common.mpc import cost
 from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.seeds import DEALT_BYTES, NONCE_BYTES
+from common.mpc.several.heard import HASH_BYTES
 from common.party import Party
 from common.plan.several import SeveralPlan
 from common.plan.trees import Trees
@@ -29,6 +30,7 @@ _PREPARING = 24  # rounds: seeds, points, split, rows of all, hashes, how many c
 _SUMS = 11  # of these those of five sums, and of how many columns are not rare
 _ROUNDED = 3  # of a sum that is truncated before it is told
 _POOLED = 9  # counts of scores; fingerprints when all are through, and when all kept
+_COMPARED = 3  # times that banks compare what they have heard, two rounds each
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,14 @@ def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Spee
     layout = several.layout(sizes.grid_columns, common, train)
     cells = cells_of(sum(held))
     cut = isinstance(section, Trees)
-    sums = (_cut(common, section.bins) if isinstance(section, Trees) else _sums(common, whitened=several.whitened)) + _counted(
-        cells
-    )
+    sums = _cut(common, section.bins) if isinstance(section, Trees) else _sums(common, whitened=several.whitened)
+    sums += _counted(cells) + _compared(banks)
+    turned = 4 * common * (common + 1) if several.whitened else 0  # bytes of a truncation, from who speaks for all banks
     found, dealt = {"coordinator_to_grid": 0, "grid_to_coordinator": 0}, several.dealt(section, layout, train)
     for k in range(banks):
         own, at_grid = _line(plan, sizes.line(k), Size(held[k], sizes.grid_columns, sizes.bank_columns))
-        own += several.cost(section, layout, train[k]) + Cost(sums.peer_sent, sums.peer_received, banks * NONCE_BYTES)
+        own += several.cost(section, layout, train[k], speaks=k == 0)
+        own += Cost(sums.peer_sent + (0 if k else turned), sums.peer_received, banks * NONCE_BYTES)
         found |= {
             f"grid_to_bank_{k + 1}": own.peer_received,
             f"bank_{k + 1}_to_grid": own.peer_sent,
@@ -93,7 +96,7 @@ def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Spee
     rounds += 2 * ROUNDS - _SUMS if cut else _ROUNDED if several.whitened else 0
     whole = Size(every.rows, layout.grid, layout.bank)  # all intercepts, which steps depend on
     rounds += learner.rounds(section, whole) + several.more_rounds(section, layout)
-    rounds += learner.score_rounds(section, max(held)) + _POOLED
+    rounds += learner.score_rounds(section, max(held)) + _POOLED + 2 * _COMPARED
     read, scores = learner.values(section, every)
     seconds = sum(begun_seconds(plan, sizes.line(k), read, speed) - speed.job for k in range(banks)) + banks * speed.job
     seconds += speed.share * every.rows * read + speed.cell * learner.work(section, every) + speed.dealt * dealt / 8
@@ -122,12 +125,17 @@ def _counted(cells: int) -> Cost:
     return Cost(8 * words + 8, 8 * words, 8 * words)
 
 
+def _compared(banks: int) -> Cost:
+    """Hashes of what banks have heard: of columns, of the training, of counts of scores."""
+    return Cost(_COMPARED * HASH_BYTES, _COMPARED * HASH_BYTES * banks)
+
+
 def _sums(columns: int, *, whitened: bool) -> Cost:
-    """Of the banks' columns: payload at a bank, and what the grid is dealt. Section 16, steps 4 and 5."""
+    """Of the banks' columns: payload at a bank that does not speak for all, and what the grid is dealt. Section 16."""
     words = (2 + EXPONENTS + 1 + 2 + 1) * columns  # transforms, deviations and rare ones, spreads twice, leverage
     found = Cost(8 * words + 8 * 3, 8 * words, 8 * words)
     moments = columns * (columns + 1) // 2
-    return found + Cost(16 * moments, 16 * moments, 24 * moments) if whitened else found
+    return found + Cost(8 * moments, 16 * moments, 24 * moments) if whitened else found
 
 
 def _cut(thresholds: int, bins: int) -> Cost:

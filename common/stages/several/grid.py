@@ -156,6 +156,7 @@ async def _prepared(
     if kept is None or fewer:
         job.warn(*warnings)
         _count(job, own.banks)
+        await hub.compare()
         await side_by_side(_sizes(line, rows, layout) for line, rows in zip(jobs, own.banks, strict=True))
         await keep_point(job, Point.PREPARED, {}, {"common": layout.common})
     return prepared, layout
@@ -189,6 +190,7 @@ async def _trained(
     task = await asyncio.to_thread(at_grid, parts, layout, several.model, prepared, job.scratch)
     job.warn(*task.warnings)
     trained = await task.train(hub, job.scratch, job.course)
+    await hub.compare()
     job.count(iterations=steps_of(task, trained))
     return trained
 

@@ -17,7 +17,7 @@ from common.stages.split import Mask
 async def hold_out(hub: BankHub, table: FeatureTable, share: float, check: Callable[[FeatureTable, Mask], None]) -> Mask:
     """As `draw`, told to the grid: a bit a row."""
     test = await draw(hub, table, share, check)
-    await hub.session.send(Kind.SPLIT, np.packbits(test))
+    await hub.line.send(Kind.SPLIT, np.packbits(test))
     return test
 
 

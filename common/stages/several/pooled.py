@@ -47,6 +47,7 @@ async def measure(hub: BankHub, held: FeatureTable, u: Reals, every: int, pay: P
     place = np.searchsorted(_edges(cells), u, side="right")
     counts = np.concatenate([np.bincount(place[held.outcomes == kind], minlength=cells) for kind in (1.0, 0.0)])
     ones, zeros = np.split(decode(await to_banks(hub, encode(counts, 0), Kind.POOLED_COUNTS), 0), 2)
+    await hub.compare()
     return of_counts(ones, zeros)
 
 
@@ -56,6 +57,7 @@ async def add_up(hub: GridHub, cells: int) -> bool:
     told = bool((await hub.session.receive(Kind.SHAPE, np.uint64, (1,)))[0])
     if told:
         await to_banks(hub, np.zeros(2 * cells, np.uint64), Kind.POOLED_COUNTS)
+        await hub.compare()
     return told
 
 

@@ -96,8 +96,11 @@ def audited(trial: Trial, world: World, job: str) -> Verdict:
     return asyncio.run(replay([one for own in openings for one in own]))
 
 
-def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan, rel: float = 0.01) -> None:
-    """Bytes of each line, within this share, messages one after another; what each bank's labels are charged at most."""
+def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan, rel: float = 0.01, beside: int = 0) -> None:
+    """Bytes of each line, within this share, messages one after another; what each bank's labels are charged at most.
+
+    beside: messages that nobody waits for.
+    """
     counts = [told.report.counts for told in job.banks]
     columns = job.grid.report.counts.trained_columns, counts[0].trained_columns
     ids = job.grid.report.counts.own_rows, tuple(one.own_rows for one in counts)
@@ -105,7 +108,8 @@ def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan, rel: float = 0.01
     found = estimate_several(plan, SeveralSizes(rows, *columns, *ids, held=held))
     for k, told in enumerate(job.banks, 1):
         seen = sum(stage.rounds for stage in told.report.seconds)  # of sessions: without the start, and without the matching's
-        assert seen <= found.rounds <= seen + 14
+        if k == 1:  # who speaks for all
+            assert seen - beside <= found.rounds <= seen - beside + 14
         within = {"rel": rel, "abs": 20 * seen}  # frames of a bank of few rows
         assert told.report.peer.sent == pytest.approx(found.bytes[f"bank_{k}_to_grid"], **within)
         assert told.report.peer.received == pytest.approx(found.bytes[f"grid_to_bank_{k}"], **within)
@@ -161,7 +165,7 @@ def test_each_bank_gets_the_pooled_fits_quality(lab: tuple[Trial, World], traine
     twin = exact(prepared_rows(trial, world, job.id, held), plan.model.ridge)
     for name, told in zip(world.names, job.banks, strict=True):
         found = evaluation(trial, name, job.id)
-        assert abs(found.joint.auc - twin[name].auc) < 0.002 and abs(found.joint.logloss - twin[name].logloss) < 0.002
+        assert abs(found.joint.auc - twin[name].auc) < 0.004 and abs(found.joint.logloss - twin[name].logloss) < 0.002
         assert told.report.counts.test_rows == len(held[name])
         assert told.report.pooled.rows == sum(map(len, held.values()))
     assert len({(told.report.pooled.auc, told.report.pooled.ks) for told in job.banks}) == 1

@@ -88,7 +88,8 @@ def test_each_bank_gets_the_quality_of_trees_grown_in_floats_on_the_rows_of_all(
 
 
 def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: Trained) -> None:
-    costs_what_was_estimated(trained[0], lab[1].plan(model=SECTION), rel=0.05)  # who splits a level is not known before
+    plan = lab[1].plan(model=SECTION)
+    costs_what_was_estimated(trained[0], plan, rel=0.05, beside=SECTION.trees)  # who splits a level is not known before
 
 
 def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], trained: Trained) -> None:

@@ -171,7 +171,7 @@ async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purp
     assert counts[Purpose.TREE_CHOICE] == sent[Kind.MASKED_CHOICE] == 2 * lines * trees
     assert counts[Purpose.TREE_PADS] == sent[Kind.MASKED_LEAVES] == 2 * lines * trees
     assert counts[Purpose.TREE_SUMS] + counts[Purpose.TREE_LEAVES] == 2 * (levels + trees)  # the grid's, and that of all banks
-    assert sent[Kind.MASKED_SUMS] == 2 * lines * (levels + trees)
+    assert sent[Kind.MASKED_SUMS] == (lines + 1) * (levels + trees)  # to each bank the same, and of all banks from the first
     assert counts[Purpose.LARGEST_MASK] == counts[Purpose.LARGEST_BITS] == 2 * levels
     assert counts[Purpose.TREE_ORDER_MASK] == counts[Purpose.TREE_ORDER_BITS] == 2 * levels
     assert counts[Purpose.SUM] == lines * counts[Purpose.SUM_OUT] == lines * (levels + trees) == sent[Kind.MASKED_ADDEND]

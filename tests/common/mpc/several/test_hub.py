@@ -133,6 +133,82 @@ async def test_a_bank_that_says_another_thing_than_the_others_is_named() -> None
         await Banks(3).run(at_grid, at_bank)
 
 
+async def test_under_pads_of_all_banks_the_first_alone_speaks_whatever_each_is_told() -> None:
+    """Else a grid that tells banks unlike things would hear unlike answers under one pad, and their difference."""
+
+    async def at_grid(hub: GridHub, lines: list[End]) -> None:
+        for end in lines:
+            await end.session.send(Kind.MASKED_SUMS, WORDS + np.uint64(end.number))
+        await hub.spoken.collect(Kind.MASKED_UPDATE, np.uint64, WORDS.shape)
+
+    async def at_bank(hub: BankHub, end: End) -> None:
+        told = await hub.spoken.receive(Kind.MASKED_SUMS, np.uint64, WORDS.shape)
+        await hub.spoken.send(Kind.MASKED_UPDATE, told + hub.correlations.secret(Purpose.SPLIT, len(WORDS)))
+
+    banks = Banks(3)
+    await banks.run(at_grid, at_bank)
+    assert [len(banks.peer[k][Party.BANK].log) for k in range(3)] == [1, 0, 0]
+
+
+def _answered(said: Words, unlike: str) -> list[Words]:
+    """What a grid tells each bank of the hashes that all said, (banks, bytes)."""
+    if unlike == "replayed":  # to each bank its own in place of another's
+        return [np.stack([own] * len(said)) for own in said]
+    return [said] * len(said)
+
+
+@pytest.mark.parametrize("answer", ["honest", "replayed"])
+async def test_banks_that_were_told_unlike_sums_find_out(answer: str) -> None:
+    async def at_grid(hub: GridHub, lines: list[End]) -> None:
+        number = await hub.order(len(WORDS))
+        share = await hub.shared(number, np.zeros_like(WORDS))
+        for end in lines:
+            await end.session.send(Kind.POOLED_SHARE, share + np.uint64(end.number == 2))
+        said = np.stack(await hub.banks.each(Kind.HEARD, np.uint8, (32,)))
+        for end, told in zip(lines, _answered(said, answer), strict=True):
+            await end.session.send(Kind.HEARD, told)
+        await lines[0].session.receive(Kind.SHAPE, np.uint64, (1,))
+
+    found: dict[int, str] = {}
+
+    async def at_bank(hub: BankHub, end: End) -> None:
+        await to_banks(hub, own(end.number))
+        try:
+            await hub.compare()
+        except PeerProtocolError as error:
+            found[end.number] = error.message
+        if len(found) == 3:
+            await asyncio.sleep(0)
+            raise PeerProtocolError("all have found out")
+        await asyncio.sleep(30)
+
+    with pytest.raises(PeerProtocolError, match="all have found out"):
+        await Banks(3).run(at_grid, at_bank)
+    if answer == "honest":
+        assert found[0].startswith("the bank 2 and this bank") and found[2].startswith("the bank 0, the bank 1 and this bank")
+    else:
+        assert all("have not heard the same of the grid" in text for text in found.values())
+
+
+async def test_banks_that_were_told_the_same_go_on_however_often_they_compare() -> None:
+    async def at_grid(hub: GridHub, _: list[End]) -> None:
+        for _again in range(3):
+            await rounded_to_banks(hub, np.zeros_like(WORDS), 3)
+            await hub.compare()
+
+    async def at_bank(hub: BankHub, end: End) -> bytes:
+        for _again in range(3):
+            await rounded_to_banks(hub, np.full_like(WORDS, 5), 3)
+            await hub.compare()
+        return hub.heard.digest()
+
+    banks = Banks(3)
+    _, *digests = await banks.run(at_grid, at_bank)
+    assert len(set(digests)) == 1
+    said = [values.tobytes() for k in range(3) for label, values in banks.peer[k][Party.BANK].log if label.kind is Kind.HEARD]
+    assert len(set(said)) == 9  # each time and at each bank another one
+
+
 async def test_only_what_all_have_is_common_and_no_bank_hears_it_before_all_have_said_it() -> None:
     points, heard = {0: [5, 7, 9, 0], 1: [7, 9, 11, 5], 2: [9, 5, 6, 0]}, list[int]()
 
