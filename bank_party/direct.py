@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bank_party.home import BankHome
 from bank_party.settings import BankSettings
@@ -26,7 +26,7 @@ from common.daemon.seat import Seat
 from common.daemon.settings import check_separate
 from common.errors import JobCancelled, JobNotFound, PlanError
 from common.home.models import CHAMPION
-from common.learn.learners import scored_undealt
+from common.learn.learners import scored_undealt, tells_on_request
 from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.score import ScorePlan
@@ -90,15 +90,21 @@ def make_plan(
 
 
 def suited(plan: ScorePlan, home: BankHome) -> ScorePlan:
-    """The plan as the model that it names is scored: with a stock, or, where nobody dealt for its training, without one."""
+    """The plan as the model that it names is scored: with a stock, or, where nobody dealt for its training, without one.
+
+    On request without reasons of the grid where a model of its kind tells none: a promotion would else end the service.
+    """
     job = home.registry.champion if plan.model == CHAMPION else plan.model
     try:
-        undealt = job is not None and scored_undealt(home.models.load(job))
+        model = home.models.load(job) if job is not None else None
     except JobNotFound:  # as the job will say when it loads it
         return plan
-    if not undealt:
-        return plan
-    return validate(ScorePlan, {**plan.model_dump(), "dealer": "none", "dealt": "online"}, "options", PlanError)
+    how: dict[str, Any] = {}
+    if model is not None and plan.on_request and plan.grid_reasons and not tells_on_request(model):
+        how |= {"grid_reasons": 0, "disclosures": None}
+    if model is not None and scored_undealt(model):
+        how |= {"dealer": "none", "dealt": "online"}
+    return validate(ScorePlan, {**plan.model_dump(), **how}, "options", PlanError) if how else plan
 
 
 def fresh_name(kind: str = "score") -> str:

@@ -158,7 +158,7 @@ class BankRole:
     def decider(self, model: Half) -> Decider:
         """What gives the columns of `scores/JOB.csv` but for the keys, by the rules as they are now."""
         deciding = Deciding(bundle.load_decision(model.job, self.home.models.folder(model.job)), model)
-        return lambda table, u: deciding.answer(self.home.decision, table, u)
+        return lambda table, u, named: deciding.answer(self.home.decision, table, u, named)
 
     def beside(self, candidate: str, champion: str) -> challenge.Measured:
         """The candidate and the champion on rows held out by both; charges for telling whether it is worse, once."""

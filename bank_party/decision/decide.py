@@ -71,11 +71,14 @@ class Deciding:
         said = pa.DictionaryArray.from_arrays(pa.array(verdicts), pa.array(VERDICTS))
         return {**numbers, "decision": said, "reasons": reasons.describe(*self._reasons(config, table, named))}
 
-    def answer(self, config: DecisionConfig, table: FeatureTable, u: Reals) -> dict[str, Any]:
-        """The same of rows that are asked for, without reasons of the grid: texts as lists, which cost one row least."""
+    def answer(self, config: DecisionConfig, table: FeatureTable, u: Reals, named: Named | None = None) -> dict[str, Any]:
+        """The same of rows that are asked for: texts as lists, which cost one row least, the grid's reasons by themselves."""
         numbers, verdicts = self._numbers(config, u)
         said = [VERDICTS[code] for code in verdicts.tolist()]
-        return {**numbers, "decision": said, "reasons": reasons.spelled(*self._reasons(config, table, None))}
+        texts = {"reasons": reasons.spelled(*self._reasons(config, table, None))}
+        if named is not None:
+            texts["grid_reasons"] = reasons.spelled(named.codes.astype(np.uint16), named.texts)
+        return {**numbers, "decision": said, **texts}
 
     def _numbers(self, config: DecisionConfig, u: Reals) -> tuple[dict[str, Any], npt.NDArray[np.int8]]:
         rules = self._rules

@@ -30,6 +30,13 @@ class RefillConfig(StrictModel):
         description="The hours in which one is begun, HH:MM-HH:MM by this machine's clock; the end may be on the next day.",
     )
 
+    reasons: int = Field(
+        default=0,
+        ge=0,
+        le=30,
+        description="Texts of the grid's reasons that they are dealt for, of a linear champion: as many as the grid declares.",
+    )
+
     def open_at(self, hour: int, minute: int) -> bool:
         """Whether one may be begun at this time of day."""
         now = f"{hour:02d}:{minute:02d}"
@@ -77,6 +84,13 @@ class OnlineConfig(StrictModel):
     purpose: str = Field(default="", max_length=100, description="What for, as a grant of the grid's dataset says.")
     by_period: bool = Field(
         default=False, description="Rows are (enterprise, period); the newest month that both have is asked."
+    )
+    grid_reasons: int = Field(
+        default=0,
+        ge=0,
+        le=2,
+        description="Most reasons of the grid's columns told of each row, as both policies allow (reasons_per_row); by linear"
+        " champions, where nobody holds one's weights from stocks that are dealt for it.",
     )
     stock_rows: int = Field(default=1, ge=1, le=10_000_000, description="Fewest rows of a stock that is taken.")
     warn_rows: int = Field(

@@ -20,13 +20,15 @@ _NO_MONTH = "this side's dataset has no row of it in a month that both have"
 class SessionDesk:
     """The rows of one session, whose job ends once the desk is retired and nothing more is asked at it."""
 
-    def __init__(self, queue: Queue, *, by_period: bool, one_stock: bool = False, taking: Taking = nullcontext) -> None:
+    def __init__(
+        self, queue: Queue, *, by_period: bool, one_stock: bool = False, taking: Taking = nullcontext, untold: str = ""
+    ) -> None:
         """one_stock: no other stock is taken once the first serves too few rows; the session is then over (`stale`).
 
-        taking: within it a stock is taken.
+        taking: within it a stock is taken. untold: why no row of this session has reasons of the grid, where they should.
         """
         self._queue, self._by_period, self._one_stock = queue, by_period, one_stock
-        self._taking = taking
+        self._taking, self._untold = taking, untold
         self._taken: list[Wanted] = []
         self._names: list[list[str | None]] = []  # of each row taken; None for one that this side cannot name
         self._newest: Mapping[str, int] = {}
@@ -128,7 +130,7 @@ class SessionDesk:
         for wanted, names in zip(taken, self._names, strict=True):
             rows = tuple(self._scored(row, name, found) for row, name in zip(wanted.rows, names, strict=True))
             if not wanted.answer.done():
-                wanted.answer.set_result(Batch(self.warm.job, self.warm.model, rows, self.left))
+                wanted.answer.set_result(Batch(self.warm.job, self.warm.model, rows, self.left, remains.untold or self._untold))
 
     def _scored(self, row: Row, name: str | None, found: Mapping[str, Answer]) -> Scored:
         if name is None:

@@ -89,6 +89,9 @@ class Result(BaseModel):
     probability: float | None = Field(default=None, description="Of being overdue, calibrated.")
     log_odds: float | None = Field(default=None, description="The joint score as the bank learns it, before calibration.")
     reasons: list[str] = Field(default=[], description="What speaks against it, the strongest first: of the bank's columns.")
+    grid_reasons: list[str] | None = Field(
+        default=None, description="Likewise of the grid's columns, as the grid words them; null where none are told."
+    )
     refused: str | None = Field(default=None, description="Why this one was not scored.")
 
 
@@ -125,6 +128,9 @@ class Answered(BaseModel):
     results: list[Result]
     features: Features
     cost: Cost
+    grid_reasons_untold: str | None = Field(
+        default=None, description="Why no reasons of the grid are told, where [online] asks for them."
+    )
 
 
 class Problem(BaseModel):

@@ -35,12 +35,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Batch:
-    """The answers to what was asked for at once: job, model, and rows that stocks still serve, where any is needed."""
+    """The answers to what was asked for at once: job, model, and rows that stocks still serve, where any is needed.
+
+    untold: why rows have no reasons of the grid, where they should.
+    """
 
     job: str
     model: str
     rows: tuple[Scored, ...]
     stock_left: int | None
+    untold: str = ""
 
 
 @dataclass(eq=False, repr=False)

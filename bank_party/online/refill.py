@@ -74,10 +74,10 @@ def refill(
         if not State(job.state).final:
             _followed(jobs, last)
     least, dealt = max(config.stock_rows, found.rows), 0
-    while (waiting := stocks_waiting(home, model, least)) is not None and len(waiting) < found.stocks:
+    while (waiting := stocks_waiting(home, model, least, found.reasons)) is not None and len(waiting) < found.stocks:
         if not may():
             return Refilled(dealt, waiting, late=True)
-        plan = scores_like(jobs.show(model), found.rows, name_of(own), own)
+        plan = scores_like(jobs.show(model), found.rows, name_of(own), own, found.reasons)
         last = jobs.submit(plan, _submission(last, plan)).id
         _followed(jobs, last)
         dealt += 1

@@ -151,7 +151,7 @@ class ScoringService:
         return tuple(Row(id, month, columns) for id, columns in zip(ids, given, strict=True))
 
     async def _put(self, asked: Asked, batch: Batch) -> Answered:
-        results = [_result(id, scored) for id, scored in zip(asked.all, batch.rows, strict=True)]
+        results = [_result(id, scored, told=not batch.untold) for id, scored in zip(asked.all, batch.rows, strict=True)]
         months = [scored.period for scored in batch.rows if scored.period is not None and not scored.refused]
         current = self.sessions.current
         return Answered(
@@ -163,6 +163,7 @@ class ScoringService:
                 as_of=month_text(max(months)) if months else None,
             ),
             cost=Cost(scores_charged=len({s.row for s in batch.rows if not s.refused}), stock_left=batch.stock_left),
+            grid_reasons_untold=batch.untold or None,
         )
 
     async def _version(self, model: str) -> int:
@@ -184,7 +185,8 @@ def _field(asked: Asked, place: int) -> str:
     return "id" if asked.id is not None else f"ids.{place}" if asked.ids is not None else f"rows.{place}.id"
 
 
-def _result(id: str, scored: Scored) -> Result:
+def _result(id: str, scored: Scored, *, told: bool) -> Result:
+    """told: whether reasons of the grid are, if any are asked for."""
     period = month_text(scored.period) if scored.period is not None else None
     source: Literal["dataset", "request"] = "dataset" if scored.row.given is None else "request"
     if scored.refused:
@@ -199,8 +201,13 @@ def _result(id: str, scored: Scored) -> Result:
         decision=found["decision"],
         probability=found["probability"],
         log_odds=found["u"],
-        reasons=[reason for reason in found["reasons"].split(SEPARATOR) if reason],
+        reasons=_texts(found["reasons"]),
+        grid_reasons=_texts(found["grid_reasons"]) if told and "grid_reasons" in found else None,
     )
+
+
+def _texts(said: str) -> list[str]:
+    return [reason for reason in said.split(SEPARATOR) if reason]
 
 
 def _reused() -> Problem:

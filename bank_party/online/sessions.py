@@ -36,6 +36,7 @@ _VAIN = (0.2, 1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)  # between those tha
 _SELDOM = (2.0, 60.0, 1800.0, 7200.0, 21600.0)  # between those of a challenger: the champion has the rest
 _HOPE = 5  # attempts for which those who ask wait
 _END = 10.0  # seconds that a retired session has to end
+_UNTOLD = "a model of this kind tells no reasons of the grid on request: a scoring job of matched rows may"
 _FIRST, _SAME = "the champion's session comes first", "the model is the champion by now"  # why a challenger has none: no fault
 
 
@@ -201,18 +202,21 @@ class Sessions:
             config.grid_dataset,
             config.bank_dataset,
             by_period=config.by_period,
-            grid_reasons=0,
+            grid_reasons=config.grid_reasons,
             on_request=config.stock_rows,
             name="online" if first is None else "online shadow",
             purpose=config.purpose,
             own=self._own,
         )
         plan = await asyncio.to_thread(suited, plan, self._home)
+        untold = _UNTOLD if config.grid_reasons and not plan.grid_reasons else ""
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
         await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
         await self._check_left()
         self._asked = True
-        desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=first is not None, taking=self._taking)
+        desk = SessionDesk(
+            self._queue, by_period=config.by_period, one_stock=first is not None, taking=self._taking, untold=untold
+        )
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())
         session = Session(desk, task, answers, rows, champion, time.monotonic())

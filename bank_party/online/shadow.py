@@ -162,7 +162,6 @@ class Shadow:
 
 
 def shadow_config(config: OnlineConfig, shadow: ShadowConfig) -> OnlineConfig:
-    """The configuration of the challenger's sessions: no stock is warned of, as the champion's are."""
-    return config.model_copy(
-        update={"model": shadow.model, "stock_rows": shadow.stock_rows, "warn_rows": 0, "warn_hours": 0.0, "shadow": None}
-    )
+    """The configuration of the challenger's sessions: no stock is warned of, as the champion's are, and no reason told."""
+    unlike = {"warn_rows": 0, "warn_hours": 0.0, "grid_reasons": 0, "shadow": None}
+    return config.model_copy(update={"model": shadow.model, "stock_rows": shadow.stock_rows, **unlike})

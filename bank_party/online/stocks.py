@@ -12,10 +12,13 @@ from common.stages.ahead import usable
 BITS = 5  # of scores on request: the plan's default
 
 
-def stocks_waiting(home: BankHome, job: str, rows: int) -> list[int] | None:
-    """The rows of each stock here of at least so many that serves this training's model; None for a model that needs none."""
+def stocks_waiting(home: BankHome, job: str, rows: int, texts: int = 0) -> list[int] | None:
+    """The rows of each stock here of at least so many that serves this training's model; None for a model that needs none.
+
+    texts: of the grid's reasons, for which each must have been dealt.
+    """
     labels = _usable(home, job, rows)
-    return None if labels is None else [label.rows for label in labels]
+    return None if labels is None else [label.rows for label in labels if label.reasons >= texts]
 
 
 def check_left(home: BankHome, champion: str, rows: int, challenger: str, least: int) -> None:

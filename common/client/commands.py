@@ -126,6 +126,12 @@ def score(
 )
 @click.option("--grid", type=int, help="The grid's trained columns; for a training a few more will do.")
 @click.option("--bank", type=int, help="The bank's, its intercept included.")
+@click.option(
+    "--reasons",
+    type=click.IntRange(0, 30),
+    default=0,
+    help="With --scores, for scores on request by a linear model: reasons of the grid too, of at most so many texts.",
+)
 @click.option("--like", help="A finished training job: its columns; to train, 5 % more rows and, without PLAN, its model.")
 @_WITH_BANK
 @click.option(
@@ -140,6 +146,7 @@ def predeal(
     rows: int | None,
     grid: int | None,
     bank: int | None,
+    reasons: int,
     like: str | None,
     with_bank: str | None,
     times: int,
@@ -153,7 +160,7 @@ def predeal(
             raw["model"] = training_of(load_plan(plan), str(plan)).model
         if scores:  # by whatever model of these columns
             raw = for_scores(raw)
-        given = {"rows": rows, "grid_columns": grid, "bank_columns": bank, "with_bank": with_bank}
+        given = {"rows": rows, "grid_columns": grid, "bank_columns": bank, "with_bank": with_bank, "reasons": reasons or None}
         raw |= {k: v for k, v in given.items() if v is not None}
         needed = ["model", "rows", "grid_columns", "bank_columns"]
         if scores and raw["model"] and raw["model"].scored is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from common.config import validate
 from common.errors import PlanError
 from common.party import Identity
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.several import SeveralPlan
@@ -56,11 +57,14 @@ def for_scores(raw: dict[str, Any]) -> dict[str, Any]:
     return {"model": {} if model is None else model.scoring, "serves": "scores", **kept}
 
 
-def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = None) -> PredealPlan:
+def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = None, reasons: int = 0) -> PredealPlan:
     """What is dealt for so many rows to score by this training's model. Raises PlanError as `as_before`.
 
-    bank: which one is to score, of several; default: that of the training, or the coordinator's first.
+    bank: which one is to score, of several; default: that of the training, or the coordinator's first. reasons: of so many
+    texts of the grid's too, where the model is of a kind that tells them on request.
     """
     raw = {**for_scores(as_before(job, scores=True)), "rows": rows, "name": name}
+    if isinstance(raw["model"], Model) or raw["model"] == {}:
+        raw["reasons"] = reasons
     named = {} if bank is None else {"with_bank": str(bank)}
     return validate(PredealPlan, raw | named, "plan", PlanError)

@@ -14,17 +14,20 @@ import hmac
 import json
 import math
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common import __version__
 from common.disk.files import sync_folder
 from common.errors import DataError, LocalProtocolError
-from common.learn.learner import Ahead, Size
+from common.learn.dealt_ahead import Ahead, Arrays
+from common.learn.learner import Size
 from common.mpc.correlations.asked import Demand
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES
@@ -46,6 +49,8 @@ class StockLabel:
     dealer: who dealt; of one that both have made BETWEEN and a hash of both parties' lasting keys.
 
     bank: at a grid of several banks which one holds the other half, none being the first; at a bank none.
+
+    reasons: of how many texts of the grid's the rows may be told reasons, of a stock for scores; 0: of none.
     """
 
     name: str
@@ -55,6 +60,7 @@ class StockLabel:
     grid_columns: int
     bank_columns: int
     bank: str = ""
+    reasons: int = 0
 
     @property
     def made(self) -> bool:
@@ -67,9 +73,13 @@ class StockLabel:
 
     def digest(self) -> Words:
         """Two words by which the parties compare stocks."""
-        same = {name: value for name, value in asdict(self).items() if name != "bank"}
+        same = {name: value for name, value in self.fields().items() if name != "bank"}
         text = json.dumps(same, sort_keys=True).encode()
         return np.frombuffer(hashlib.blake2b(text, digest_size=16, person=b"wattscore.label").digest(), np.uint64)
+
+    def fields(self) -> dict[str, Any]:
+        """What a file says of it: without reasons where none can be told, as before there could be."""
+        return {name: value for name, value in asdict(self).items() if name != "reasons" or value}
 
 
 DEALING = 11  # raised when what is dealt for the same model changes: tables, scales, spans, their order
@@ -86,7 +96,7 @@ def stock_bytes(party: Party, ahead: Ahead, most: float = math.inf) -> int:
     most: beyond which no more is counted: arrays are as many as who asks for a stock says, and counting them takes minutes.
     """
     size = 0
-    for _, shape in ahead.arrays(party):
+    for _, shape in ahead.all_arrays(party):
         size += 8 * math.prod(shape) + TAG_BYTES
         if size > most:
             break
@@ -104,7 +114,7 @@ class StockWriter:
 
     def __init__(self, path: Path, label: StockLabel, seed: bytes) -> None:
         self.label, self._path, self._part, self._seed = label, path, path.with_suffix(".part"), seed
-        text = json.dumps(asdict(label)).encode()
+        text = json.dumps(label.fields()).encode()
         self._file = _new_part(self._part)
         self._write(MAGIC + len(text).to_bytes(_LENGTH, "little") + text + seed)
 
@@ -194,35 +204,75 @@ class StockFile:
         os.fsync(self._file.fileno())
         self.erased = True
 
-    def read(self, label: Round, shape: tuple[int, ...]) -> Array:
-        """The next array, of words; raises DataError when it is not what was stored here."""
-        data = self._exactly(8 * math.prod(shape))
-        if not hmac.compare_digest(self._exactly(TAG_BYTES), _tag(self.seed, label, memoryview(data))):
+    @property
+    def begin(self) -> int:
+        """Where its arrays begin, in bytes."""
+        return self._seed_at + SEED_BYTES
+
+    def read(self, label: Round, shape: tuple[int, ...], at: int) -> Array:
+        """The array, of words, at this place in bytes; raises DataError when it is not what was stored here."""
+        data = self._there(8 * math.prod(shape) + TAG_BYTES, at)
+        words, tag = data[:-TAG_BYTES], data[-TAG_BYTES:]
+        if not hmac.compare_digest(tag, _tag(self.seed, label, words)):
             raise damaged(self._path)
-        return np.frombuffer(data, np.uint64).reshape(shape)
+        return np.frombuffer(words, np.uint64).reshape(shape)
+
+    def _there(self, size: int, at: int) -> memoryview:
+        data, done = memoryview(bytearray(size)), 0
+        while done < size:
+            if not (got := os.preadv(self._file.fileno(), [data[done:]], at + done)):
+                raise damaged(self._path)
+            done += got
+        return data
 
     def close(self) -> None:
         self._file.close()
 
 
 class StoredArrays:
-    """A dealer's link, for DealtCorrelations, that reads an erased stock in place of a stream."""
+    """A dealer's link, for DealtCorrelations, that reads an erased stock in place of a stream: each part of it in its order."""
 
     def __init__(self, stock: StockFile, party: Party, ahead: Ahead) -> None:
-        self._stock, self._demand, self._arrays = stock, ahead.demand, ahead.arrays(party)
+        self._stock, self._parts, place = stock, list[_Part](), stock.begin
+        for part in ahead.parts():
+            self._parts.append(_Part(part.demand, part.arrays(party), place))
+            if part.then is not None:
+                place += _stored_bytes(part.arrays(party))
 
     async def demand(self, demand: Demand) -> None:
-        if not self._stock.erased or demand != self._demand:
-            raise LocalProtocolError("a stock serves once what it was dealt for", expected=self._demand, got=demand)
+        if not self._stock.erased or demand not in (part.demand for part in self._parts):
+            expected = self._parts[0].demand
+            raise LocalProtocolError("a stock serves once what it was dealt for", expected=expected, got=demand)
 
     async def send(self, round: Round, values: Array) -> None:
         raise LocalProtocolError("a stock takes no arrays", round=round)
 
     async def receive(self, round: Round) -> Array:
-        label, shape = next(self._arrays, (None, ()))
-        if label is None or label != round:
-            raise LocalProtocolError("a stock was read out of order", expected=label, got=round)
-        return await asyncio.to_thread(self._stock.read, label, shape)
+        coming = [part.coming for part in self._parts]
+        for part in self._parts:
+            if part.coming is not None and part.coming[0] == round:
+                (_, shape), at = part.coming, part.place
+                part.take()
+                return await asyncio.to_thread(self._stock.read, round, shape, at)
+        expected = next((label for label, _ in filter(None, coming)), None)
+        raise LocalProtocolError("a stock was read out of order", expected=expected, got=round)
+
+
+class _Part:
+    """A part of a stock: what it was dealt for, its next array, and where that is, in bytes."""
+
+    def __init__(self, demand: Demand, arrays: Arrays, place: int) -> None:
+        self.demand, self._arrays, self.place = demand, arrays, place
+        self.coming = next(arrays, None)
+
+    def take(self) -> None:
+        if self.coming is not None:
+            self.place += _stored_bytes([self.coming])
+            self.coming = next(self._arrays, None)
+
+
+def _stored_bytes(arrays: Iterable[tuple[Round, tuple[int, ...]]]) -> int:
+    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in arrays)
 
 
 def damaged(path: Path) -> DataError:

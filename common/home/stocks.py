@@ -24,8 +24,9 @@ from common.disk.files import by_age, make_folder, sync_folder
 from common.errors import DataError, PolicyError
 from common.home.stock import StockFile, StockLabel, StockWriter, dealing, remove_part, stock_bytes
 from common.learn import learners
-from common.learn.learner import Ahead, Size
-from common.learn.learners import learner_of
+from common.learn.dealt_ahead import Ahead
+from common.learn.learner import Size
+from common.learn.learners import learner_of, scores_dealt
 from common.party import Party
 from common.plan.predeal import AT_ONCE, PredealPlan
 from common.plan.score import ScorePlan
@@ -174,7 +175,8 @@ class Stocks:
 
     def create(self, name: str, plan: PredealPlan, seed: bytes, dealer: str = "") -> StockWriter:
         """The writer of the stock that job `name` is dealt. dealer: of its label, if that is not the coordinator."""
-        label = StockLabel(name, dealer or self._dealer, dealing(predealt(plan)), plan.rows, *plan.sizes, self._bank or "")
+        deals, maker = dealing(predealt(plan)), dealer or self._dealer
+        label = StockLabel(name, maker, deals, plan.rows, *plan.sizes, self._bank or "", plan.reasons)
         return StockWriter(self._path(name), label, seed)
 
     def spend(self, label: StockLabel, entered: Callable[[StockFile], None] | None = None) -> StockFile:
@@ -252,7 +254,7 @@ def predealt(plan: PredealPlan) -> Ahead:
     learner, size = learner_of(plan.model), Size(plan.rows, *plan.sizes)
     if plan.serves == "training":
         return learner.ahead(plan.model, size)
-    return learner.ahead_scores(plan.model, size, plan.score_bits)
+    return scores_dealt(learner.name, plan.model, size, plan.score_bits, plan.reasons)
 
 
 def wanted(plan: TrainPlan | ScorePlan) -> set[str]:

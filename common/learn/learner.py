@@ -6,7 +6,7 @@ A learner has a folder of its own here, a section in plans (`plan.section`), and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -15,8 +15,9 @@ from common.errors import PolicyError
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
+from common.learn.dealt_ahead import Ahead
 from common.learn.diary import Diary, Progress
-from common.mpc.correlations.asked import Correlations, DealerLink, Demand
+from common.mpc.correlations.asked import Correlations, DealerLink
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Array, Kind, Round, Session
@@ -25,8 +26,6 @@ from common.plan.section import Floors, Section
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable, Index
 from common.stats.logistic import Design
-
-Arrays = Iterator[tuple[Round, tuple[int, ...]]]
 
 S = TypeVar("S", bound=Section)
 
@@ -51,19 +50,6 @@ class Size:
     def of(cls, party: Party, rows: int, own: int, other: int) -> Size:
         """The size as `party` sees it."""
         return cls(rows, own, other) if party is Party.GRID else cls(rows, other, own)
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """What can be dealt ahead and stored, all of which is known beforehand.
-
-    demand: what the dealer is asked for, the same at both parties. arrays: label and shape of each array of words that a
-    party is dealt for it, in the order of its use. alike: all that decides, beside the size, which arrays these are.
-    """
-
-    demand: Demand
-    arrays: Callable[[Party], Arrays]
-    alike: tuple[object, ...]
 
 
 @dataclass(frozen=True, repr=False)

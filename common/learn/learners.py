@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from common.errors import PlanError
+from common.learn.dealt_ahead import Ahead
 from common.learn.learner import Half, Learner, Packed, RowScores, Size, Telling
 from common.learn.linear import cost as linear_cost
 from common.learn.linear import reasons as linear_reasons
@@ -33,12 +34,14 @@ from common.learn.trees.learner import TreeLearner
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.narrow import Bytes
+from common.mpc.ranks.find import Ranking
 from common.mpc.session import Session
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.network import Network
 from common.plan.section import Section
 from common.plan.trees import Trees
+from common.rows.table import FeatureTable
 
 TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner(), Network: NetworkLearner()}
 
@@ -56,13 +59,27 @@ class Reasons:
     """How both tell the bank which of the grid's columns raise a score, of models of a kind that nobody holds.
 
     cost, rounds: bytes, and messages one after another, of so many groups and at most so many codes a row, by a model that
-    this section trained. again: whether rows are scored once more without each group.
+    this section trained. again: whether rows are scored once more without each group. ahead, asked: what is dealt for telling
+    them of rows that are asked for, and who tells them; None where they are told of matched rows alone.
     """
 
     tell: Callable[..., Awaitable[Bytes | None]]
     cost: Callable[[Party, Any, Size, int, int], Cost]
     rounds: Callable[[Any, Size, int], int]
     again: bool
+    ahead: Callable[[Size, int], Ahead] | None = None
+    asked: Callable[..., Awaitable[AskedGroups]] | None = None
+
+
+class AskedGroups(Protocol):
+    """What ranks groups of the grid's columns in rows that are asked for."""
+
+    @property
+    def held(self) -> int:
+        """How many values of the grid were held at what it takes."""
+
+    async def post(self, table: FeatureTable | None, rows: int) -> Ranking:
+        """Sends what can be sent of so many rows before anything is heard of them. table: at the grid, those rows."""
 
 
 def _by_trees(section: Trees, size: Size, groups: int) -> TreeReasonsDemand:
@@ -80,6 +97,8 @@ REASONS: dict[str, Reasons] = {
         lambda party, section, size, groups, most: linear_cost.reasons(party, size.rows, size.grid_columns, groups, most),
         lambda section, size, groups: linear_cost.reasons_rounds(size.rows, size.grid_columns, groups),
         again=False,
+        ahead=linear_reasons.asked_ahead,
+        asked=linear_reasons.begin_asked,
     ),
     TreeLearner.name: Reasons(
         tree_reasons.tell_groups,
@@ -136,6 +155,29 @@ def check_on_request(half: Half) -> None:
             f"rows are not scored on request by models of kind {half.learner}",
             remedy="Score matched rows, with on_request = 0.",
         )
+
+
+def scores_dealt(name: str, section: Section, size: Size, bits: int, texts: int) -> Ahead:
+    """What scores by models of this learner are dealt, and for rows that are asked for what reasons of so many texts take.
+
+    Raises PlanError where these are not told of such rows.
+    """
+    scores = named(name).ahead_scores(section, size, bits)
+    if not texts:
+        return scores
+    if name not in REASONS or (ahead := REASONS[name].ahead) is None:
+        raise PlanError(
+            f"reasons of the grid are not told on request by models of kind {name}: nothing is dealt for them",
+            remedy="Deal with reasons = 0; a scoring job of matched rows tells them.",
+        )
+    return replace(scores, then=ahead(size, texts))
+
+
+def tells_on_request(half: Half) -> bool:
+    """Whether reasons of the grid are told of rows that are asked for, by this model."""
+    if half.coefficients is not None:
+        return True
+    return takes_stock(half) and half.learner in REASONS and REASONS[half.learner].asked is not None
 
 
 def pack(half: Half) -> Packed:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from common.plan.linear import Model
 from common.plan.request import OneBank
 from common.plan.sections import DEFAULT, AnySection
 
@@ -32,6 +33,12 @@ class PredealPlan(OneBank):
     )
     bank_columns: int | None = Field(default=None, ge=1, le=100_000, description="The bank's likewise, its intercept included.")
     score_bits: int = Field(default=5, ge=0, le=20, description="For scores: as in the scoring plan.")
+    reasons: int = Field(
+        default=0,
+        ge=0,
+        le=30,
+        description="For scores on request by a linear model: reasons of the grid too, of at most so many texts.",
+    )
 
     @model_validator(mode="after")
     def _can_be_dealt(self) -> PredealPlan:
@@ -39,6 +46,8 @@ class PredealPlan(OneBank):
             self.model.check_ahead()
         elif self.model.undealt:
             raise ValueError("model.dealer = 'none': scores by a model that nobody deals for take no stock")
+        if self.reasons and (self.serves == "training" or not isinstance(self.model, Model)):
+            raise ValueError("reasons of the grid are dealt ahead for scores by linear models alone: reasons must be 0")
         given = {"grid_columns": self.grid_columns, "bank_columns": self.bank_columns}
         if (named := self._named) is not None:
             if extra := {key: value for key, value in given.items() if value is not None}:
@@ -70,6 +79,8 @@ class PredealPlan(OneBank):
         return self.grid_columns, self.bank_columns
 
     def _fields(self) -> dict[str, Any]:
-        """Without columns where they are not what is dealt by."""
+        """Without columns where they are not what is dealt by, and reasons where none are, as before there could be any."""
         fields = super()._fields()
+        if not self.reasons:
+            del fields["reasons"]
         return fields if self._named is None else {k: v for k, v in fields.items() if not k.endswith("_columns")}

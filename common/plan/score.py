@@ -54,8 +54,6 @@ class ScorePlan(Plan):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> ScorePlan:
-        if self.on_request and self.grid_reasons:
-            raise ValueError("reasons of the grid are told of matched rows, not on request: grid_reasons must be 0")
         if self.undealt and self.aided:
             raise ValueError("dealer = 'none' does not go with matching = 'neutral': set matching = 'ecdh'")
         if self.undealt and self.dealt == "ahead":

@@ -19,9 +19,10 @@ from common.disk.scratch import Scratch
 from common.errors import PeerProtocolError, PolicyError
 from common.home.stock import BETWEEN, StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, inventory
+from common.learn.dealt_ahead import Ahead
 from common.learn.diary import Diary
-from common.learn.learner import Ahead, Drawing, Half, Size, Task, Trained, train
-from common.learn.learners import learner_of, named
+from common.learn.learner import Drawing, Half, Size, Task, Trained, train
+from common.learn.learners import learner_of, named, scores_dealt
 from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
 from common.mpc.prg import mark
@@ -74,24 +75,35 @@ async def train_ahead(
 
 @asynccontextmanager
 async def scores_ahead(
-    session: Session, stocks: Stocks, key: bytes, model: Half, rows: int, bits: int, spare: Spare = SCORES
-) -> AsyncIterator[tuple[Correlations, int]]:
-    """What scoring so many rows by a closed model consumes, from a stock that both hold, and for how many rows it is.
+    session: Session,
+    stocks: Stocks,
+    key: bytes,
+    model: Half,
+    rows: int,
+    bits: int,
+    spare: Spare = SCORES,
+    *,
+    reasons: int = 0,
+) -> AsyncIterator[tuple[Correlations, StockLabel]]:
+    """What scoring so many rows by a closed model consumes, from a stock that both hold, and that one's label.
 
+    reasons: one that was dealt for reasons of so many texts of the grid's comes first; of none, one that was dealt for none.
     Raises PolicyError if none fits.
     """
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
     like = (f"--like {model.job}", "its trees ({0} of depth {1})") if learner.scored_by(model).scored else _BY_COLUMNS
-    with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, spare, like)) as stock:
-        yield _stored(session, stock, key, ahead(stock.label.size, bits)), stock.label.rows
+    section, taking = learner.scored_by(model), _take(session, stocks, dealing(ahead(size, bits)), size, spare, like, reasons)
+    with closing(await taking) as stock:
+        dealt = scores_dealt(model.learner, section, stock.label.size, bits, stock.label.reasons)
+        yield _stored(session, stock, key, dealt), stock.label
 
 
-def usable(stocks: Stocks, model: Half, rows: int, bits: int) -> list[StockLabel]:
+def usable(stocks: Stocks, model: Half, rows: int, bits: int, *, reasons: int = 0) -> list[StockLabel]:
     """The stocks on this party's disk that serve at least so many rows by this closed model, in the order they are taken in."""
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
-    return fitting([held.label for held in stocks.held()], dealing(ahead(size, bits)), size, ASKED)
+    return fitting([held.label for held in stocks.held()], dealing(ahead(size, bits)), size, ASKED, reasons)
 
 
 async def made_by(session: Session, key: bytes) -> str:
@@ -114,7 +126,13 @@ def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Cor
 
 
 async def _take(
-    session: Session, stocks: Stocks, deals: str, size: Size, spare: Spare, told: tuple[str, str] = _BY_COLUMNS
+    session: Session,
+    stocks: Stocks,
+    deals: str,
+    size: Size,
+    spare: Spare,
+    told: tuple[str, str] = _BY_COLUMNS,
+    reasons: int = 0,
 ) -> StockFile:
     """The stock both use, spent at both. told: options that deal one, and what it is for, of the size and beside its rows.
 
@@ -124,7 +142,7 @@ async def _take(
     """
     held = await asyncio.to_thread(stocks.unspent)
     common = await _held_by_both(session, stocks, held)
-    chosen = choose(common, deals, size, spare)
+    chosen = choose(common, deals, size, spare, reasons)
     await confirm_stock(session, chosen)
     if chosen is None:
         raise _none_fits(common, deals, size, spare, told)
@@ -148,13 +166,16 @@ async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]
     return [label for label in held if bytes(label.digest()) in theirs]
 
 
-def choose(labels: list[StockLabel], deals: str, size: Size, spare: Spare = TRAINING) -> StockLabel | None:
+def choose(labels: list[StockLabel], deals: str, size: Size, spare: Spare = TRAINING, reasons: int = 0) -> StockLabel | None:
     """The stock with fewest cells of those that serve so many rows and columns; the same at both parties."""
-    return next(iter(fitting(labels, deals, size, spare)), None)
+    return next(iter(fitting(labels, deals, size, spare, reasons)), None)
 
 
-def fitting(labels: list[StockLabel], deals: str, size: Size, spare: Spare) -> list[StockLabel]:
-    """The stocks that serve so many rows and columns, those with fewest cells first."""
+def fitting(labels: list[StockLabel], deals: str, size: Size, spare: Spare, reasons: int = 0) -> list[StockLabel]:
+    """The stocks that serve so many rows and columns, those with fewest cells first.
+
+    Of those for scores the ones come before all others that were dealt for reasons of so many texts of the grid's, or for none.
+    """
 
     def fits(label: StockLabel) -> bool:
         columns = ((size.grid_columns, label.grid_columns), (size.bank_columns, label.bank_columns))
@@ -164,8 +185,9 @@ def fitting(labels: list[StockLabel], deals: str, size: Size, spare: Spare) -> l
             and all(needed <= dealt <= spare.columns * needed for needed, dealt in columns)
         )
 
-    def cost(label: StockLabel) -> tuple[int, str]:
-        return label.rows * (label.grid_columns + label.bank_columns), label.name
+    def cost(label: StockLabel) -> tuple[bool, int, str]:
+        late = label.reasons < reasons if reasons else label.reasons > 0
+        return late, label.rows * (label.grid_columns + label.bank_columns), label.name
 
     return sorted(filter(fits, labels), key=cost)
 

@@ -5,7 +5,8 @@ exchanged. A request is then
 
 1. the number of rows, at most `MOST`, a point of each, and by a linear model the bank's masked rows
 2. of each whether the grid holds it, whether its books let it be scored, and whether it has newer rows by now
-3. of those that may be: the grid's masked rows and shares, or messages each way as the model's kind has them
+3. of those that may be: the grid's masked rows and shares, or messages each way as the model's kind has them, and where the
+   plan says so the grid's reasons
 
 Once a stock is used up, both take the next one. What was asked for is watched and filed when the bank ends the job.
 """
@@ -41,6 +42,7 @@ from common.rows.table import FeatureTable, Index
 from common.stages.ahead import ASKED, scores_ahead, usable
 from common.stages.align import check_once, common_months, row_names
 from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
+from common.stages.reasons import AskedReasons, Named
 
 _log = logging.getLogger(__name__)
 
@@ -54,12 +56,15 @@ _REFUSED = "the grid's books let it not be scored: too many models have scored i
 
 @dataclass(repr=False)
 class _Scored:
-    """Rows that were scored, by place, and at the bank u of each; of a row scored again the last."""
+    """Rows that were scored, by place, and at the bank u of each and codes of reasons; of a row scored again the last."""
 
     u: dict[int, float] = field(default_factory=dict)
+    codes: dict[int, list[int]] = field(default_factory=dict)
 
-    def add(self, rows: Index, u: Reals | None) -> None:
+    def add(self, rows: Index, u: Reals | None, named: Named | None = None) -> None:
         self.u.update(zip(rows.tolist(), [0.0] * len(rows) if u is None else u.tolist(), strict=True))
+        if named is not None:
+            self.codes.update(zip(rows.tolist(), named.codes.tolist(), strict=True))
 
     def places(self) -> Index:
         return np.array(sorted(self.u), np.int64)
@@ -67,11 +72,14 @@ class _Scored:
     def scores(self) -> Reals:
         return np.array([self.u[row] for row in sorted(self.u)], np.float64)
 
+    def named(self, texts: tuple[str, ...]) -> Named:
+        return Named(np.array([self.codes[row] for row in sorted(self.u)], np.uint8), texts)
+
 
 async def serve_requests(
     job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable, read: Stamp
-) -> tuple[FeatureTable, Reals | None]:
-    """Scores what the bank asks for until it ends the job; the rows that were, and at the bank u of each.
+) -> tuple[FeatureTable, Reals | None, Named | None]:
+    """Scores what the bank asks for until it ends the job; the rows that were, and at the bank u and reasons of each.
 
     read: the files of `table`, as they were before it was read.
 
@@ -84,8 +92,11 @@ async def serve_requests(
     else:
         await asyncio.to_thread(check_once, table)
     names, scored, given = row_names(table, rows, by_period=by_period), _Scored(), 0
+    reasons = None
+    if plan.grid_reasons:
+        reasons = await AskedReasons.begin(job.session, model, job.role.reasons(job, model), plan.grid_reasons)
     async with AsyncExitStack() as stack:
-        supply = _Supply(job, plan, model, stack)
+        supply = _Supply(job, plan, model, stack, reasons)
         if job.party is Party.GRID:
             listed = await Listed.show(job.session, names, job.id.encode(), limits)
             await _Grid(job, model, table, rows, listed, supply, scored, read).run()
@@ -99,14 +110,18 @@ async def serve_requests(
             given = bank.given
     found = await asyncio.to_thread(table.take, scored.places(), job.scratch)
     job.count(matched_ids=len(found.ids.used()), matched_rows=found.rows + given)
-    return found, scored.scores() if job.party is Party.BANK else None
+    if job.party is Party.GRID:
+        return found, None, None
+    return found, scored.scores(), scored.named(reasons.named) if reasons is not None and found.rows else None
 
 
 class _Supply:
     """The stock that rows are scored from: the next one where the last does not do. Both parties count alike."""
 
-    def __init__(self, job: PartyJob, plan: ScorePlan, model: Half, stack: AsyncExitStack) -> None:
-        self._job, self._plan, self._model, self._stack = job, plan, model, stack
+    def __init__(
+        self, job: PartyJob, plan: ScorePlan, model: Half, stack: AsyncExitStack, reasons: AskedReasons | None = None
+    ) -> None:
+        self._job, self._plan, self._model, self._stack, self.reasons = job, plan, model, stack, reasons
         self.left = 0  # rows that the stock in use still serves
 
     def waiting(self) -> list[int]:
@@ -123,16 +138,24 @@ class _Supply:
         check_on_request(self._model)  # before a stock is spent
         await self._stack.aclose()
         job, model, bits = self._job, self._model, self._plan.score_bits
-        telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None
+        telling, correlations, label = Telling(Kind.SCORES, bits), job.correlations, None
         if takes_stock(model):
             least = max(rows, self._plan.on_request)
-            ahead = scores_ahead(job.session, job.shelf, job.home.key, model, least, bits, ASKED)
+            texts = 0 if self.reasons is None else self.reasons.texts
+            ahead = scores_ahead(job.session, job.shelf, job.home.key, model, least, bits, ASKED, reasons=texts)
             async with nullcontext() if job.desk is None else job.desk.taking():
-                correlations, dealt = await self._stack.enter_async_context(ahead)
-            telling = Telling(Kind.SCORES, bits, dealt=dealt)
-        self.left = dealt or (_ENDLESS if scored_undealt(model) else self._plan.on_request)
+                correlations, label = await self._stack.enter_async_context(ahead)
+            telling = Telling(Kind.SCORES, bits, dealt=label.rows)
+        self.left = label.rows if label is not None else (_ENDLESS if scored_undealt(model) else self._plan.on_request)
         self._scores = await begin_scores(job.session, correlations, model, self.left, telling)
         await self._scores.warm()
+        if self.reasons is not None:
+            await self.reasons.take(correlations, self.left, 0 if label is None else label.reasons)
+
+    @property
+    def untold(self) -> str:
+        """Why rows have no reasons of the grid though the plan asks for them."""
+        return self.reasons.untold if self.reasons is not None else ""
 
     async def ask(self, table: FeatureTable, at: Index, count: int) -> Request:
         """See `RowScores.ask`."""
@@ -188,11 +211,16 @@ class _Grid:
         self._allow_told(count - int(may.sum()))
         said = np.full(count, _ABSENT, np.uint8)
         said[at] = np.where(may, _NEWER if await self._newer() else _MAY, _REFUSES)
+        reasons, rest = self._supply.reasons, None
         async with self._job.session.together():
             await self._job.session.post(Kind.ASKED, said)
             if may.any():
                 await self._supply.open(request, at[may])
                 self._scored.add(rows[may], None)
+                if reasons is not None:
+                    rest = await reasons.tell(part if may.all() else part.take(np.flatnonzero(may)))
+        if rest is not None:
+            await rest()
 
     def _allow_told(self, rows: int) -> None:
         """Raises PolicyError where a session tells of more rows whether they are held, and no rate counts it, than a match."""
@@ -292,7 +320,7 @@ class _Bank:
                 answers = await self._score(names, given, {name: place for place, name in enumerate(names)})
             nobody = "this side's dataset has no such row, in months that both have"
             told = [answers.get(name) or Answer(name, refused=nobody) for name in names]
-            await self._desk.hear(told, Remains(self._supply.left, self._stale))
+            await self._desk.hear(told, Remains(self._supply.left, self._stale, self._supply.untold))
 
     def _not_allowed(self, given: FeatureTable) -> str | None:
         """Why rows that came with a request may not be used, as the dataset's could not: beyond a grant, or nobody agreed."""
@@ -339,15 +367,18 @@ class _Bank:
         with ending([rated]):
             u = await self._supply.open(request, kept)
             assert u is not None  # noqa: S101
+            named = None
+            if (reasons := self._supply.reasons) is not None:
+                named = Named(await reasons.hear(len(kept)), reasons.named)
             try:
                 await rated
             except PolicyError as error:  # another job of this client has used up the day's meanwhile
                 return answers | {name: Answer(name, refused=str(error)) for name in found}
         if table is self._table:
-            self._scored.add(rows, u)
+            self._scored.add(rows, u, named)
         else:
             self.given += len(rows)
-        decided = self._decide(part, u)
+        decided = self._decide(part, u, named)
         values = zip(*map(_plain, decided.values()), strict=True)
         return answers | {
             name: Answer(name, dict(zip(decided, row, strict=True))) for name, row in zip(found, values, strict=True)

@@ -282,7 +282,7 @@ def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
         return Estimate(_lines(made), rounds, speed.job + speed.cell * work, 0, 0)
     ahead, costs = predealt(plan), {}
     for party in Party:
-        dealt = sum(8 * math.prod(shape) for _, shape in ahead.arrays(party))
+        dealt = sum(8 * math.prod(shape) for _, shape in ahead.all_arrays(party))
         costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, DEALT_BYTES + dealt)
     words = costs[Party.BANK].dealt / 8
     cells = plan.rows * sum(plan.sizes)

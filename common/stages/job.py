@@ -153,10 +153,14 @@ class Warm:
 
 @dataclass(frozen=True)
 class Remains:
-    """What stands after a request: the rows that the stock in use still serves; whether the grid has newer rows by now."""
+    """What stands after a request: the rows that the stock in use still serves; whether the grid has newer rows by now.
+
+    untold: why rows had no reasons of the grid, where the plan asks for them.
+    """
 
     rows: int
     stale: bool
+    untold: str = ""
 
 
 class Desk(Protocol):
@@ -179,8 +183,8 @@ class Desk(Protocol):
         """The answers, in the order in which rows were asked for."""
 
 
-Decider = Callable[[FeatureTable, Reals], Mapping[str, Any]]
-"""What follows from the scores u (n,) of rows, by column, each (n,)."""
+Decider = Callable[[FeatureTable, Reals, Named | None], Mapping[str, Any]]
+"""What follows from the scores u (n,) of rows and the grid's reasons, if any were asked for, by column, each (n,)."""
 
 
 class Role(Protocol):

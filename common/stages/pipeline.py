@@ -128,7 +128,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     with job.stage(Stage.LOAD):
         model = line_of(job.home.models.load(await resolve(job.session, job.registry, plan.model)), job.bank)
         check_dealer(job, plan, model)
-        check_reasons(plan.grid_reasons, model, dealt=not (job.direct or plan.undealt))
+        dealt = not (job.direct or plan.undealt)
+        check_reasons(plan.grid_reasons, model, dealt=dealt, on_request=bool(plan.on_request))
         job.role.before_scoring(model)
         read = await asyncio.to_thread(stamp_of, job.dataset.path)
         if plan.on_request:
@@ -141,15 +142,15 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
             table = await asyncio.to_thread(loaded.table.move, matched, job.scratch)
             del matched
     with job.stage(Stage.SCORE):
+        named = None
         if plan.on_request:
-            table, u = await serve_requests(job, plan, model, loaded.table, read)
+            table, u, named = await serve_requests(job, plan, model, loaded.table, read)
         else:
             u = await tell_asked(job, plan, model, table)
         del loaded
         if not table.rows:  # nothing was asked for
             return
-        named = None
-        if plan.grid_reasons:
+        if plan.grid_reasons and not plan.on_request:
             texts = job.role.reasons(job, model)
             named = await open_reasons(job.session, job.correlations, model, table, texts, plan.grid_reasons)
         await job.role.scored(job, model, table, u, named)
@@ -196,8 +197,8 @@ async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: Feature
     if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
         return await open_scores(job.session, job.correlations, model, table, telling, None)
     ahead = scores_ahead(job.session, job.shelf, job.home.key, model, table.rows, telling.bits)
-    async with ahead as (correlations, dealt):
-        return await open_scores(job.session, correlations, model, table, replace(telling, dealt=dealt), None)
+    async with ahead as (correlations, label):
+        return await open_scores(job.session, correlations, model, table, replace(telling, dealt=label.rows), None)
 
 
 async def load_checked(

@@ -14,7 +14,8 @@ from common.errors import DataError, LocalProtocolError
 from common.home.outcome import Outcome
 from common.home.stock import StockWriter
 from common.home.stocks import Stocks, predealt
-from common.learn.learner import Ahead, MakesAhead, Size
+from common.learn.dealt_ahead import Ahead
+from common.learn.learner import MakesAhead, Size
 from common.learn.learners import learner_of
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import take_dealt
@@ -69,7 +70,7 @@ async def predeal(
 
 async def _fill(plan: PredealPlan, session: Session, dealer: DealerLink | None, seed: bytes, writer: StockWriter) -> None:
     ahead, done = predealt(plan), 0
-    total = sum(1 for _ in ahead.arrays(session.party))
+    total = sum(1 for _ in ahead.all_arrays(session.party))
     async with aclosing(_dealt(ahead, session, dealer) if dealer is not None else _made(plan, session, seed)) as coming:
         async for label, values in coming:
             await asyncio.to_thread(writer.add, label, values)
@@ -78,9 +79,10 @@ async def _fill(plan: PredealPlan, session: Session, dealer: DealerLink | None, 
 
 
 async def _dealt(ahead: Ahead, session: Session, dealer: DealerLink) -> AsyncGenerator[tuple[Round, Array]]:
-    await dealer.demand(ahead.demand)
-    for label, shape in ahead.arrays(session.party):
-        yield label, await take_dealt(dealer, label, shape)
+    for part in ahead.parts():
+        await dealer.demand(part.demand)
+        for label, shape in part.arrays(session.party):
+            yield label, await take_dealt(dealer, label, shape)
 
 
 def _made(plan: PredealPlan, session: Session, seed: bytes) -> AsyncGenerator[tuple[Round, Array]]:

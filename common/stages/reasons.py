@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, Pl
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.groups import check_groups
 from common.learn.learner import Half
-from common.learn.learners import REASONS
+from common.learn.learners import REASONS, AskedGroups, tells_on_request
 from common.mpc.correlations.asked import Correlations
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -20,6 +21,7 @@ from common.rows.dataset import is_reason
 from common.rows.table import FeatureTable
 
 TEXTS, TEXT_BYTES = 64, 240
+_NO_TEXTS = "no column of the grid declares a reason"
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -39,12 +41,20 @@ class Texts:
     threshold: float
 
 
-def check_reasons(asked: int, model: Half, *, dealt: bool = True) -> None:
+def check_reasons(asked: int, model: Half, *, dealt: bool = True, on_request: bool = False) -> None:
     """The grid ranks its columns by their weights, or both rank contributions on shares, which takes what is dealt meanwhile.
 
     Raises PlanError for a plan that asks for it of a model that neither is possible of. dealt: whether somebody deals.
+    on_request: of rows that are asked for, which take a stock.
     """
     if not asked or model.coefficients is not None:
+        return
+    if on_request:
+        if not tells_on_request(model):
+            raise PlanError(
+                f"the plan asks for reasons of the grid on request, and model {model.job}, of kind {model.learner}, gives none",
+                remedy="Ask for grid_reasons = 0; a scoring job of matched rows may tell them.",
+            )
         return
     if model.learner not in REASONS:
         raise PlanError(
@@ -71,13 +81,9 @@ async def open_reasons(
     if model.coefficients is None and shared is None:
         raise LocalProtocolError(f"a {type(model).__name__} has no weights to rank columns by")
     groups, named = grouped([column.source for column in model.fitted.fitted], texts.of)
-    if session.party is Party.GRID:
-        page = to_page(named)
-        if shared is not None:
-            check_groups(session, len(named))
-        await session.send(Kind.GRID_REASONS, page)
-    else:
-        named = from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
+    if session.party is Party.GRID and shared is not None:
+        check_groups(session, len(named))
+    named = await _shown(session, named)
     if shared is None:
         codes = await _told_by_the_grid(session, model, table, groups, len(named), texts.threshold, most)
     elif named:
@@ -87,9 +93,108 @@ async def open_reasons(
         codes = np.zeros((table.rows, most), np.uint8)
     if session.party is Party.GRID or codes is None:
         return None
+    return Named(_checked(codes, named), named)
+
+
+async def _shown(session: Session, named: tuple[str, ...]) -> tuple[str, ...]:
+    """The grid's texts at both. named: at the grid, these."""
+    if session.party is Party.GRID:
+        await session.send(Kind.GRID_REASONS, to_page(named))
+        return named
+    return from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
+
+
+def _checked(codes: Bytes, named: tuple[str, ...]) -> Bytes:
     if codes.size and int(codes.max()) > len(named):
         raise PeerProtocolError("the grid sent a reason of no text", expected=f"at most {len(named)}", got=int(codes.max()))
-    return Named(codes, named)
+    return codes
+
+
+class AskedReasons:
+    """Reasons of rows that are asked for, in one session, told after their scores: by the grid's weights, or from a stock.
+
+    untold: why the rows of the stock in use have none; the same at both parties.
+    """
+
+    def __init__(
+        self, session: Session, model: Half, groups: Sequence[int | None], named: tuple[str, ...], threshold: float, most: int
+    ) -> None:
+        self._session, self._model, self._groups, self._threshold, self._most = session, model, groups, threshold, most
+        self.named, self.untold = named, _NO_TEXTS if not named else ""
+        self._by: AskedGroups | None = None
+        self._warned = False
+
+    @classmethod
+    async def begin(cls, session: Session, model: Half, texts: Texts, most: int) -> AskedReasons:
+        """The grid shows its texts, once a session: 64 x 240 bytes."""
+        groups, named = grouped([column.source for column in model.fitted.fitted], texts.of)
+        return cls(session, model, groups, await _shown(session, named), texts.threshold, most)
+
+    @property
+    def texts(self) -> int:
+        """How many texts a stock must have been dealt for; 0 where none is taken from one."""
+        return 0 if self._model.coefficients is not None else len(self.named)
+
+    async def take(self, correlations: Correlations, rows: int, texts: int) -> None:
+        """From here on rows are of a stock for so many, dealt for reasons of so many texts."""
+        if not (count := self.texts):
+            return
+        self._by, self.untold = None, ""
+        if texts < count:
+            self.untold = (
+                f"the stock in use was dealt for {texts} texts of the grid's reasons, which are {count}:"
+                f" those of the next one are told if it is dealt with {count} or more (wattscore predeal --reasons)"
+            )
+            return
+        begin = REASONS[self._model.learner].asked
+        assert begin is not None  # noqa: S101  (checked before the session began)
+        self._by = await begin(self._session, correlations, self._model, self._groups, count, self._threshold, rows, texts)
+
+    async def tell(self, table: FeatureTable) -> Callable[[], Awaitable[None]]:
+        """At the grid: posts what goes with the scores of these rows; what is given does the rest, once that is on its way."""
+        if self.untold:
+            return _nothing
+        if self._by is None:
+            codes = await self._session.compute(partial(self._chosen, table), table.rows * len(self._groups))
+            await self._session.post(Kind.GRID_REASONS, codes)
+            return _nothing
+        ranking = await self._by.post(table, table.rows)
+        if self._by.held and not self._warned:
+            self._warned = True
+            self._session.reporter.warn("values of the grid lay beyond what reasons hold, and were held there")
+
+        async def rest() -> None:
+            await ranking.tell(self._most, Kind.GRID_REASONS)
+
+        return rest
+
+    async def hear(self, rows: int) -> Bytes:
+        """At the bank: codes (rows, most), zeros where they are untold."""
+        if self.untold:
+            return np.zeros((rows, self._most), np.uint8)
+        if self._by is None:
+            codes = await self._session.receive(Kind.GRID_REASONS, np.uint8, (rows, self._most))
+        else:
+            found = await (await self._by.post(None, rows)).tell(self._most, Kind.GRID_REASONS)
+            assert found is not None  # noqa: S101
+            codes = found
+        return _checked(codes, self.named)
+
+    def _chosen(self, table: FeatureTable) -> Bytes:
+        return _by_weights(self._model, table, self._groups, len(self.named), self._threshold, self._most)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _by_weights(
+    model: Half, table: FeatureTable, groups: Sequence[int | None], count: int, threshold: float, most: int
+) -> Bytes:
+    weights = model.coefficients
+    assert weights is not None  # noqa: S101
+    parts = contributions(model.fitted.transform(table), weights, np.zeros(len(weights)), groups, count)
+    return strongest(parts, most, threshold).astype(np.uint8)
 
 
 async def _told_by_the_grid(
@@ -98,14 +203,8 @@ async def _told_by_the_grid(
     """Codes (n, most) by weights that the grid holds, at the bank."""
     if session.party is Party.BANK:
         return await session.receive(Kind.GRID_REASONS, np.uint8, (table.rows, most))
-    weights = model.coefficients
-    assert weights is not None  # noqa: S101
-
-    def choose() -> Bytes:
-        parts = contributions(model.fitted.transform(table), weights, np.zeros(len(weights)), groups, count)
-        return strongest(parts, most, threshold).astype(np.uint8)
-
-    await session.send(Kind.GRID_REASONS, await session.compute(choose, table.rows * len(weights)))
+    choose = partial(_by_weights, model, table, groups, count, threshold, most)
+    await session.send(Kind.GRID_REASONS, await session.compute(choose, table.rows * len(groups)))
     return None
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError
 from common.features.options import Preparation
+from common.learn.dealt_ahead import Ahead
 from common.learn.diary import Diary, Forgetful, all_steps
-from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
+from common.learn.learner import Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand

@@ -9,22 +9,29 @@ section 18.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from common.errors import PolicyError
+from common.learn.dealt_ahead import Ahead
 from common.learn.groups import Groups, dither_groups, members
+from common.learn.learner import Size
 from common.learn.linear.deal_reasons import MOST_CELLS, ROW_SCALE, STEP_BITS, VALUE_BITS, VALUE_SCALE, ReasonsDemand
 from common.learn.linear.half import ClosedModel
+from common.learn.lots import Lot, Lots
 from common.mpc.correlations.asked import Correlations
-from common.mpc.fixedpoint import WEIGHT_SCALE, X_LIMIT, Words, check_range, encode, top32
+from common.mpc.correlations.source import Source
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_LIMIT, Reals, Words, check_range, encode, top32
 from common.mpc.narrow import Bytes
 from common.mpc.product import forward, forward_units
-from common.mpc.ranks.find import tell_largest
+from common.mpc.ranks.find import Ranking, RankParts, take_rank_parts
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
 from common.rows.table import FeatureTable
+
+_NEVER = 1.0  # log-odds beside the threshold by which a group that has no text fails it
 
 
 async def tell_groups(
@@ -50,32 +57,166 @@ async def tell_groups(
     """
     grid = session.party is Party.GRID
     demand = ReasonsDemand(table.rows, len(model.own if grid else model.other), count)
-    if not demand.fits:
-        raise PolicyError(
-            f"reasons of {count} texts over {demand.grid_columns} prepared columns of the grid are too large a matrix",
-            expected=f"texts times columns squared at most {MOST_CELLS}",
-            remedy="Share texts, or train on fewer columns of the grid.",
-        )
-    source = await correlations.source(demand)
-    shares = await _weights(session, correlations, model, groups, demand)
-    if grid:
-        weights = shares + await session.receive(Kind.MASKED_WEIGHTS, np.uint64, shares.shape)
-    else:
-        weights = correlations.weight_mask(demand.key + 1, shares.size).reshape(shares.shape)
-        await session.send(Kind.MASKED_WEIGHTS, shares - weights)
-    part, codes = _Contributions(session, correlations, model, weights.T), np.zeros((table.rows, most), np.uint8)
+    by = await ByGroups.begin(session, correlations, model, groups, demand, threshold, count)
+    codes = np.zeros((table.rows, most), np.uint8)
     dither = dither_groups(model.own.tobytes(), table, count, STEP_BITS) if grid else None
-    for number, rows in demand.blocks():
-        values = await part.of(table.part(rows.start, rows.stop), number)
-        if dither is not None:
-            values += dither(rows) - encode([threshold], VALUE_SCALE)
-        told = await tell_largest(session, source, number, top32(values, VALUE_BITS), most, Kind.GRID_REASONS)
+    for _, rows in demand.blocks():
+        part = table.part(rows.start, rows.stop) if dither is not None else None
+        ranking = await by.post(part, rows.stop - rows.start, dither(rows) if dither is not None else None)
+        told = await ranking.tell(most, Kind.GRID_REASONS)
         if told is not None:
             codes[rows] = told
         session.reporter.progress(rows.stop, table.rows)
-    if part.held:
-        session.reporter.warn(f"{part.held} values of the grid lay beyond what reasons hold, and were held there")
+    if by.held:
+        session.reporter.warn(f"{by.held} values of the grid lay beyond what reasons hold, and were held there")
     return None if grid else codes
+
+
+async def begin_asked(
+    session: Session,
+    correlations: Correlations,
+    model: ClosedModel,
+    groups: Groups,
+    named: int,
+    threshold: float,
+    rows: int,
+    texts: int,
+) -> ByGroups:
+    """Of rows that are asked for, from a stock for so many, of at most so many texts; named: of those that there are."""
+    columns = len(model.own if session.party is Party.GRID else model.other)
+    by = await ByGroups.begin(session, correlations, model, groups, ReasonsDemand(rows, columns, texts), threshold, named)
+    await by.warm()
+    return by
+
+
+def asked_ahead(size: Size, texts: int) -> Ahead:
+    """What that is dealt. Raises PolicyError for sizes that nothing is dealt for."""
+    demand = ReasonsDemand(size.rows, size.grid_columns, texts)
+    _check_fits(demand)
+    return Ahead(demand, demand.arrays, ("reasons", texts))
+
+
+def _check_fits(demand: ReasonsDemand) -> None:
+    if not demand.fits:
+        raise PolicyError(
+            f"reasons of {demand.groups} texts over {demand.grid_columns} prepared columns of the grid are too large a matrix",
+            expected=f"texts times columns squared at most {MOST_CELLS}",
+            remedy="Share texts, or train on fewer columns of the grid.",
+        )
+
+
+@dataclass(repr=False)
+class _Masks:
+    """What masks the rows of a lot. hide: at the grid, (m, rows)."""
+
+    hide: Words
+    parts: RankParts
+
+
+class ByGroups:
+    """Ranks groups of the grid's columns in rows by one closed model, some rows after others, within the rows of one demand.
+
+    The weights of groups are masked once, when it starts; each row has masks of its own, taken in order and used up.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        correlations: Correlations,
+        source: Source,
+        model: ClosedModel,
+        weights: Words,
+        least: Reals,
+        lots: Lots[_Masks],
+        named: int,
+    ) -> None:
+        """weights: (m, groups), at the grid less the bank's mask, at the bank that mask. least: of each group, at the grid."""
+        self._session, self._correlations, self._source, self._model = session, correlations, source, model
+        self._weights, self._least = weights, encode(least, VALUE_SCALE)[:, None]
+        self._lots, self._named = lots, named
+        self.held = 0  # values of the grid that were held at X_LIMIT
+
+    @classmethod
+    async def begin(
+        cls,
+        session: Session,
+        correlations: Correlations,
+        model: ClosedModel,
+        groups: Groups,
+        demand: ReasonsDemand,
+        threshold: float,
+        named: int,
+    ) -> ByGroups:
+        """Two messages. named: how many of the demand's groups there are; the rest has no columns and is never told.
+
+        Raises PolicyError for sizes that nothing is dealt for.
+        """
+        _check_fits(demand)
+        source = await correlations.source(demand)
+        shares = await _weights(session, correlations, model, groups, demand)
+        if session.party is Party.GRID:
+            weights = shares + await session.receive(Kind.MASKED_WEIGHTS, np.uint64, shares.shape)
+        else:
+            weights = correlations.weight_mask(demand.key + 1, shares.size).reshape(shares.shape)
+            await session.send(Kind.MASKED_WEIGHTS, shares - weights)
+        least = np.full(demand.groups, threshold)
+        least[named:] += _NEVER
+        return cls(session, correlations, source, model, weights.T, least, Lots(demand.blocks(), demand.rows), named)
+
+    async def warm(self) -> None:
+        """Expands the masks of the next lot, which the first row of it would else wait for."""
+        if (lot := self._lots.ahead()) is not None and lot.masks is None:
+            lot.masks = await self._masks(lot)
+
+    async def _masks(self, lot: Lot[_Masks]) -> _Masks:
+        columns, groups = self._weights.shape
+        hide = np.empty((0, lot.rows), np.uint64)
+        if self._session.party is Party.GRID:
+            expand = partial(self._correlations.matrix_mask, lot.key, lot.rows, columns)
+            hide = await self._session.compute(expand, columns * lot.rows)
+        return _Masks(hide, await take_rank_parts(self._source, lot.key, groups, lot.rows))
+
+    async def _taken(self, rows: int) -> _Masks:
+        """The masks of rows that nobody takes again."""
+        found = list[_Masks]()
+        for piece in self._lots.take(rows):
+            if (masks := piece.lot.masks) is None:
+                masks = piece.lot.masks = await self._masks(piece.lot)
+            found.append(_Masks(masks.hide[:, piece.at], masks.parts.at(piece.at)))
+            if piece.last:
+                piece.lot.masks = None  # all of them are used
+        if len(found) == 1:
+            return found[0]
+        return _Masks(np.concatenate([one.hide for one in found], axis=1), RankParts.joined([one.parts for one in found]))
+
+    async def post(self, table: FeatureTable | None, rows: int, dither: Words | None = None) -> Ranking:
+        """Contributions of each group to u in so many rows, as they are about to be ranked, and this party's half of them.
+
+        table: at the grid those rows; dither: what is added to their contributions, (named groups, rows), where that is made
+        already. One message from the grid, 8 bytes a row and column, and one each way, 17 bits a row and group.
+        """
+        session, (columns, groups), masks = self._session, self._weights.shape, await self._taken(rows)
+        work = rows * columns * groups
+        if table is None:
+            masked = await session.collect(Kind.MASKED_MATRIX, np.uint64, (columns, rows))
+            values = await session.compute(lambda: forward_units(masked.T, self._weights), work)
+        else:
+            hidden, values, held = await session.compute(lambda: self._multiplied(table, masks.hide), work)
+            self.held += held
+            values -= self._least
+            if dither is None:
+                dither = dither_groups(self._model.own.tobytes(), table, self._named, STEP_BITS)(slice(None))
+            values[: self._named] += dither
+            await session.post(Kind.MASKED_MATRIX, hidden)
+        ranking = Ranking(session, masks.parts, top32(values, VALUE_BITS))
+        await ranking.post()
+        return ranking
+
+    def _multiplied(self, table: FeatureTable, hide: Words) -> tuple[Words, Words, int]:
+        """At the grid: rows masked, (m, rows); its share of the contributions, (groups, rows); how many values were held."""
+        values, held = check_range(self._model.fitted.transform(table), X_LIMIT)
+        words = encode(values, ROW_SCALE)
+        return words.T - hide, forward_units(words, self._weights), held
 
 
 async def _weights(
@@ -96,33 +237,3 @@ async def _weights(
         product = forward(masked.T, mask)
     part = await correlations.truncation(demand.key, count)
     return (await truncate(session, part, product, WEIGHT_SCALE)).reshape(demand.groups, columns)
-
-
-@dataclass(repr=False)
-class _Contributions:
-    """Shares of what each group adds to u. weights: at the grid less the bank's mask, at the bank that mask, (m, groups)."""
-
-    session: Session
-    correlations: Correlations
-    model: ClosedModel
-    weights: Words
-    held: int = 0  # values of the grid that were held at X_LIMIT
-
-    async def of(self, table: FeatureTable, number: int) -> Words:
-        """(groups, rows) at VALUE_SCALE, off by what the dealer knows. One message from the grid, 8 bytes a row and column."""
-        session, (columns, groups) = self.session, self.weights.shape
-        work = table.rows * columns * groups
-        if session.party is Party.BANK:
-            masked = await session.receive(Kind.MASKED_MATRIX, np.uint64, (columns, table.rows))
-            return await session.compute(lambda: forward_units(masked.T, self.weights), work)
-
-        def multiply() -> tuple[Words, Words]:
-            values, held = check_range(self.model.fitted.transform(table), X_LIMIT)
-            self.held += held
-            words = encode(values, ROW_SCALE)
-            mask = self.correlations.matrix_mask(number, table.rows, columns)
-            return words.T - mask, forward_units(words, self.weights)
-
-        hidden, shares = await session.compute(multiply, work)
-        await session.send(Kind.MASKED_MATRIX, hidden)
-        return shares

@@ -10,9 +10,10 @@ import numpy as np
 
 from common.disk.scratch import Scratch
 from common.features.options import Preparation
+from common.learn.dealt_ahead import Ahead
 from common.learn.design import PreparedRows, penalised, prepare_rows
 from common.learn.diary import Diary, Forgetful
-from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
+from common.learn.learner import Basis, Half, Matched, Packed, Size, Telling
 from common.learn.network import cost
 from common.learn.network.activations import NAMES, ROUNDS
 from common.learn.network.batches import check_batches, held_back, whole_batches

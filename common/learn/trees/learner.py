@@ -9,8 +9,9 @@ import numpy as np
 
 from common.disk.scratch import Scratch
 from common.features.options import Preparation
+from common.learn.dealt_ahead import Ahead
 from common.learn.diary import Diary, Forgetful
-from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
+from common.learn.learner import Basis, Half, Matched, Packed, Size, Telling
 from common.learn.trees import cost, course
 from common.learn.trees.deal import BLOCK_ROWS, TreeScoreDemand, TreesDemand
 from common.learn.trees.design import Prepared, below, directions, prepare

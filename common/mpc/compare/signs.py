@@ -6,7 +6,9 @@ them differ an odd number of times. The carry is whether n's low bits exceed tho
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,17 @@ class SignMasks:
         """Those of some of the values."""
         tables = Tables(self.tables.digits[cells], self.tables.products[cells])
         return SignMasks(self.pads[cells], tables)
+
+    @classmethod
+    def by_row(cls, parts: Sequence[SignMasks], cells: int) -> SignMasks:
+        """Those of several lots of rows, which have so many values a row each, in the order (cells, rows of all)."""
+
+        def joined(values: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+            whole = np.concatenate([one.reshape(cells, -1, *one.shape[1:]) for one in values], axis=1)
+            return whole.reshape(-1, *whole.shape[2:])
+
+        tables = Tables(joined(part.tables.digits for part in parts), joined(part.tables.products for part in parts))
+        return cls(joined(part.pads for part in parts), tables)
 
 
 async def take_sign_masks(source: Source, number: int, count: int) -> SignMasks:

@@ -88,7 +88,9 @@ class Coordinator:
 @pytest.fixture
 def coordinator(monkeypatch: pytest.MonkeyPatch) -> Coordinator:
     made = Coordinator()
-    monkeypatch.setattr(module, "stocks_waiting", lambda home, job, rows: [size for size in made.waiting if size >= rows])
+    monkeypatch.setattr(
+        module, "stocks_waiting", lambda home, job, rows, texts: [size for size in made.waiting if size >= rows]
+    )
     return made
 
 
@@ -189,13 +191,13 @@ def test_a_job_that_waits_for_people_and_stocks_that_go_elsewhere_end_it(
     coordinator.fate = "succeeded"
     coordinator.listed.clear()
     coordinator.made.clear()
-    monkeypatch.setattr(module, "stocks_waiting", lambda home, job, rows: [])
+    monkeypatch.setattr(module, "stocks_waiting", lambda home, job, rows, texts: [])
     with pytest.raises(JobStateError, match="7 stocks were dealt, of which 0 are here"):
         fill(coordinator)
 
 
 def test_a_model_that_needs_none_gets_none(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "stocks_waiting", lambda home, job, rows: None)
+    monkeypatch.setattr(module, "stocks_waiting", lambda home, job, rows, texts: None)
     assert fill(coordinator) == Refilled(0, [])
 
 

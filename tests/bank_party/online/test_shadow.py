@@ -211,7 +211,14 @@ class Both:
         self.others: dict[str, Any] = {}  # halves of jobs that are not like the rest
         self.away = False
         self.queue = Queue(10)
-        alike = {"grid_dataset": "g", "bank_dataset": "b", "by_period": False, "purpose": "", "renew_hours": 24.0}
+        alike = {
+            "grid_dataset": "g",
+            "bank_dataset": "b",
+            "by_period": False,
+            "purpose": "",
+            "renew_hours": 24.0,
+            "grid_reasons": 0,
+        }
         alike |= {"warn_rows": 0, "warn_hours": 0.0}
 
         def made(model: str, **options: Any) -> sessions.Sessions:

@@ -11,7 +11,7 @@ import pytest
 from common.errors import PlanError, PolicyError
 from common.home import stocks
 from common.home.stock import stock_bytes
-from common.learn.learner import Ahead
+from common.learn.dealt_ahead import Ahead
 from common.mpc.session import Round
 from common.party import Party
 from common.plan.predeal import PredealPlan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import shutil
 import sqlite3
@@ -15,7 +17,7 @@ import pytest
 
 from common.errors import DataError, LocalProtocolError, PolicyError
 from common.home import stock, stocks
-from common.home.stock import MAGIC, StoredArrays, stock_bytes
+from common.home.stock import MAGIC, TAG_BYTES, StockFile, StoredArrays, stock_bytes
 from common.home.stocks import MOST, Stocks, predealt
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import TrainingDemand
@@ -55,6 +57,12 @@ def store(shelf: Stocks, name: str = "predeal-1", seed: bytes | None = None, pla
 
 def file(folder: Path, name: str = "predeal-1") -> Path:
     return folder / "stock" / f"{name}.stock"
+
+
+def placed(stock: StockFile, arrays: list[Any]) -> list[tuple[Any, int]]:
+    """Each array of a stock's first part and its place in the file."""
+    places = itertools.accumulate((8 * math.prod(shape) + TAG_BYTES for _, shape in arrays), initial=stock.begin)
+    return list(zip(arrays, places, strict=False))
 
 
 def test_a_grids_stocks_are_each_of_one_bank_and_their_digests_tell_no_bank(tmp_path: Path) -> None:
@@ -242,7 +250,8 @@ def test_killed_at_any_point_of_storing_there_is_a_whole_stock_or_none(tmp_path:
         if found:
             stock = opened(folder).spend(found[0])
             arrays = list(dealt_arrays(Party.GRID, WORK))
-            assert [stock.read(*array).flat[0] for array in arrays] == list(range(len(arrays)))
+            read = [stock.read(*array, at).flat[0] for array, at in placed(stock, arrays)]
+            assert read == list(range(len(arrays)))
             stock.close()
         outcomes.add(bool(found))
         if not killed:
@@ -287,10 +296,10 @@ def test_words_that_changed_on_the_disk_are_found(tmp_path: Path) -> None:
     file(tmp_path).write_bytes(data)
     stock = shelf.spend(shelf.unspent()[0])
     arrays = list(dealt_arrays(Party.GRID, WORK))
-    for array in arrays[:-1]:
-        stock.read(*array)
+    *whole, (last, at) = placed(stock, arrays)
+    assert len([stock.read(*array, place) for array, place in whole]) == len(arrays) - 1
     with pytest.raises(DataError, match="damaged"):
-        stock.read(*arrays[-1])
+        stock.read(*last, at)
     stock.close()
 
 

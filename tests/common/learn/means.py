@@ -20,7 +20,8 @@ from common.disk.scratch import Scratch
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
 from common.learn.dealings import Dealing
-from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
+from common.learn.dealt_ahead import Ahead
+from common.learn.learner import Basis, Half, Matched, Packed, Size, Telling
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.dealer import Dealt, Prgs

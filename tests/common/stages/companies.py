@@ -34,7 +34,7 @@ from common.plan.train import TrainPlan
 from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig
 from common.stages.course import Course
-from common.stages.job import PartyJob
+from common.stages.job import Desk, PartyJob
 from common.stages.pipeline import run
 from grid_party.home import GridHome
 from grid_party.settings import GridPolicy
@@ -112,6 +112,7 @@ class Companies:
     new_trio: Callable[[frozenset[Opened]], Trio] = Trio  # of each job
     consent: dict[Party, ConsentConfig] = field(default_factory=dict)
     match: Callable[[Session], Match] | None = None  # how ids are matched; by default by the neutral process
+    desk: Desk | None = None  # what rows are asked at
 
     def write(self, data: dict[Party, pd.DataFrame]) -> None:
         for party, rows in data.items():
@@ -179,6 +180,7 @@ class Companies:
                     self.scratch(own),
                     course=course,
                     client=CLIENT,
+                    desk=self.desk if own is Party.BANK else None,
                     consents=Consents(self.consent[own], "rows") if own in self.consent else None,
                 )
             )

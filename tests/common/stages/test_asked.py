@@ -26,9 +26,9 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
         done.append("taken")
 
     @asynccontextmanager
-    async def stock(*_: Any) -> AsyncIterator[tuple[Any, int]]:
+    async def stock(*_: Any, reasons: bool) -> AsyncIterator[tuple[Any, Any]]:
         done.append("stock")
-        yield None, 3
+        yield None, SimpleNamespace(rows=3, reasons=0)
         done.append("used up")
 
     async def warm() -> None:
@@ -39,9 +39,9 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
 
     monkeypatch.setattr(asked, "scores_ahead", stock)
     monkeypatch.setattr(asked, "begin_scores", begin)
-    home = SimpleNamespace(stocks=SimpleNamespace(of=lambda bank: bank), key=b"")
+    home = SimpleNamespace(key=b"")
     desk = SimpleNamespace(taking=taking) if seated else None
-    job: Any = SimpleNamespace(session=None, home=home, correlations=None, desk=desk, chain="north")
+    job: Any = SimpleNamespace(session=None, home=home, correlations=None, desk=desk, shelf=None)
     plan: Any = SimpleNamespace(score_bits=5, on_request=3)
     model: Any = SimpleNamespace(closed=True, learner="linear")
     whole = ["taking", "stock", "taken"] if seated else ["stock"]

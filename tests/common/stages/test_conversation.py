@@ -72,15 +72,15 @@ def at_bank(part: FeatureTable, *_: Any) -> None:
         raise PolicyError("this client has had its rows of the day")
 
 
-def decided(part: FeatureTable, u: Any) -> Mapping[str, Any]:
+def decided(part: FeatureTable, u: Any, named: Any) -> Mapping[str, Any]:
     return {"u": u}
 
 
 def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -> Any:
     policy = SimpleNamespace(max_ids=1000)
-    home = SimpleNamespace(policy=policy, stocks=SimpleNamespace(of=lambda bank: bank), key=b"")
+    home = SimpleNamespace(policy=policy, key=b"")
     return SimpleNamespace(
-        id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, chain="", scratch=Scratch(),
+        id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, shelf=None, scratch=Scratch(),
         dataset=SimpleNamespace(path="", missing=()), role=SimpleNamespace(decider=lambda model: decided),
         count=lambda **_: None,
         charge_scores=rated(charged), check_rate=at_bank, enter_rate=at_bank, check_grant=None, consents=None,
@@ -108,12 +108,12 @@ async def converse(
         channels[party] = FrameChannel(end, f"the {party.other.value}", Counter())
         channels[party].start()
     desk, charged = Seat(requests, written[Party.BANK]), list[str]()
-    plan: Any = SimpleNamespace(keys=("id",), on_request=STOCK, score_bits=BITS)
+    plan: Any = SimpleNamespace(keys=("id",), on_request=STOCK, score_bits=BITS, grid_reasons=0)
 
     async def side(of: Session, correlations: DealtCorrelations) -> None:
         @asynccontextmanager
-        async def stock(*_: Any) -> AsyncIterator[tuple[Any, int]]:
-            yield correlations, STOCK
+        async def stock(*_: Any, reasons: bool) -> AsyncIterator[tuple[Any, Any]]:
+            yield correlations, SimpleNamespace(rows=STOCK, reasons=0)
 
         at = of.party
         by[at] = stock
@@ -124,8 +124,8 @@ async def converse(
 
     by: dict[Party, Any] = {}
 
-    def stocked(session: Session, *more: Any) -> Any:
-        return by[session.party](*more)
+    def stocked(session: Session, *more: Any, **how: Any) -> Any:
+        return by[session.party](*more, **how)
 
     monkeypatch.setattr(asked, "scores_ahead", stocked)
     monkeypatch.setattr(asked, "usable", lambda *_: [])
