@@ -33,6 +33,17 @@ _SIGNS = (
     "US$", "HK$", "NT$", "CN¥",
 )  # fmt: skip
 _SHARES = ("%", "‰")
+_SAME = {
+    "rmb": "¥",
+    "cny": "¥",
+    "cn¥": "¥",
+    "us$": "$",
+    "usd": "$",
+    "圆": "元",
+    "day": "days",
+    "month": "months",
+    "year": "years",
+}
 _TENS = {"%": -2, "‰": -3, "千": 3, "万": 4, "百万": 6, "亿": 8}
 _SIGN = "|".join(re.escape(sign) for sign in _SIGNS)
 _SHAPE = (
@@ -350,7 +361,7 @@ def _unit(before: str, behind: str) -> tuple[str, int]:
             tens, behind = power, behind if word in "%‰" else rest
             break
     unit = (behind or before).lower()
-    return {"rmb": "¥", "cny": "¥", "cn¥": "¥", "us$": "$", "usd": "$", "圆": "元"}.get(unit, unit), tens
+    return _SAME.get(unit, unit), tens
 
 
 def _is_unit(unit: str) -> bool:

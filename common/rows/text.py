@@ -55,6 +55,15 @@ def plain(values: Any) -> Any:
     return values.cast(pa.string()) if pa.types.is_null(values.type) else values
 
 
+def uuid_text(values: Any) -> Any:
+    """UUIDs of 16 bytes each (an array) as the texts that everybody writes for them."""
+    whole = np.frombuffer(b"".join(values.fill_null(bytes(16)).to_pylist()), np.uint8).reshape(-1, 16)
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)[np.stack([whole >> 4, whole & 15], axis=2)].reshape(-1, 32)
+    parts = np.insert(digits, (8, 12, 16, 20), ord("-"), axis=1)
+    texts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(36), len(values), [None, pa.py_buffer(parts.tobytes())])
+    return pc.if_else(values.is_valid(), texts.cast(pa.binary()).cast(pa.string()), None)
+
+
 def seen(text: Any) -> Any:
     """`text` trimmed, without control characters and those of no width."""
     return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, _UNSEEN, ""))

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from common.disk.scratch import Scratch
 from common.rows.formats.options import FileOptions
 from common.rows.origin import Data, Origin
-from common.rows.text import is_text
+from common.rows.text import is_text, uuid_text
 
 T = TypeVar("T")
 
@@ -55,6 +57,8 @@ class ParquetColumns:
     """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once.
 
     INT96, in which Spark, Hive and Impala write timestamps, holds instants: it comes as UTC, so that they need a zone.
+    INTERVAL comes as intervals: Arrow has its 12 bytes as they stand, and those of 48 days are a 0 in text.
+    UUID comes as text, as in any other format; of other types of an extension comes what stores them.
     little: memory is; text is then read in pieces, which costs a little time, as it is of very many rows.
     """
 
@@ -63,9 +67,10 @@ class ParquetColumns:
         schema = guarded(origin, lambda: pa.parquet.read_schema(source))
         metadata = guarded(origin, lambda: pa.parquet.read_metadata(source))
         self.num_rows: int = metadata.num_rows
-        self._text = [f.name for f in schema if is_text(f.type)]
-        self.long = frozenset(self._text if little or self.num_rows > _MANY else ())
         stored = [metadata.schema.column(k) for k in range(metadata.num_columns)]
+        self._spans = {column.path for column in stored if column.converted_type == "INTERVAL"}
+        self._text = [f.name for f in schema if is_text(f.type) and f.name not in self._spans]
+        self.long = frozenset(self._text if little or self.num_rows > _MANY else ())
         self._instants = {column.path for column in stored if column.physical_type == "INT96"}
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
@@ -76,6 +81,13 @@ class ParquetColumns:
             return found
 
         values: pa.ChunkedArray = guarded(self._origin, read)
+        if isinstance(values.type, pa.BaseExtensionType):
+            stored, kind = [part.storage for part in values.chunks], values.type.storage_type
+            if isinstance(values.type, pa.UuidType):
+                stored, kind = [uuid_text(part) for part in stored], pa.string()
+            return pa.chunked_array(stored, kind)
+        if column in self._spans:
+            return pa.chunked_array([_spans(part) for part in values.chunks], pa.month_day_nano_interval())
         return values.cast(pa.timestamp("us", "UTC")) if column in self._instants else values
 
     def pieces(self, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]:
@@ -101,6 +113,15 @@ class ParquetColumns:
             raise pa.ArrowInvalid("a column has other rows than the file")
 
 
+def _spans(values: Any) -> Any:
+    """INTERVAL, three 32-bit counts of months, days and milliseconds, as Arrow's intervals."""
+    months, days, thousandths = np.frombuffer(b"".join(values.fill_null(bytes(12)).to_pylist()), "<i4").reshape(-1, 3).T
+    found = np.zeros(len(values), np.dtype([("months", "<i4"), ("days", "<i4"), ("nanoseconds", "<i8")]))
+    found["months"], found["days"], found["nanoseconds"] = months, days, thousandths.view("<u4").astype("<i8") * 10**6
+    whole = pa.Array.from_buffers(pa.month_day_nano_interval(), len(found), [None, pa.py_buffer(found)])
+    return pc.if_else(values.is_valid(), whole, None)
+
+
 def copied(batches: Any, scratch: Scratch) -> Any:
     """The same columns as a nameless Parquet file."""
     file = scratch.file()
@@ -114,5 +135,11 @@ def guarded(origin: Origin, read: Callable[[], T]) -> T:
     """Raises DataError where the file is no Parquet file, or a damaged one."""
     try:
         return read()
+    except pa.ArrowNotImplementedError as error:  # its words are about types and codecs
+        raise origin.fault(
+            "the Parquet file holds what is not read here",
+            local=f"the Parquet file holds what is not read here: {str(error).split(chr(10))[0]}",
+            remedy="Write it without such a column or codec; whole numbers of more than 64 bits (Int128 of Polars) as text.",
+        ) from None
     except (pa.ArrowException, OSError, MemoryError, UnicodeError):
         raise origin.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None

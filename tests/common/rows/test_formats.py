@@ -6,7 +6,9 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import openpyxl
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -213,3 +215,22 @@ def test_int96_of_spark_holds_instants_and_bytes_of_hive_text(tmp_path: Path) ->
     pq.write_table(pa.table({"id": pa.array([b"a"]), "at": at}), path, use_deprecated_int96_timestamps=True)
     data = TableFile.open(path).read(["id", "at"])
     assert data["at"].type == pa.timestamp("us", "UTC")
+
+
+def test_intervals_and_uuids_of_parquet_are_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    uuid = "0987dc8e-dd88-4e51-a64d-2a4d2e4cd8f0"
+    last = f"('{uuid}'::UUID, INTERVAL '2 months 3 seconds', '[]'::JSON)"
+    rows = f"('{uuid}'::UUID, INTERVAL 49 DAY, '{{}}'::JSON), (NULL, NULL, NULL), {last}"
+    with duckdb.connect() as database:
+        database.execute(f"COPY (SELECT * FROM (VALUES {rows}) t(id, late, note)) TO '{path}'")
+    data = TableFile.open(path).read(["id", "late", "note"])
+    assert data["id"].to_pylist() == [uuid, None, uuid] and data["note"].to_pylist() == ["{}", None, "[]"]
+    assert data["late"].type == pa.month_day_nano_interval()  # 49 days were 1, the byte that counts them as a digit
+    assert data["late"].to_pylist() == [(0, 49, 0), None, (2, 0, 3 * 10**9)]
+
+
+def test_a_sound_parquet_file_of_what_arrow_does_not_read_is_refused_by_its_reason(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"id": ["a"], "account": [62220212345678900000]}, schema_overrides={"account": pl.Int128}).write_parquet(path)
+    assert "Integers with more than 64 bits" in refused(path) and "not valid" not in refused(path)

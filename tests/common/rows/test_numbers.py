@@ -93,6 +93,7 @@ def test_text_read_some_rows_at_a_time_is_what_it_is_at_once(last: str, coded: b
         (["₹1,23,456", "₹7"], [123456, 7], "commas between thousands, the unit ₹"),
         (["CHF 1’234.50", "CHF 7.00"], [1234.5, 7], "apostrophes between thousands, the unit chf"),
         (["1.234,50-", "(12,00)", "7,00"], [-1234.5, -12, 7], "points between thousands, a decimal comma"),
+        (["1 day", "2 days", "365 days"], [1, 2, 365], "the unit days"),
         (["12‰", "7.5‰"], [0.012, 0.0075], "the unit ‰, a thousandth"),
         (["١٢٣", "۴۵۶", "७८९"], [123, 456, 789], ""),
         (["(null)", "[NULL]", "1.#QNAN", "-nan", "5"], [NAN, NAN, NAN, NAN, 5], ""),
