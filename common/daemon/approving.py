@@ -92,7 +92,8 @@ def _list(home: Home, as_json: bool) -> None:
         return
     for held, ruling in found:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(held.at))
-        said = f"{ruling.verdict.value}; approved by {', '.join(ruling.approvers) or 'nobody'}, {home.policy.approvals} have to"
+        by, needed = ", ".join(ruling.approvers) or "nobody", home.policy.approvals
+        said = f"{ruling.verdict.value}; approved by {by}, {needed} {'has' if needed == 1 else 'have'} to"
         click.echo(visible(f"{held.job}  {since}  {held.client}  {said}"))
     if not found:
         click.echo("no job waits for approval")

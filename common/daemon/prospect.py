@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from common.daemon.conduct import chain_of
 from common.daemon.settings import PartySettings
 from common.disclosure import CATALOGUE, Opened
-from common.errors import WattScoreError
+from common.errors import ConfigError, WattScoreError
 from common.home.approvals import HeldJob
 from common.home.home import Home
 from common.home.models import CHAMPION
@@ -34,11 +34,13 @@ class Prospect:
 
     cost: with as many matched rows as the own dataset has; of a training as many columns at the other side as here. Of several
     banks as many rows at each.
+    details: what `action` says beyond the kind of job: model and months (newest: the last), or banks.
     why_not: what keeps the cost from being told.
     """
 
     held: HeldJob
     action: str
+    details: tuple[str, ...]
     opens: tuple[Opened, ...]
     side: Side | None
     extent: Extent | None
@@ -57,7 +59,7 @@ def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -
         cost = _cost(plan, party, extent, settings, home)
     except (WattScoreError, OSError) as error:
         why_not = str(error)
-    return Prospect(held, _action(plan), opens, side, extent, cost, why_not, tuple(home.standings()))
+    return Prospect(held, _action(plan), _details(plan), opens, side, extent, cost, why_not, tuple(home.standings()))
 
 
 def _side(plan: AnyPlan, party: Party, settings: PartySettings) -> Side | None:
@@ -70,6 +72,9 @@ def _side(plan: AnyPlan, party: Party, settings: PartySettings) -> Side | None:
 
 
 def _extent(side: Side, party: Party, settings: PartySettings) -> Extent:
+    if side.dataset not in settings.datasets:
+        remedy = "Deny the job, or declare the dataset anew."
+        raise ConfigError(f"there is no dataset {side.dataset!r} any more", remedy=remedy)
     config = declared(settings.datasets[side.dataset])
     found = extent_of(check_declared(config, name=side.dataset, party=party), config)
     return found if side.columns == ("*",) else Extent(found.rows, len(side.columns))
@@ -111,12 +116,23 @@ def _action(plan: AnyPlan) -> str:
     if isinstance(plan, SeveralPlan):
         return f"train a model with {len(plan.banks)} banks: {', '.join(bank.who for bank in plan.banks)}"
     if isinstance(plan, ScorePlan):
-        return f"score rows by the model {plan.model}"
+        months = ["the newest month" if month == "newest" else month for month in plan.months]
+        return f"score rows{' of ' if months else ''}{', '.join(months)} by the model {plan.model}"
     if isinstance(plan, PromotePlan):
         forced = [name for name in ("force", "anew") if getattr(plan, name)]
         beyond = f", beyond the rules ({', '.join(forced)})" if forced else ""
         return f"make {plan.model} the champion{beyond}" if plan.model else "make the champion before the present one it again"
     return {"train": "train a model", "predeal": "deal randomness ahead"}[plan.kind]
+
+
+def _details(plan: AnyPlan) -> tuple[str, ...]:
+    if isinstance(plan, SeveralPlan):
+        return tuple(bank.who for bank in plan.banks)
+    if isinstance(plan, ScorePlan):
+        return (plan.model, *plan.months)
+    if isinstance(plan, PromotePlan):
+        return (plan.model or "before", *(name for name in ("force", "anew") if getattr(plan, name)))
+    return ()
 
 
 def lines(found: Prospect) -> Iterator[str]:

@@ -176,7 +176,7 @@ _SCRATCH = Kept(
 )
 _LOG = Kept(
     Name.LOG,
-    "warnings in full: the log itself is without rows' data",
+    "warnings and notes in full: the log itself is without rows' data",
     "the daemon",
     BackUp.NO,
     "a log, for this side's eyes alone: it may name rows",

@@ -160,7 +160,9 @@ def _demo_through(out: Path, config: Path, console: Console) -> None:
     print_production(jobs[-1], console)
     _print_result(_result(jobs, time.monotonic() - start, out), console)
     console.print(
-        f"\n{RESULT} is in {out}/. Report, decisions and alarms are the bank's: `collect-demo` there.", highlight=False
+        f"\n{RESULT} is in {out}/. Report, decisions and alarms are the bank's: `docker compose run --rm report`"
+        " brings them beside it.",
+        highlight=False,
     )
 
 
@@ -252,7 +254,7 @@ def _inputs(values: Mapping[str, Any], side: str, of: str) -> str:
     """How many features a side has and, as bins and categories, columns. A client knows only these."""
     columns = values["columns"][side]
     if "features" not in values:
-        return f"{columns} columns of {of}"
+        return f"{columns} coded columns of {of}"
     return f"{values['features'][side]} features of {of} ({columns} coded)"
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from common.client.results import Job
 from common.errors import ConfigError
+from common.rows.near import near
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,10 @@ def _options(given: Mapping[str, Any], more: Mapping[str, Any]) -> TrialOptions:
     needed = [word for name in ("grid", "bank") for word in (f"--{name}", str(given[name]))]
     known = command.make_context("try", needed).params
     if unknown := sorted(set(more) - set(known)):
-        raise ConfigError(f"no option {unknown[0]!r}", remedy=f"There are: {', '.join(sorted(set(known) - set(given)))}.")
+        there = sorted(set(known) - set(given))
+        close = near(unknown[:1], there)
+        remedy = f"Nearest: {', '.join(close)}." if close else f"There are: {', '.join(there)}."
+        raise ConfigError(f"no option {unknown[0]!r}", remedy=remedy)
     return options_of(**{**known, **more, **given})
 
 

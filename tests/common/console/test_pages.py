@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.config import validate
@@ -14,6 +15,7 @@ from common.console.pages import SECTIONS
 from common.daemon.settings import PartyConsole
 from common.errors import ConfigError
 from common.home.audit import What
+from common.home.standing import Charge, Standing
 from common.plan.job_stages import MEANING
 from common.plan.roles import NEEDED
 from common.text.words import read_words
@@ -139,6 +141,24 @@ def test_budgets_say_what_is_spent_and_left(books: Books) -> None:
     assert "At most 8 ( scores_per_row )" in said and "Rows charged 3" in said
     assert "Spent of the row of which most is 2" in said and "Left of that row 6" in said
     assert "wattscore://acme/analyst" in said
+
+
+def test_what_budgets_went_for_is_said_in_the_language_of_the_page(books: Books) -> None:
+    charges = [
+        Charge("train-1", what, 1.0, 30) for what in ("metrics", "the grid's splits", "whether worse than train-<0>", "x&y")
+    ]
+    standing = Standing("bits told of a row's label", "label_bits", 0.1, np.full(30, 0.02), tuple(charges))
+    books.home.standings = lambda: (standing,)  # type: ignore[method-assign,assignment,return-value]
+    for lang, said in (("en", ("metrics", "the grid&#39;s splits", "whether worse than train-&lt;0&gt;")),
+                       ("zh", ("度量", "电网方分裂点", "是否劣于 train-&lt;0&gt;"))):  # fmt: skip
+        page = books.visit().get(f"/{lang}/budgets").text
+        assert all(f">{text}<" in page for text in (*said, "x&amp;y")), page
+
+
+def test_every_purpose_that_the_bank_names_has_words() -> None:
+    named = set(re.findall(r'"(whether there [^"]+|the grid\'s [^"]+|all splits|when [^"]+|columns left out|warnings|metrics)"',
+                           (ROOT / "bank_party" / "role.py").read_text()))  # fmt: skip
+    assert len(named) == 8 and {f"purpose.{what}" for what in named} <= read_words(ROOT / "common/console/words.toml").keys()
 
 
 def test_models_stand_side_by_side(books: Books) -> None:

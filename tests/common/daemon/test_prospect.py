@@ -127,6 +127,26 @@ async def test_a_held_scoring_by_a_model_that_is_not_here_says_so(tmp_path: Path
     assert found.cost is None and found.why_not
 
 
+@pytest.mark.parametrize(
+    ("fields", "action", "details"),
+    [
+        ({}, "score rows by the model champion", ("champion",)),
+        ({"months": ("newest",)}, "score rows of the newest month by the model champion", ("champion", "newest")),
+        ({"months": ("2025-06", "2025-07")}, "score rows of 2025-06, 2025-07 by the model champion",
+         ("champion", "2025-06", "2025-07")),
+    ],
+)  # fmt: skip
+async def test_a_held_scoring_says_of_which_months(
+    fields: dict[str, Any], action: str, details: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "desk").mkdir()
+    desk, keys = Desk(tmp_path / "desk"), ("id", "period")
+    scoring = Companies(tmp_path).plan(kind="score", model="champion", keys=keys, **fields)
+    found = prospect(HeldJob("job-1", "score", "", CLIENT, "", scoring.canonical(), 0.0), Party.GRID, desk.settings, desk.home)
+    assert (found.action, found.details) == (action, details)
+    assert "no dataset 'rows' any more" in found.why_not  # its owner has taken it out since
+
+
 @pytest.mark.parametrize("model", [{}, {"kind": "network", "hidden": 4, "epochs": 4}], ids=["linear", "network"])
 async def test_a_held_job_of_several_banks_is_priced_as_if_each_had_a_part_of_the_grid_s_rows(
     tmp_path: Path, model: dict[str, Any]

@@ -24,4 +24,4 @@ def test_the_notebook_runs_and_shows_what_was_trained(tmp_path: Path) -> None:
     gained = re.search(r"AUC gained</td><td>\+0\.(\d+)", shown)
     assert gained and int(gained[1]) > 0
     assert "image/png" in shown and "Gain over the bank alone" in shown and "approve" in shown
-    assert "no option 'ridges'" in shown and "allow_small" in shown
+    assert "no option 'ridges'" in shown and "Nearest: ridge" in shown
