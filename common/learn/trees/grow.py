@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from common.learn.trees import course
 from common.learn.trees.forest import Forest
 from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_array, dealt_parts, link_words
 from common.learn.trees.order import Directions
-from common.learn.trees.tree import Thresholds, Tree, TreeGrower, Vectors, remask
+from common.learn.trees.tree import Candidates, Thresholds, Tree, TreeGrower, Vectors, remask
 from common.learn.trees.waves import PADDED, TERMS, link_tables
 from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Words
@@ -99,17 +100,26 @@ class Grower:
         for group in forest.groups():
             if group.start < len(found):
                 continue
+            looked_at = [self._begin_candidates(thresholds, tree) for tree in group]  # beside the rounds of the root
             root = await self.root(group[0])
 
-            async def one(tree: int, rounds: Rounds, root: Vectors = root) -> tuple[Tree, Short]:
-                return await TreeGrower(rounds, self.arrivals, forest, thresholds, tree).grow(root)
+            async def one(
+                tree: int, candidates: Awaitable[Candidates], rounds: Rounds, root: Vectors = root
+            ) -> tuple[Tree, Short]:
+                return await TreeGrower(rounds, self.arrivals, forest, thresholds, tree, await candidates).grow(root)
 
-            for tree, leaf in await Lockstep(self._session, len(group)).run([partial(one, tree) for tree in group]):
+            lanes = [partial(one, tree, candidates) for tree, candidates in zip(group, looked_at, strict=True)]
+            for tree, leaf in await Lockstep(self._session, len(group)).run(lanes):
                 found.append(tree)
                 self.u += leaf
             await course.enter(diary, forest, course.Grown(found, self.u))
             self._session.reporter.progress(group.stop, forest.shape.trees)
         return found
+
+    def _begin_candidates(self, thresholds: Thresholds, tree: int) -> asyncio.Future[Candidates]:
+        drawn = self._forest.drawn(tree)
+        words = self._forest.rows * self._forest.looked_at
+        return self._session.begin(lambda: thresholds.candidates(self._party, drawn), words)
 
     async def share_thresholds(self) -> Thresholds:
         """Each sends its thresholds' rows, masked: once, 2.75 bytes a threshold and row."""
@@ -147,14 +157,16 @@ class Grower:
         forest, party = self._forest, self._party
         rows = forest.rows
         mine = self.u - self._masks.angle(tree)
-        opened = mine + (await self._session.exchange(Kind.MASKED_U, _bytes(mine))).view(np.uint16)
+        await self._session.post(Kind.MASKED_U, _bytes(mine))
+        await asyncio.sleep(0)  # it leaves, and what follows is done while the other's comes
         label = self._labels.of(tree, 0, LINK)
         words = await self.arrivals.fetch(label.kind, label.number, (link_words(forest),))
+        dealt = from_words(words, 4 * rows * TERMS).view(np.uint32).reshape(rows, TERMS)
+        both = [dealt, self._masks.link(tree)]  # at the grid cosines are dealt
+        cells = np.concatenate(both if party is Party.GRID else both[::-1], 1)
+        opened = mine + (await self._session.collect(Kind.MASKED_U, np.uint8, (2 * rows,))).view(np.uint16)
 
         def shares() -> Narrow:
-            dealt = from_words(words, 4 * rows * TERMS).view(np.uint32).reshape(rows, TERMS)
-            both = [dealt, self._masks.link(tree)]  # at the grid cosines are dealt
-            cells = np.concatenate(both if party is Party.GRID else both[::-1], 1)
             factors = link_tables(forest.g_bits).factors.take(opened, 0)
             out = np.empty((2, rows), np.uint32)
             for total, low in zip(out, (0, 2 * TERMS), strict=True):
@@ -169,7 +181,7 @@ class Grower:
             out[:, self._real :] = 0
             return out & MASK
 
-        return await self._session.compute(shares, 4 * rows * TERMS)
+        return await self._session.compute(shares, rows * TERMS)
 
 
 def _bytes(values: Short) -> Bytes:
