@@ -244,21 +244,10 @@ async def test_bad_demands_are_refused(case: dict[str, Any]) -> None:
 
 def test_trees_of_two_banks_are_those_of_the_pooled_rows_in_floats() -> None:
     case, world = load("banks.json")["trees"], trees_world()
-    forest, problem = world.layout.hub(TREES), world.problem
-    values = (array(case["leaves"]["grid"]) + array(case["leaves"]["bank"])).view(np.int16) / 2.0**U_SCALE
-    u = np.concatenate(
+    values = array(case["leaves"]["grid"]) + array(case["leaves"]["bank"])
+    first = np.concatenate(
         [np.full(own, line["start"] / 2.0**U_SCALE) for own, line in zip(TREES_ROWS, case["lines"], strict=True)]
     )
-    for number, (grid, bank) in enumerate(zip(case["splits"]["grid"], case["splits"]["bank"], strict=True)):
-        assert all((a < 0) != (b < 0) for a, b in zip(grid, bank, strict=True))
-        splits = [(Party.GRID, a) if a >= 0 else (Party.BANK, b) for a, b in zip(grid, bank, strict=True)]
-        p = tree_twin.sigmoid(u)
-        g, h, place = p - problem.label, p * (1.0 - p), np.zeros(len(u), np.int64)
-        order = tree_twin.candidates(forest, number)
-        cells = np.stack([problem.below[party][k] for party, k in order]).astype(np.float64)
-        for level, split in enumerate(splits):
-            gains = tree_twin.gains(forest, cells, place, 1 << level, g, h)
-            assert gains[order.index(split)] >= 0.98 * gains.max()
-            place = 2 * place + (1 - cells[order.index(split)].astype(np.int64))
-        assert np.allclose(values[number], tree_twin.leaves(forest, place, g, h), rtol=0.06, atol=0.02)
-        u += values[number][place]
+    halves = zip(case["splits"]["grid"], case["splits"]["bank"], values, strict=True)
+    trees = [tree_twin.put_together(grid, bank, leaves) for grid, bank, leaves in halves]
+    tree_twin.check(world.layout.hub(TREES), world.problem.below, world.problem.label, first, trees)

@@ -92,9 +92,7 @@ async def grown(
 
 def opened(grid: Tree, bank: Tree) -> twin.TwinTree:
     """A tree put together from two halves."""
-    assert all((a < 0) != (b < 0) for a, b in zip(grid.splits, bank.splits, strict=True))
-    splits = [(Party.GRID, a) if a >= 0 else (Party.BANK, b) for a, b in zip(grid.splits, bank.splits, strict=True)]
-    return twin.TwinTree(splits, (grid.leaves + bank.leaves).view(np.int16).astype(np.float64) / 2**U_SCALE)
+    return twin.put_together(grid.splits, bank.splits, grid.leaves + bank.leaves)
 
 
 def first(world: World) -> twin.Reals:
@@ -104,24 +102,10 @@ def first(world: World) -> twin.Reals:
 @pytest.mark.parametrize("rows", [(1400, 600), (700, 900, 500), (300, 350, 40, 500, 410)])
 async def test_each_level_splits_by_the_best_candidate_and_each_leaf_is_the_twins(rows: tuple[int, ...]) -> None:
     world = World.made(rows)
-    problem, forest, u = world.problem, world.layout.hub(SECTION), first(world)
     grid, *banks = await grown(world)
-    owners = set()
-    for t, (mine, theirs) in enumerate(zip(grid, banks[0], strict=True)):
-        tree = opened(mine, theirs)
-        p = twin.sigmoid(u)
-        g, h = p - problem.label, p * (1 - p)
-        order = twin.candidates(forest, t)
-        cells = np.stack([problem.below[party][k] for party, k in order]).astype(np.float64)
-        place = np.zeros(problem.rows, np.int64)
-        for level, split in enumerate(tree.splits):
-            gains = twin.gains(forest, cells, place, 1 << level, g, h)
-            assert gains[order.index(split)] >= 0.97 * gains.max(), (t, level)
-            place = 2 * place + (1 - cells[order.index(split)].astype(np.int64))
-        owners |= {party for party, _ in tree.splits}
-        assert np.allclose(tree.leaves, twin.leaves(forest, place, g, h), rtol=0.06, atol=0.02), t
-        u += tree.leaves[place]
-    assert owners == set(Party)
+    trees = [opened(mine, theirs) for mine, theirs in zip(grid, banks[0], strict=True)]
+    twin.check(world.layout.hub(SECTION), world.problem.below, world.problem.label, first(world), trees, 0.97)
+    assert {party for tree in trees for party, _ in tree.splits} == set(Party)
 
 
 async def test_all_banks_hold_the_same_splits_and_the_same_share_of_the_leaves() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,6 +65,40 @@ def in_order(steps: npt.NDArray[np.int64], directions: Sequence[int]) -> npt.NDA
                 total = out[below] + out[above]
                 out[below], out[above] = total // 2, total - total // 2
     return out
+
+
+def put_together(grid: Sequence[int], bank: Sequence[int], leaves: npt.NDArray[np.uint16]) -> TwinTree:
+    """A tree from its halves' splits, -1 where the other splits: one of both at each level. leaves: both shares, added."""
+    assert all((a < 0) != (b < 0) for a, b in zip(grid, bank, strict=True))
+    splits = [(Party.GRID, a) if a >= 0 else (Party.BANK, b) for a, b in zip(grid, bank, strict=True)]
+    return TwinTree(splits, leaves.view(np.int16).astype(np.float64) / 2**U_SCALE)
+
+
+def check(
+    forest: Forest,
+    below: dict[Party, npt.NDArray[np.uint8]],
+    label: Reals,
+    first: Reals,
+    trees: Iterable[TwinTree],
+    least: float = 0.98,
+) -> None:
+    """Asserts of trees grown one after the other that floats would have split and valued them so.
+
+    first: u of each row before. least: part of the largest gain that each level's split has, as gains are rounded.
+    """
+    u = first.copy()
+    for t, tree in enumerate(trees):
+        p = sigmoid(u)
+        g, h = p - label, p * (1.0 - p)
+        order = candidates(forest, t)
+        cells = np.stack([below[party][k] for party, k in order]).astype(np.float64)
+        place = np.zeros(len(u), np.int64)
+        for level, split in enumerate(tree.splits):
+            found = gains(forest, cells, place, 1 << level, g, h)
+            assert found[order.index(split)] >= least * found.max(), (t, level)
+            place = 2 * place + (1 - cells[order.index(split)].astype(np.int64))
+        assert np.allclose(tree.leaves, leaves(forest, place, g, h), rtol=0.06, atol=0.02), t
+        u += tree.leaves[place]
 
 
 def start_of(label: Reals) -> int:
