@@ -175,8 +175,8 @@ class Channel(Protocol):
 class Holding(Protocol):
     """A channel that can keep small arrays for one message."""
 
-    def hold(self) -> AbstractAsyncContextManager[None]:
-        """What is sent within leaves together, once an array is waited for or at the end."""
+    def hold(self, *, throughout: bool = False) -> AbstractAsyncContextManager[None]:
+        """What is sent within leaves together, once an array is waited for or at the end; throughout: and again after that."""
 
     def keep(self, round: Round, values: Array) -> bool:
         """Takes an array for the message that is held; False where none is held, or it has no room, and `send` is needed."""
@@ -303,9 +303,12 @@ class Session:
         self._posting.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
-        """What is posted within travels as one message, as far as it is small and nothing is collected between."""
-        async with nullcontext() if self._holding is None else self._holding.hold():
+    async def together(self, *, throughout: bool = False) -> AsyncIterator[None]:
+        """What is posted within travels as one message, as far as it is small and nothing is collected between.
+
+        throughout: also what is posted once something was collected, up to where the next is.
+        """
+        async with nullcontext() if self._holding is None else self._holding.hold(throughout=throughout):
             yield
             await self._posted()
 

@@ -210,8 +210,8 @@ class _Timed:
     async def send(self, round: Round, values: Array) -> None:
         await self._channel.send(round, values)
 
-    def hold(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._holding is None else self._holding.hold()
+    def hold(self, *, throughout: bool = False) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._holding is None else self._holding.hold(throughout=throughout)
 
     def keep(self, round: Round, values: Array) -> bool:
         return self._holding is not None and self._holding.keep(round, values)

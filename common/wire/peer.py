@@ -61,6 +61,7 @@ class FrameChannel:
         self._closed = False  # by the other side, in order
         self._held: list[Piece] | None = None  # what waits for others to leave with it
         self._held_bytes = 0
+        self._throughout = False  # whether it goes on once what was held has left
         self._writing = asyncio.Lock()
         self._taken = asyncio.Event()  # an array was asked for
         self._ahead = 0  # bytes that have arrived and were not asked for
@@ -92,18 +93,22 @@ class FrameChannel:
         return True
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
-        """Arrays of at most 32 KiB in all that are sent within leave as one message, once one is waited for or at the end."""
-        self._held, self._held_bytes = [], 0
+    async def hold(self, *, throughout: bool = False) -> AsyncIterator[None]:
+        """Arrays of at most 32 KiB in all that are sent within leave as one message, once one is waited for or at the end.
+
+        throughout: so do those that are sent after that; else these leave as ever.
+        """
+        self._held, self._held_bytes, self._throughout = [], 0, throughout
         try:
             yield
+            self._throughout = False
             await self._release()
         finally:
-            self._held = None
+            self._held, self._throughout = None, False
 
     async def _release(self) -> None:
-        """What is held leaves, and nothing is held any more."""
-        held, self._held = self._held, None
+        """What is held leaves, and nothing is held any more but throughout."""
+        held, self._held, self._held_bytes = self._held, [] if self._throughout else None, 0
         if held:
             async with self._writing:
                 await _write(self._stream, self._counter, held if len(held) == 1 else [Together(tuple(held))])

@@ -54,7 +54,7 @@ async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout
     """
     whole, forests = layout.hub(section), [layout.line(section, line.rows) for line in lines]
     taken = [forest.rows for forest in forests]
-    found, u = list[Tree](), np.empty(0, np.uint16)
+    at_grid, found, u = hub.spoken.party is Party.GRID, list[Tree](), np.empty(0, np.uint16)
     if diary.begin is not None:
         before = course.grown(diary.begin, whole, sum(taken))
         found, u = before.trees, before.u
@@ -72,8 +72,11 @@ async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout
     for number in range(first, section.trees):
         tree = TreeGrower(hub.spoken, source, whole, shared, number)
         begun = zip(lines, growers, forests, thresholds, strict=True)
-        parts = await side_by_side(_Part.begin(*one, number) for one in begun)
-        found.append(await _grow(hub, tree, whole, number, parts))
+        async with (
+            nullcontext() if at_grid else hub.spoken.together(throughout=True)
+        ):  # a bank says once what waits for nothing
+            parts = await side_by_side(_Part.begin(*one, number) for one in begun)
+            found.append(await _grow(hub, tree, whole, number, parts))
         await course.enter(diary, whole, course.Grown(found, np.concatenate([grower.u for grower in growers])))
         hub.session.reporter.progress(number + 1, section.trees)
     return found
@@ -131,21 +134,19 @@ async def _grow(hub: Hub, tree: TreeGrower, forest: HubForest, number: int, part
     """One tree. parts: of each line of this end."""
     depth, state, splits = forest.shape.depth, Level(), list[int]()
     for level in range(depth):
-        async with _joined(hub, Party.BANK):
-            added = await _summed(hub, sum_number(forest, number, level), (part.add_up(level) for part in parts))
-            cut = len(added) - (2 << level)
-            left = added[:cut].reshape(-1, 2, forest.looked_at)
-            state.sums = left if level == 0 else children(left, state.sums)
-            state.totals = added[cut:].reshape(-1, 2)
-            async with _joined(hub, Party.GRID):
-                splits.append(await tree.split(level, state))
-                await side_by_side(part.move(level, splits[-1]) for part in parts)
-    async with _joined(hub, Party.BANK):
-        totals = await _summed(hub, sum_number(forest, number, depth), (part.end() for part in parts))
-        state.totals = totals.reshape(-1, 2)
-        async with _joined(hub, Party.GRID):
-            leaves = await tree.leaves(state)
-            await side_by_side(part.hear(Party.BANK) for part in parts)
+        added = await _summed(hub, sum_number(forest, number, level), (part.add_up(level) for part in parts))
+        cut = len(added) - (2 << level)
+        left = added[:cut].reshape(-1, 2, forest.looked_at)
+        state.sums = left if level == 0 else children(left, state.sums)
+        state.totals = added[cut:].reshape(-1, 2)
+        async with _told_at_once(hub):
+            splits.append(await tree.split(level, state))
+            await side_by_side(part.move(level, splits[-1]) for part in parts)
+    totals = await _summed(hub, sum_number(forest, number, depth), (part.end() for part in parts))
+    state.totals = totals.reshape(-1, 2)
+    async with _told_at_once(hub):
+        leaves = await tree.leaves(state)
+        await side_by_side(part.hear(Party.BANK) for part in parts)
     if forest.monotone:
         leaves = await tree.ordered(leaves, splits)
     levels = Levels.of(np.array(splits) >= 0)
@@ -153,9 +154,9 @@ async def _grow(hub: Hub, tree: TreeGrower, forest: HubForest, number: int, part
     return Tree(tuple(splits), leaves)
 
 
-def _joined(hub: Hub, party: Party) -> AbstractAsyncContextManager[None]:
-    """What a bank says of a sum leaves as one message, and what the grid tells those who say nothing of what follows."""
-    return hub.spoken.together() if hub.spoken.party is party else nullcontext()
+def _told_at_once(hub: Hub) -> AbstractAsyncContextManager[None]:
+    """At the grid: banks that say nothing of what follows hear what it says as one message."""
+    return hub.spoken.together() if hub.spoken.party is Party.GRID else nullcontext()
 
 
 async def _summed(hub: Hub, number: int, work: Iterable[Awaitable[Narrow]]) -> Narrow:

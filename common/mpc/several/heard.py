@@ -64,8 +64,8 @@ class HeardLine(Session):
         return theirs
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
-        async with self._line.together():
+    async def together(self, *, throughout: bool = False) -> AsyncIterator[None]:
+        async with self._line.together(throughout=throughout):
             yield
 
     async def _posted(self) -> None:

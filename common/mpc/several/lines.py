@@ -68,9 +68,9 @@ class SpokenLines(Lines):
         return await self._lines[0].collect(kind, dtype, shape)
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
+    async def together(self, *, throughout: bool = False) -> AsyncIterator[None]:
         """What the other banks are told within, who say nothing, leaves for each as one message: see `Session.together`."""
         async with AsyncExitStack() as held:
             for line in self._lines[1:]:
-                await held.enter_async_context(line.together())
+                await held.enter_async_context(line.together(throughout=throughout))
             yield

@@ -130,11 +130,25 @@ async def test_what_a_session_posts_together_is_one_message_and_its_rounds_are_a
         async with one.together():  # an exchange within waits for nobody who waits for it
             await one.post(Kind.MASKED_U, words)
             assert (await one.exchange(Kind.MASKED_UPDATE, words)).tolist() == [9, 9, 9]
+        async with one.together(throughout=True):  # also what is posted after something was collected
+            await one.exchange(Kind.MASKED_UPDATE, words)
+            await one.post(Kind.MASKED_U, words)
+            await one.send(Kind.MASKED_UPDATE, words)
+            await one.receive(Kind.MASKED_U, np.uint64, (3,))
+            await one.post(Kind.MASKED_U, words)
+            await one.post(Kind.MASKED_U, words)
+        await one.send(Kind.MASKED_U, words)
 
     async def at_grid() -> None:
         for kind, plus in ((Kind.MASKED_U, 0), (Kind.MASKED_UPDATE, 1), (Kind.MASKED_U, 2), (Kind.MASKED_U, 0)):
             assert (await other.receive(kind, np.uint64, (3,)) - words).tolist() == [plus] * 3
         assert (await other.exchange(Kind.MASKED_UPDATE, np.full(3, 9, np.uint64))).tolist() == [0, 1, 2]
+        await other.exchange(Kind.MASKED_UPDATE, words)
+        for kind in (Kind.MASKED_U, Kind.MASKED_UPDATE):
+            await other.receive(kind, np.uint64, (3,))
+        await other.send(Kind.MASKED_U, words)
+        for _ in range(3):
+            await other.receive(Kind.MASKED_U, np.uint64, (3,))
 
     written = list[Any]()
     write = near.write
@@ -145,7 +159,7 @@ async def test_what_a_session_posts_together_is_one_message_and_its_rounds_are_a
 
     near.write = count  # type: ignore[method-assign]
     await asyncio.wait_for(asyncio.gather(at_bank(), at_grid()), SOON)
-    assert len(written) == 2 and one.traffic.rounds == 5
+    assert len(written) == 6 and one.traffic.rounds == 12
     for channel in (bank, grid):
         await channel.stop()
 

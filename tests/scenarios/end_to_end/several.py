@@ -35,7 +35,7 @@ class World:
 
     folder: Path
     names: tuple[str, ...]
-    columns: Mapping[str, Mapping[str, Any]]
+    columns: Mapping[str, dict[str, Any]]
 
     @property
     def datasets(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -59,7 +59,7 @@ def write_world(folder: Path, grid: pd.DataFrame, banks: list[pd.DataFrame]) -> 
     for name, bank in zip(names, banks, strict=True):
         bank.to_csv(folder / f"{name}.csv")
     plain = {"transform": "none", "kind": "numeric"}
-    columns = {"grid": dict.fromkeys(grid.columns, plain), "bank": {c: plain for c in banks[0].columns if c != "y"}}
+    columns = {"grid": {c: {**plain} for c in grid.columns}, "bank": {c: plain for c in banks[0].columns if c != "y"}}
     return World(folder, names, columns)
 
 

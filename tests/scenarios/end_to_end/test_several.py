@@ -41,6 +41,7 @@ from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_
 
 LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "overrides": ["force"]}
 BANK_POLICY = {**LOOSE, "label_bits": 1.0, "metric_bits": 100.0}
+REASON = "Falling use"  # the text of one of the grid's columns, where banks trust each other
 LIMITS = {"min_matched": 300}
 LIES = {  # what is said of each, and by whom where the bank that lies sees it as soon as the others
     "rows": ("the bank try-bank-2 counts other rows than the other side of its line", "the grid counts other rows"),
@@ -120,9 +121,11 @@ def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan, rel: float = 0.01
 @contextmanager
 def trusting(folder: Path, noise: int = 0) -> Iterator[tuple[Trial, World]]:
     """A grid, three banks of different sizes and rates that trust each other to pool nothing, and the coordinator."""
-    world, policy = synthetic(folder, (1500, 900, 1600), noise=noise), {**BANK_POLICY, "coalition_rows": 0.0}
+    world = synthetic(folder, (1500, 900, 1600), noise=noise)
+    world.columns["grid"]["g0"] |= {"reason": REASON}
+    policy = {**BANK_POLICY, "coalition_rows": 0.0, "reasons_per_row": 1}
     settings: dict[str, Any] = {name: {"policy": policy} for name in world.names} | {
-        "grid": {"policy": {**LOOSE, "scores_per_row": 1000}}
+        "grid": {"policy": {**LOOSE, "scores_per_row": 1000, "reasons_per_row": 1}}
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")

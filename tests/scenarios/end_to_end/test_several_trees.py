@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -15,16 +16,22 @@ from common.learn.learner import Size
 from common.learn.trees.forest import U_SCALE
 from common.learn.trees.half import TreesHalf
 from common.learn.trees.make import make_forest
+from common.party import Party
 from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
 from common.plan.trees import Trees
+from common.rows.dataset import read_table
+from common.rows.declare import DatasetConfig
 from common.stats.measures import evaluate
 from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
+from grid_party.settings import GridPolicy
 from tests.common.learn.trees import twin
 from tests.scenarios.end_to_end.several import World, held_out, indicators
 from tests.scenarios.end_to_end.test_several import (
     LIMITS,
+    REASON,
     audited,
     costs_what_was_estimated,
     evaluation,
@@ -35,6 +42,7 @@ from tests.scenarios.end_to_end.test_several import (
 )
 
 SECTION = Trees(kind="trees", trees=25, depth=3)
+THRESHOLD = GridPolicy().reason_threshold
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +141,37 @@ def test_each_bank_scores_online_and_from_a_stock_and_has_its_own_champion(lab: 
     with trial.client() as client:
         done = run(client, PromotePlan(model=job.id, with_bank=str(third)))  # type: ignore[arg-type]
     assert failure(done) is None and done.bank.report.champion == job.id
+
+
+def test_each_bank_hears_the_grids_reason_of_its_own_rows(lab: tuple[Trial, World], trained: Trained) -> None:
+    """Of each row whether the one column with a text raises u enough, as both halves say it, which nobody has in production."""
+    (trial, world), (job, _) = lab, trained
+    sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "grid_reasons": 1, "model": job.id}
+    for name, told in zip(world.names, job.banks, strict=True):
+        with trial.client() as client:
+            done = run(client, ScorePlan.model_validate({**sides, "with_bank": told.who}))
+        assert failure(done) is None, failure(done)
+        assert "grid_reasons" in done.grid.report.opened and "grid_reasons" in done.bank.report.opened
+        scores = pd.read_csv(trial.folder / f"{name}-data" / "scores" / f"{done.id}.csv", keep_default_na=False).set_index("id")
+        said, raised = scores["reasons"].str.contains(REASON), raised_by_the_column(trial, world, name, job.id)
+        assert set(said.index) == set(raised.index) and 0 < said.sum() < len(said)
+        assert (said == (raised.loc[said.index] > THRESHOLD)).all(), name
+
+
+def raised_by_the_column(trial: Trial, world: World, name: str, job: str) -> pd.Series:
+    """By id, u of each row of this bank less what it is with the column's thresholds on the side of most training rows."""
+    halves, sides = [half(trial, who, job) for who in ("grid", name)], ("grid", name)
+    configs = [DatasetConfig.model_validate(world.datasets[side]["t"]) for side in sides]
+    parties = zip(configs, Party, strict=True)
+    grid, bank = (read_table(config, name="t", party=p, require_label=p is Party.BANK).table for config, p in parties)
+    at = pd.Index(list(grid.ids)).get_indexer(pd.Index(list(bank.ids)))
+    there = at >= 0
+    named = np.array([column.source == "g0" for column in halves[0].fitted.fitted])
+    ways = halves[0].paths(grid.take(at[there]), [named]).astype(np.int64)
+    own = np.tile(halves[1].paths(bank.take(np.flatnonzero(there))).astype(np.int64), 2)
+    leaves = (halves[0].leaves + halves[1].leaves).view(np.int16) / 2**U_SCALE
+    as_is, without = np.split(np.take_along_axis(leaves, ways | own, 1).sum(0), 2)
+    return pd.Series(as_is - without, index=np.array(list(bank.ids))[there])
 
 
 def test_each_bank_has_a_report_of_it(lab: tuple[Trial, World], trained: Trained) -> None:
