@@ -23,7 +23,7 @@ GRID, COMMON = 25, 15
 MODELS: dict[str, dict[str, Any]] = {
     "linear": {"model": {"iterations": 15}, "preparation": {"coding": "linear"}},
     "network": {"model": {"kind": "network", "epochs": 5, "batch": 0}, "preparation": {"coding": "linear"}},
-    "trees": {"model": {"kind": "trees", "trees": int(os.environ.get("TREES", "40"))}},
+    "trees": {"model": {"kind": "trees", "trees": 20}},
 }
 _OFTEN: dict[str, Any] = {"jobs_per_day": 1000, "models_per_day": 1000}
 _TOLD: dict[str, Any] = {"metric_bits": 1e6, "label_bits": 1e3}
