@@ -60,11 +60,9 @@ class FrameChannel:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
         self._closed = False  # by the other side, in order
         self._held: list[Piece] | None = None  # what waits for others to leave with it
-        self._held_bytes = 0
-        self._throughout = False  # whether it goes on once what was held has left
+        self._held_bytes, self._throughout = 0, False
         self._writing = asyncio.Lock()
-        self._taken = asyncio.Event()  # an array was asked for
-        self._ahead = 0  # bytes that have arrived and were not asked for
+        self._taken, self._ahead = asyncio.Event(), 0  # an array was asked for; bytes that have arrived and were not
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -94,21 +92,18 @@ class FrameChannel:
 
     @asynccontextmanager
     async def hold(self, *, throughout: bool = False) -> AsyncIterator[None]:
-        """Arrays of at most 32 KiB in all that are sent within leave as one message, once one is waited for or at the end.
-
-        throughout: so do those that are sent after that; else these leave as ever.
-        """
+        """Arrays of at most 32 KiB in all that are sent within leave as one, once one is waited for (throughout: each time)."""
         self._held, self._held_bytes, self._throughout = [], 0, throughout
         try:
             yield
-            self._throughout = False
             await self._release()
         finally:
-            self._held, self._throughout = None, False
+            self._held = None
 
     async def _release(self) -> None:
         """What is held leaves, and nothing is held any more but throughout."""
-        held, self._held, self._held_bytes = self._held, [] if self._throughout else None, 0
+        held, self._held_bytes = self._held, 0
+        self._held = None if held is None or not self._throughout else []
         if held:
             async with self._writing:
                 await _write(self._stream, self._counter, held if len(held) == 1 else [Together(tuple(held))])
