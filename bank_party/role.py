@@ -71,6 +71,7 @@ class BankRole:
         """Charges what the answer tells first, since a job that fails tells it as well."""
         policy, book = self.home.policy, self.home.told
         self.charge_labels(table, job.id, "whether there are labels enough", FLOORS, again=False)
+        job.charged("label_bits", table.rows)
         check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
 
     async def check_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
@@ -80,6 +81,7 @@ class BankRole:
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
         dues = self._dues(job, plan, beginning)
         await asyncio.to_thread(self.home.told.charge_all, job.id, dues, self.home.policy.label_bits)
+        job.charged("label_bits", beginning.rows.rows)
 
     def _dues(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> list[Due]:
         """Of the rows that train what others are told of labels, if anything, and of all that matched the warnings."""
@@ -119,6 +121,7 @@ class BankRole:
     async def _tell_metrics(self, job: PartyJob, held: FeatureTable, found: Evaluation, rival: Challenge | None) -> None:
         """Puts what others hear of both into the outcome, as far as it is paid for; the bank keeps both in any case."""
         if await asyncio.to_thread(self.tells, held, job.id, "metrics", metric_bits(held.rows)):
+            job.charged("metric_bits", held.rows)
             job.session.open(Opened.METRICS)
             job.outcome.evaluation = found
         else:

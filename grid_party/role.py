@@ -95,6 +95,7 @@ class GridRole:
         if not plan.model.closed:
             account = self._account(len(beginning.prepared.fitted.sources), granted=job.scores_per_row)
             await asyncio.to_thread(account.charge, beginning.trained(), job.id)
+            job.charged("scores_per_row", beginning.trained().rows)
 
     def _check_sources(self, sources: int) -> None:
         """Raises PolicyError for few source columns: a joint score is one equation in them, and with very few it is these."""

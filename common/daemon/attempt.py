@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from common.daemon.account import Account
+from common.daemon.again import Again
 from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.dealer_line import dealer_line
@@ -18,6 +19,7 @@ from common.daemon.meet import Meeting
 from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.daemon.several import SeveralJob, open_session
+from common.daemon.stalled import stop_stalled
 from common.disk.refused import refused
 from common.errors import JobCancelled, JobStateError, LocalProtocolError, WattScoreError
 from common.home.audit import What
@@ -58,17 +60,21 @@ class Attempts:
         coordinator: Connection | None,
         booked: Booked,
         own: Identity | None,
+        again: Again,
     ) -> None:
-        """As `Runner` has them. booked: where it enters how a job has ended."""
+        """As `Runner` has them. booked: where it enters how a job has ended; again: does what its disk refuses once it can."""
         self.party, self.settings, self._home = role.party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
-        self._own, self._role, self._booked = own, role, booked
+        self._own, self._role, self._booked, self._again = own, role, booked, again
+        self._owed = list[Callable[[], object]]()
         self._conduct = Conduct(role, settings, home, coordinator, own)
 
     async def run(self, job: str, running: Running, send: Send, stop: Callable[[str, WattScoreError], None]) -> None:
         """One of them, to its end. send: delivers messages to who asked for the job. stop: ends it, for the cause given."""
         reporter = running.report(job, send)
-        watching = running.watching(self.party.value, partial(stop, job))
+        watching = [running.watching(self.party.value, partial(stop, job))]
+        if running.direct:
+            watching.append(asyncio.create_task(stop_stalled(running, self.settings.stall_timeout, partial(stop, job))))
         try:
             done = await self._compute(job, running, reporter)
             reporter.stop()
@@ -85,6 +91,7 @@ class Attempts:
                 _log.warning("job %s ended: %s", job, cause)
             else:
                 _log.exception("job %s failed", job)
+            await self._pay()
             await reporter.last()
             with suppress(WattScoreError):
                 await send(
@@ -93,7 +100,8 @@ class Attempts:
                     )
                 )
         finally:
-            watching.cancel()
+            for watch in watching:
+                watch.cancel()
             reporter.stop()
 
     def _account(self, job: str, running: Running, error: str) -> None:
@@ -103,13 +111,21 @@ class Attempts:
         found = running.session.openings if running.session is not None else {}
         openings = [[value.value, kind, way, o.arrays, o.rows, o.bits] for (value, kind, way), o in found.items()]
         dealt = {"dealt": told[0] if len(told := running.dealt) == 1 else told} if running.heard else {}
+        charged = {"charged": left} if (left := self._home.left_charged(job)) and error else {}
+        enter = partial(self._home.audit.end, job, self._home.positions, error=error, opened=openings, **dealt, **charged)
         try:
-            self._home.audit.end(job, self._home.positions, error=error, opened=openings, **dealt)
+            enter()
             running.entered = True
         except OSError:
             if not error:
                 raise  # a job of which there is no account has not succeeded
-            _log.exception("the end of job %s is not in the audit log", job)
+            _log.exception("the end of job %s is not in the audit log yet", job)
+            self._owed.append(partial(enter, late=True))
+
+    async def _pay(self) -> None:
+        """Enters what a full disk has kept out of the audit log, now or once there is room."""
+        while self._owed:
+            await self._again.do("the end of a job, in the audit log", partial(_in_thread, self._owed.pop()))
 
     async def _compute(self, job: str, running: Running, reporter: ProgressReporter) -> wire.Report:
         if isinstance(running.plan, SeveralPlan):
@@ -189,3 +205,7 @@ class Attempts:
         """What other parties are told of how the job ended here."""
         stopped = JobCancelled("the job was stopped") if isinstance(error, asyncio.CancelledError) else None
         return to_fault(running.cause or stopped or refused(error) or error, self.party.value)
+
+
+async def _in_thread(work: Callable[[], object]) -> None:
+    await asyncio.to_thread(work)

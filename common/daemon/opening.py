@@ -88,7 +88,8 @@ def _taker(home: Home, stock: str) -> str:
 
 def _check_over(home: Home, job: str, *, killed: bool) -> None:
     """Raises JobStateError unless the last attempt at a job has ended here."""
-    states = [entry.what for entry in home.audit.entries(job) if entry.what in (What.ACCEPT, What.END)]
+    kinds = (What.ACCEPT, What.END)
+    states = [e.what for e in home.audit.entries(job) if e.what in kinds and not json.loads(e.detail).get("late")]
     runs = bool(states) and states[-1] == What.ACCEPT
     if not runs or killed or any(one.state in ("done", "failed") for one in home.jobs.jobs(1, job)):
         return

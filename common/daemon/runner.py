@@ -80,7 +80,7 @@ class Runner:
         self._jobs = self.live = Live()
         self._booked, self._grants = Booked(home.jobs), Grants(settings, role.party, own, home.jobs)
         self._refusals, self.gate, self._again = Refusals(home.audit), Gate(home, role.party.value), Again()
-        self._attempts = Attempts(role, settings, home, meeting, coordinator, self._booked, own)
+        self._attempts = Attempts(role, settings, home, meeting, coordinator, self._booked, own, self._again)
         meeting.listen(self._asked_for)
 
     async def begin(
@@ -168,9 +168,18 @@ class Runner:
         if not succeeded and not await asyncio.to_thread(self._home.audit.newest, 1, job=job, what=What.PEER):
             self._booked.end(job, "failed", "it ended before it began")
             self._booked.give_back(job)
+        if not succeeded:
+            await asyncio.to_thread(self._enter_end, job)
         # Where this process was killed before it had entered how the job ended.
         self._booked.end(job, "done" if succeeded else "failed", "" if succeeded else "it ended while this party was away")
         await asyncio.to_thread(self._home.unfinished.forget, job)
+
+    def _enter_end(self, job: str) -> None:
+        """In the audit log, of a job that was accepted and never began, or whose process was killed here."""
+        audit = self._home.audit
+        accepted, ended = (audit.newest(1, job=job, what=what) for what in (What.ACCEPT, What.END))
+        if accepted and (not ended or ended[0].number < accepted[0].number):
+            audit.end(job, self._home.positions, error=PeerLost.__name__)
 
     async def _ended(self, job: str, cause: WattScoreError | None) -> None:
         """Waits until a job that runs here has ended; cause: why it is told to."""

@@ -70,6 +70,9 @@ class PartySettings(Process):
     memory_mib: int = Field(
         default=512, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )
+    stall_timeout: float = Field(
+        default=600.0, gt=0, description="Seconds in which nothing happens of a running job that no coordinator has offered."
+    )
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
     card: Card = Field(default=Card(), description="What the report says of purpose, target, limits and columns.")
 

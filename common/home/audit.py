@@ -47,7 +47,7 @@ class What(StrEnum):
     OVERRIDE = "override"  # a person's word that something beyond the rules may be
     RESTORE = "restore"  # a back-up was put in the place of what was there
     PRUNE = "prune"  # what a person has deleted of what may go
-    END = "end"  # with all that was opened: arrays, rows, bits as they were carried
+    END = "end"  # with all that was opened, and where it failed what it was charged for; late: it could not be entered then
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,6 +49,7 @@ class Home:
     def __init__(self, data: Path, dealer: str, policy: Policy, monitor: MonitorConfig, banks: int = 1) -> None:
         """dealer: the coordinator's identity; stocks of another one are not used. banks: with how many a grid has jobs."""
         self.policy, self.monitor, self._data = policy, monitor, data
+        self._charged, self._charging = dict[str, Counter[str]](), threading.Lock()
         self.key = lasting_key(data / Name.TAGS)
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib, banks)
@@ -92,6 +95,16 @@ class Home:
         self.registry.forget(job)
         shutil.rmtree(self.models.folder(job), ignore_errors=True)
         self.stocks.remove(job)
+
+    def charged(self, job: str, key: str, rows: int) -> None:
+        """Notes that a job has been charged for so many rows: key names the policy's limit. For `left_charged`."""
+        with self._charging:
+            self._charged.setdefault(job, Counter())[key] += rows
+
+    def left_charged(self, job: str) -> dict[str, int]:
+        """Rows by limit that an attempt at a job, now over, was charged for in this process; asked for once."""
+        with self._charging:
+            return dict(self._charged.pop(job, {}))
 
     def bind(self, job: str, stock: StockFile) -> None:
         """Enters in the audit log that the job takes this stock, and what that was dealt: nothing, if both parties made it."""

@@ -36,7 +36,7 @@ from common.rows.given import Given
 from common.rows.table import FeatureTable
 from common.stages.course import Course
 from common.stages.reasons import Named, Texts
-from common.stages.score import Budget
+from common.stages.score import Budget, Noted
 from common.stages.split import Mask
 from common.stages.willing import agree_to_charge
 
@@ -351,7 +351,12 @@ class PartyJob(Told):
 
     def budget(self, model: Half) -> Budget | None:
         """The account of what this attempt at the job tells by `model`: the bank's columns may have been others before."""
-        return self.role.budget(model, self.course.telling(self.id), self.scores_per_row)
+        found = self.role.budget(model, self.course.telling(self.id), self.scores_per_row)
+        return None if found is None else Noted(found, partial(self.charged, "scores_per_row"))
+
+    def charged(self, key: str, rows: int) -> None:
+        """Notes what the job has been charged for. key: the limit, as the policy names it."""
+        self.home.charged(self.id, key, rows)
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
@@ -360,6 +365,7 @@ class PartyJob(Told):
     def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
         """As `rate`, in the thread that calls. allowed: called once nothing but it refuses; where it raises, none counts."""
         self.home.rates.charge(self.client, rows, model, self.home.policy, allowed)
+        self.charged("rows_per_day", rows.rows)
 
     def check_rate(self, rows: FeatureTable, *models: str) -> None:
         """Raises PolicyError if `rate` would for one of these models; nothing is counted."""

@@ -316,6 +316,7 @@ async def bin_own_columns(
 
     def charge(rows: FeatureTable, bits: float) -> None:
         job.role.charge_labels(rows, job.id, "counts by bin", bits)
+        job.charged("label_bits", rows.rows)
 
     allowance = Allowance(plan.limits.rows_per_column, charge)
     binnings = await bin_columns(job.session, job.correlations, table, columns, plan.preparation, train_rows, allowance)

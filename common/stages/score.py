@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from common.learn.learner import Half, Telling
@@ -24,6 +26,21 @@ class Budget(Protocol):
         Again in the same job it is free; asked: one by one, so that a model whose scores of a row can tell something new each
         time is charged each time.
         """
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A budget that says how many rows it was charged for. charged: called with their number, once that is on disk."""
+
+    budget: Budget
+    charged: Callable[[int], None]
+
+    def check(self, table: FeatureTable, model: str) -> None:
+        self.budget.check(table, model)
+
+    def charge(self, table: FeatureTable, model: str, *, asked: bool = False) -> None:
+        self.budget.charge(table, model, asked=asked)
+        self.charged(table.rows)
 
 
 async def open_scores(

@@ -56,7 +56,11 @@ class Bank:
         self.jobs += 1
         opened = set[Opened]()
         job: Any = SimpleNamespace(
-            id=f"job-{self.jobs}", outcome=Outcome(), session=SimpleNamespace(open=opened.add), warn=lambda *_, public: None
+            id=f"job-{self.jobs}",
+            outcome=Outcome(),
+            session=SimpleNamespace(open=opened.add),
+            warn=lambda *_, public: None,
+            charged=lambda key, rows: None,
         )
         keys = FeatureTable(Ids.of([f"F{k:04d}" for k in held]), None, {}, {})
         found = evaluate(u, 0.5 * self.u[held], self.label[held])

@@ -59,6 +59,13 @@ def beginning(rows: int, other: int) -> Beginning:
     return Beginning(table([f"F{k}" for k in range(rows + 100)]), Size(rows, other, 3), nothing, None)
 
 
+def asking(name: str = "job-1") -> tuple[Any, list[tuple[str, int]]]:
+    """As much of a job as a training asks, and what it notes of charges."""
+    noted = list[tuple[str, int]]()
+    charged = lambda *what: noted.append(what)  # noqa: E731
+    return SimpleNamespace(id=name, outcome=Outcome({"own_columns": 7}), course=Course(), charged=charged), noted
+
+
 @pytest.mark.parametrize(
     ("model", "bits"),
     [
@@ -73,32 +80,34 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     role: BankRole, model: dict[str, Any], bits: float
 ) -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": model})
-    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
+    job, noted = asking()
     await role.before_training(job, plan, beginning(1000, 4))
     charges = [(entry.what, entry.amount, entry.rows) for entry in role.home.told.standing(1.0).charges]
     opened = [("the grid's weights", bits, 1000)] if bits else []
+    assert noted == [("label_bits", 1100)]
     assert charges == [*opened, ("warnings", 5.0, 1100)], "weights are of the rows that train, warnings of those held out too"
 
 
 async def test_a_training_of_which_one_charge_is_refused_is_charged_for_nothing(role: BankRole) -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": "owners"}})
-    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
+    job, noted = asking()
     role.charge_labels(table(["F1050"]), "job-0", "counts", 1.5)  # of a row that is held out, of which warnings are told too
     for ask in (role.check_training, role.before_training):
         with pytest.raises(PolicyError, match=r"warnings would tell 5\.0 bits"):
             await ask(job, plan, beginning(1000, 4))
+        assert not noted
         assert [entry.what for entry in role.home.told.standing(1.5).charges] == ["counts"]
 
 
 async def test_a_training_is_looked_at_with_all_that_it_tells_and_charged_for_that_once(role: BankRole) -> None:
     """Also where each of two charges would fit, and both do not."""
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": "owners"}})
-    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
+    job, noted = asking()
     many, few = (replace(beginning(1000, 4), told=(("sums", bits),)) for bits in (1450.0, 1400.0))  # of 1,500
     with pytest.raises(PolicyError, match=r"the grid's weights would tell 76\.0 bits"):
         await role.check_training(job, plan, many)
     await role.check_training(job, plan, few)
-    assert role.home.told.standing(1.5).charges == ()
+    assert role.home.told.standing(1.5).charges == () and not noted
     await role.before_training(job, plan, few)
     charges = [(entry.what, entry.amount) for entry in role.home.told.standing(1.5).charges]
     assert charges == [("sums", 1400.0), ("the grid's weights", 76.0), ("warnings", 5.0)]
@@ -141,10 +150,10 @@ def test_a_worse_model_needs_force_and_its_numbers_stay_at_the_bank(role: BankRo
 
 async def test_whether_there_are_labels_enough_is_charged_first_and_one_answer_for_both_kinds(role: BankRole) -> None:
     for train, held in ((10, 300), (300, 3)):  # labels of ones among 1,000 rows that train, and 1,000 that are held out
-        job: Any = SimpleNamespace(id=f"job-{train}")
+        job, noted = asking(f"job-{train}")
         label = np.repeat([1.0, 0.0, 1.0, 0.0], [train, 1000 - train, held, 1000 - held])
         with pytest.raises(PolicyError) as caught:
             role.check_labels(job, table([f"F{k}" for k in range(2000)], label=label), np.repeat([False, True], 1000))
-        assert caught.value.public == TOO_FEW
+        assert caught.value.public == TOO_FEW and noted == [("label_bits", 2000)]
     charges = role.home.told.standing(1.0).charges
     assert [(charge.amount, charge.rows) for charge in charges] == [(1.0, 2000)] * 2

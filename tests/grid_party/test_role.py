@@ -107,9 +107,12 @@ def test_the_grid_has_no_labels_to_tell_of_and_compares_nothing(role: GridRole) 
 
 
 async def test_rows_that_train_are_charged_where_weights_are_opened(role: GridRole) -> None:
-    await role.check_training(JOB, OPEN, beginning(ROWS, 4))
-    assert not role.home.ledger.knows(JOB.id)
-    await role.before_training(JOB, OPEN, beginning(ROWS, 4))
+    noted = list[tuple[str, int]]()
+    job: Any = SimpleNamespace(**vars(JOB), charged=lambda *what: noted.append(what))
+    await role.check_training(job, OPEN, beginning(ROWS, 4))
+    assert not role.home.ledger.knows(job.id) and not noted
+    await role.before_training(job, OPEN, beginning(ROWS, 4))
+    assert noted == [("scores_per_row", 1)]
     with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 1 models already"):
         role.budget(half(2), "scoring").charge(table(["T"]), "another")
     role.budget(half(2), "scoring").charge(ROWS, "another")  # those held out are not, before they are scored

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.daemon import again
 from common.daemon import runner as module
-from common.errors import PeerLost
+from common.errors import DataError, PeerLost
 from common.wire import party_pb2 as wire
 from tests.common.daemon.test_runner import BANK, Desk, plan, scoring
+from tests.patience import patience
 
 
 async def test_who_has_met_the_other_party_says_so_before_it_says_that_it_lost_it(
@@ -44,6 +48,61 @@ async def test_who_has_met_the_other_party_says_so_before_it_says_that_it_lost_i
     *_, said, failed = desk.sent
     assert (said.progress.job, said.progress.stage) == ("train-1", "load")
     assert (failed.failed.fault.kind, failed.failed.fault.message) == ("PeerLost", "the bank closed the connection")
+
+
+async def test_an_attempt_that_a_disk_has_ended_says_in_the_audit_log_what_it_was_charged_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
+
+    async def meet(job: str, *_: Any) -> Any:
+        for _ in range(2):
+            desk.home.charged(job, "rows_per_day", 7)
+        desk.home.charged(job, "scores_per_row", 3)
+        raise OSError(errno.ENOSPC, "no space", str(tmp_path / "rates.sqlite"))
+
+    monkeypatch.setattr(desk.door, "meet", meet)
+    task, answers = await desk.runner.begin("score-1", scoring(), BANK, own=False)
+    await task
+    with pytest.raises(DataError, match="a file of its own: no space is left"):
+        answers.check()
+    (end,) = desk.home.audit.newest(1, job="score-1", what="end")
+    said = json.loads(end.detail)
+    assert said["error"] == "DataError" and said["charged"] == {"rows_per_day": 14, "scores_per_row": 3}
+    assert desk.home.left_charged("score-1") == {}
+
+
+async def test_an_end_that_a_full_disk_keeps_out_of_the_audit_log_is_entered_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, refusals = Desk(tmp_path), [3]
+    monkeypatch.setattr(again, "PAUSE", 0.01)
+    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
+    whole = desk.home.audit.end
+
+    def end(*about: Any, **detail: Any) -> Any:
+        refusals[0] -= 1
+        if refusals[0] >= 0:
+            raise OSError(errno.ENOSPC, "no space", "audit.sqlite")
+        return whole(*about, **detail)
+
+    async def meet(job: str, *_: Any) -> Any:
+        desk.home.charged(job, "rows_per_day", 7)
+        raise OSError(errno.ENOSPC, "no space", "rates.sqlite")
+
+    monkeypatch.setattr(desk.home.audit, "end", end)
+    monkeypatch.setattr(desk.door, "meet", meet)
+    task, answers = await desk.runner.begin("score-1", scoring(), BANK, own=False)
+    await task
+    with pytest.raises(DataError):
+        answers.check()
+    async with asyncio.timeout(patience(20)):
+        while not desk.home.audit.newest(1, job="score-1", what="end"):
+            await asyncio.sleep(0.01)
+    (entry,) = desk.home.audit.newest(9, job="score-1", what="end")
+    said = json.loads(entry.detail)
+    assert said["late"] and said["charged"] == {"rows_per_day": 7} and refusals[0] == -1
 
 
 async def test_memory_is_given_back_once_no_job_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

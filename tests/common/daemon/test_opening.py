@@ -96,6 +96,9 @@ def test_nothing_is_opened_of_a_job_that_runs(home: GridHome) -> None:
         with pytest.raises(JobStateError, match=f"job {JOB} has not ended here: its masks may still serve"):
             find_openings(home, name)
         assert find_openings(home, name, killed=True).openings
+    home.audit.end(JOB, dict, error="PeerLost", late=True)  # of an attempt before, which a full disk had kept out
+    with pytest.raises(JobStateError):
+        find_openings(home, JOB)
     home.audit.end(JOB, dict, error="PeerLost")
     assert len(find_openings(home, JOB).openings) == 2
     home.audit.add(What.ACCEPT, JOB)  # it is offered again, after an interruption

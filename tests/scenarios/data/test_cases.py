@@ -5,6 +5,7 @@ The right value, or the refusal with its place and remedy; the other side hears 
 
 from __future__ import annotations
 
+import json
 import resource
 import sqlite3
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from common.trial.processes import GRID
 from common.trust.authority import import_bundle, make_ca, renew
 from tests.common.records import postgres
 from tests.scenarios.data.inputs import CASES, MONTHS, Case, base
-from tests.scenarios.end_to_end.lab import LOOSE, Lab, fail, finish, make_plan, succeed
+from tests.scenarios.end_to_end.lab import LOOSE, Lab, eventually, fail, finish, make_plan, own, succeed
 
 FLOORS = {"min_matched": 50, "min_rows": 100}
 SMALL: dict[str, Any] = {
@@ -178,6 +179,16 @@ def test_a_disk_that_refuses_is_named_and_neither_party_keeps_a_model(lab: Lab, 
     refused = {"the file would be larger than its disk allows": "models", "its disk does not work": ".sqlite"}
     assert message.removeprefix("a file of its own: ") in refused
     assert refused[message.removeprefix("a file of its own: ")] in lab.told("bank", before)
+    for name in ("grid", "bank"):  # both logs say that it failed, once there is room
+        last: dict[str, Any] = {}
+
+        def ended(name: str = name, last: dict[str, Any] = last) -> bool:
+            entries = own(lab, name, "audit", "show", "--job", client.jobs()[-1].id).splitlines()
+            last.update(json.loads(entries[-1]))
+            return last["what"] in ("end", "refuse")
+
+        eventually(ended)
+        assert last["error"] and all(rows > 0 for rows in last.get("charged", {}).values())
     lab.write("disk-again", *base(NUMBERS["disk-again"]))
     job = succeed(client, make_plan("disk-again", **SMALL))
     numbers = {name: Registry(lab.data(name) / "registry.sqlite").versions()[-1] for name in ("grid", "bank")}
