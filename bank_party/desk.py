@@ -14,7 +14,7 @@ from common.errors import DataError
 from common.rows.ids import normal_ids
 from common.rows.months import month_number, month_text
 from common.stages.align import row_name
-from common.stages.job import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Warm
 
 
 class Lines:

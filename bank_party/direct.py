@@ -30,7 +30,7 @@ from common.learn.learners import scored_undealt, tells_on_request
 from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.score import ScorePlan
-from common.stages.job import Desk
+from common.stages.desk import Desk
 from common.text.logs import set_logging
 from common.wire.tls import Credentials
 

@@ -11,7 +11,7 @@ from common.rows.given import BadValue
 from common.rows.table import FeatureTable
 from common.stages.align import row_name
 from common.stages.asked import MOST
-from common.stages.job import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Warm
 
 Taking = Callable[[], AbstractAsyncContextManager[None]]
 _NO_MONTH = "this side's dataset has no row of it in a month that both have"

@@ -33,7 +33,8 @@ from common.rows.dataset import Loaded
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared
 from common.stages.course import Course
-from common.stages.job import Desk, PartyJob, Role
+from common.stages.desk import Desk
+from common.stages.job import PartyJob, Role
 from common.stages.pipeline import run
 from common.stages.predeal import predeal
 from common.stages.promote import promote

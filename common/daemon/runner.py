@@ -38,7 +38,8 @@ from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.memory import give_memory_back
 from common.process.metrics import JobWatch, PartyMetrics
-from common.stages.job import Desk, Role
+from common.stages.desk import Desk
+from common.stages.job import Role
 from common.stages.offer import check_direct, check_offer
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection

@@ -41,7 +41,8 @@ from common.rows.origin import Mask
 from common.rows.table import FeatureTable, Index
 from common.stages.ahead import ASKED, scores_ahead, usable
 from common.stages.align import check_once, common_months, row_names
-from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
+from common.stages.desk import Answer, Desk, Remains, Warm
+from common.stages.job import PartyJob
 from common.stages.reasons import AskedReasons, Named
 
 _log = logging.getLogger(__name__)

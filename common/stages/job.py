@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,9 @@ from common.plan.train import TrainPlan
 from common.process.memory import give_memory_back
 from common.rows.consent import Consents
 from common.rows.dataset import DatasetConfig, Loaded
-from common.rows.given import Given
 from common.rows.table import FeatureTable
 from common.stages.course import Course
+from common.stages.desk import Desk
 from common.stages.reasons import Named, Texts
 from common.stages.score import Budget, Noted
 from common.stages.split import Mask
@@ -122,65 +122,6 @@ class Kept:
 
     refits: tuple[Refit, ...] = ()
     save: Callable[[Path], None] = _nothing  # into the model's folder
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one request: what was decided of the row, by column; why not, where nothing was."""
-
-    name: str
-    decided: Mapping[str, Any] = field(default_factory=dict)
-    refused: str = ""
-
-
-@dataclass(frozen=True, repr=False)
-class Warm:
-    """A session that is ready for requests: its job, its model, the rows there are, and what it can still be asked for.
-
-    places: of the bank's own rows, by name, in months that both have. rows: how many the stock in use serves; waiting:
-    those of each stock behind it, as they lie on disk when it is called. stocked: whether the model needs any. given: reads
-    rows that come with a request.
-    """
-
-    job: str
-    model: str
-    places: Mapping[str, int]
-    rows: int
-    waiting: Callable[[], Sequence[int]]
-    stocked: bool
-    given: Given = field(default_factory=lambda: Given({}))
-
-
-@dataclass(frozen=True)
-class Remains:
-    """What stands after a request: the rows that the stock in use still serves; whether the grid has newer rows by now.
-
-    untold: why rows had no reasons of the grid, where the plan asks for them.
-    """
-
-    rows: int
-    stale: bool
-    untold: str = ""
-
-
-class Desk(Protocol):
-    """The bank's end of a job whose rows are asked for one after another."""
-
-    def taking(self) -> AbstractAsyncContextManager[None]:
-        """Within it the session takes a stock, and no other of this party does. Raises PolicyError where it may have none."""
-
-    def ready(self, warm: Warm) -> None:
-        """The session is warm: from here on `ask` is called."""
-
-    async def ask(self) -> Sequence[str] | None:
-        """The rows wanted next, by name as `align.row_names` has them; None to end the job."""
-
-    @property
-    def given(self) -> FeatureTable | None:
-        """The rows just asked for, in their order, where they came with the request; None where the dataset's are meant."""
-
-    async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
-        """The answers, in the order in which rows were asked for."""
 
 
 Decider = Callable[[FeatureTable, Reals, Named | None], Mapping[str, Any]]

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from bank_party.desk import Lines
-from common.stages.job import Answer, Remains
+from common.stages.desk import Answer, Remains
 
 LEFT = Remains(10, stale=False)
 

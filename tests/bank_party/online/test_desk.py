@@ -14,7 +14,7 @@ from common.rows.declare import ColumnConfig
 from common.rows.given import BadValue, Given
 from common.rows.months import month_number
 from common.stages.align import row_name
-from common.stages.job import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Warm
 
 MAY, JUNE = month_number("2025-05"), month_number("2025-06")
 

@@ -18,7 +18,7 @@ from bank_party.online.queue import Batch, Queue, Row, Scored
 from bank_party.online.service import ScoringService
 from common.daemon.answers import Answers
 from common.errors import PeerStopped
-from common.stages.job import Warm
+from common.stages.desk import Warm
 from tests.bank_party.online.test_shadow import Both, decided
 
 

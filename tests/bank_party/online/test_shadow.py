@@ -25,7 +25,7 @@ from common.home.stocks import Held as Dealt
 from common.learn.learners import named
 from common.party import Identity, Party
 from common.rows.months import month_number
-from common.stages.job import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Warm
 
 MAY, BANK = month_number("2025-05"), Identity("acme", "bank-party")
 

@@ -34,7 +34,8 @@ from common.plan.train import TrainPlan
 from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig
 from common.stages.course import Course
-from common.stages.job import Desk, PartyJob
+from common.stages.desk import Desk
+from common.stages.job import PartyJob
 from common.stages.pipeline import run
 from grid_party.home import GridHome
 from grid_party.settings import GridPolicy

@@ -20,7 +20,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.mpc.session import Kind
 from common.party import Party
 from common.plan.predeal import PredealPlan
-from common.stages.job import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Warm
 from grid_party.settings import GridPolicy
 from tests.common.learn.linear.groups import TIE, right
 from tests.common.stages.companies import COMMON, POLICY, Companies, frames

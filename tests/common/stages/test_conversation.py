@@ -20,7 +20,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable
 from common.stages import asked
-from common.stages.job import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Warm
 from common.wire.peer import Counter, FrameChannel
 from tests.common.learn.linear.test_score import BITS, models, rows
 from tests.common.wire.streams import duplex
