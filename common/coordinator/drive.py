@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.coordinator.board import Board, JobRecord, note
-from common.coordinator.lanes import DealtLanes
+from common.coordinator.lanes import Lanes
 from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings, together
@@ -26,6 +26,7 @@ from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
 from common.text.logs import Place, within
 from common.wire import coordinator_pb2, party_pb2
+from common.wire.lanes import Purpose, Wish
 from common.wire.peer import Counter, DealtChannel
 from common.wire.peer_pb2 import Fault, Hello
 from common.wire.server import Call
@@ -88,7 +89,7 @@ class Drive:
         self._joined: dict[Seat, asyncio.Future[Joined]] = {seat: loop.create_future() for seat in seats}
         self._counters = {member: Counter() for member in self.members}
         self._channels: dict[Seat, DealtChannel] = {}
-        self._lanes = DealtLanes(settings.lanes)
+        self._lanes, self._match_lanes = (Lanes(settings.lanes, purpose) for purpose in (Purpose.DEAL, Purpose.MATCH))
         self._undealt = self._plan is not None and self._plan.undealt
         neutral = isinstance(self._plan, Plan | SeveralPlan) and self._plan.aided
         self._matching = [
@@ -157,8 +158,8 @@ class Drive:
         await self._board.move(self.record, Event.DONE)
 
     def _start(self) -> party_pb2.Start:
-        lanes = self._settings.lanes
-        return party_pb2.Start(job=self.record.id, lanes=lanes if lanes > 1 else 0)
+        lanes = self._settings.lanes if self._settings.lanes > 1 else 0
+        return party_pb2.Start(job=self.record.id, lanes=lanes, match_lanes=lanes if self._matching else 0)
 
     async def _reports(self, serving: asyncio.Task[None]) -> None:
         """Until both have reported, or serving them has failed and no reports explain it: parties end their streams first."""
@@ -317,10 +318,22 @@ class Drive:
         self._check_attempt(party, hello.attempt)
         if not self._matching:
             raise PlanError("the plan of this job does not have the coordinator match ids")
-        _, place = self._seat(party, hello.line)
+        seat, whom = self._seat(party, hello.line), f"the {party.value}"
+        matching = self._matching[seat[1]]
         self._counters[party].received += greeted
-        with within(Place(self.record.id, f"match for the {party.value}")):
-            await self._matching[place].serve(party.role, call)
+        if hello.lane:
+            await self._match_lanes.serve(seat, call, hello)
+            matching.check()
+            return
+        Wish.of(hello, whom)
+        if seat in self._match_lanes or matching.joined(party.role):
+            raise PlanError(f"{whom} joined the matching twice")
+        try:
+            stream = await self._match_lanes.first(seat, call, hello, whom)
+            with within(Place(self.record.id, f"match for {whom}")):
+                await matching.serve(party.role, stream)
+        finally:
+            await self._match_lanes.end(seat)
 
     def _seat(self, member: Member, line: int) -> Seat:
         """The seat a party asks for. Raises PeerProtocolError for one that is not its own; line: from 1, 0 for one bank."""

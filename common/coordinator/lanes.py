@@ -1,4 +1,4 @@
-"""The further streams over which parties are dealt to, of one attempt at a job."""
+"""The further streams over which parties are dealt to, and bring their tags, of one attempt at a job."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from common.errors import PeerProtocolError
-from common.wire.lanes import ONE_PROCESS, PATIENCE, Braid, Duplex, Further, greet, joining_key
+from common.wire.lanes import ONE_PROCESS, PATIENCE, Braid, Duplex, Further, Purpose, greet, joining_key
 from common.wire.party_pb2 import Join
 from common.wire.peer import lane_greeting
+from common.wire.peer_pb2 import Hello
 from common.wire.server import Call
 
 
@@ -22,34 +23,36 @@ class _Line:
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class DealtLanes:
+class Lanes:
     """Lines of several streams, by whom each is to."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, purpose: Purpose) -> None:
         """most: streams of a line."""
-        self._most = most
+        self._most, self._purpose = most, purpose
         self._lines: dict[Hashable, _Line] = {}
 
     def __contains__(self, seat: Hashable) -> bool:
         return seat in self._lines
 
-    async def first(self, seat: Hashable, call: Call, join: Join, whom: str) -> Duplex:
+    async def first(self, seat: Hashable, call: Call, said: Join | Hello, whom: str) -> Duplex:
         """The line that begins with this call, once its other streams are there. Raises PeerProtocolError for too many."""
-        if join.lanes <= 1:
+        if said.lanes <= 1:
             return call
-        if join.lanes > self._most:
-            raise PeerProtocolError(f"{whom} joins with more lanes than it was told", expected=self._most, got=join.lanes)
-        keys = [joining_key(join.nonce, join.job, join.attempt, join.line, lane) for lane in range(1, join.lanes)]
+        if said.lanes > self._most:
+            raise PeerProtocolError(f"{whom} joins with more lanes than it was told", expected=self._most, got=said.lanes)
+        place = said.nonce, said.job, said.attempt, said.line
+        keys = [joining_key(*place, lane, self._purpose) for lane in range(1, said.lanes)]
         line = self._lines[seat] = _Line(Further(call.identity, keys))
-        await greet(call, lane_greeting(join.job, b"", join.attempt, join.lanes, 0), whom, PATIENCE)
+        await greet(call, lane_greeting(said.job, b"", said.attempt, said.lanes, 0), whom, PATIENCE)
         line.braid = Braid([call, *await line.further.all(whom)])
         return line.braid
 
-    async def serve(self, seat: Hashable, call: Call, join: Join) -> None:
+    async def serve(self, seat: Hashable, call: Call, said: Join | Hello) -> None:
         """A further one, for as long as its line lasts. Raises PeerProtocolError for one that is not waited for."""
         if (line := self._lines.get(seat)) is None:
-            raise PeerProtocolError(f"no line of job {join.job} waits for lanes here", remedy=ONE_PROCESS)
-        line.further.take(call.identity, join.job, join.lane, join.lane_key, call)
+            raise PeerProtocolError(f"no line of job {said.job} waits for lanes here", remedy=ONE_PROCESS)
+        key = said.key if isinstance(said, Hello) else said.lane_key
+        line.further.take(call.identity, said.job, said.lane, key, call)
         await line.over.wait()
 
     async def end(self, seat: Hashable) -> None:

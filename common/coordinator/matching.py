@@ -9,8 +9,8 @@ from common.errors import PlanError
 from common.match.intersect import intersect
 from common.match.tags import PIECE_BYTES
 from common.party import Party
+from common.wire.lanes import Duplex
 from common.wire.peer import Counter, FrameChannel
-from common.wire.server import Call
 
 
 class Matching:
@@ -37,11 +37,20 @@ class Matching:
             if not self._over.done():
                 self._over.set_result(None)
 
-    async def serve(self, party: Party, call: Call) -> None:
+    def joined(self, party: Party) -> bool:
+        """Whether this one has come."""
+        return self._joined[party].done()
+
+    def check(self) -> None:
+        """Raises what ended the matching, if something has: whoever serves a lane of it says so too."""
+        if self._over.done() and not self._over.cancelled():
+            self._over.result()
+
+    async def serve(self, party: Party, stream: Duplex) -> None:
         """One party's line, its greeting read. Raises what ended the matching, so that the party hears it."""
-        if self._joined[party].done():
+        if self.joined(party):
             raise PlanError(f"the {party.value} joined the matching twice")
-        line = FrameChannel(call, f"the {party.value}", self._counters[party], PIECE_BYTES)
+        line = FrameChannel(stream, f"the {party.value}", self._counters[party], PIECE_BYTES)
         line.start()
         self._joined[party].set_result(line)
         try:

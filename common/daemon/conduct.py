@@ -93,6 +93,7 @@ class Running:
     heard: list[Heard] = field(default_factory=list)  # of the dealer, on each line
     attempt: int = 0  # how often the job was interrupted before
     dealt_lanes: int = 1  # the most streams over which the coordinator deals
+    match_lanes: int = 1  # and over which it takes tags
     left_out: tuple[Identity, ...] = ()  # banks of the plan without which it goes on
     entered: bool = False  # its end is in the audit log
     direct: bool = False  # no coordinator has offered it
@@ -163,7 +164,8 @@ class Conduct:
         assert running.dataset is not None  # noqa: S101  (the offer was looked at)
         dataset = declared(running.dataset)
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
-        match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt)
+        lanes = min(running.match_lanes, self._home.policy.lanes)
+        match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt, lanes=lanes)
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
         bank = plan.bank_named or (self._settings.peer.who if self._party is Party.GRID else self._own)
         chain = chain_of(plan.bank_named, self._settings, self._party)

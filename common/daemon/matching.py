@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,17 +18,22 @@ from common.mpc.session import Channel, Session
 from common.plan.request import Plan
 from common.process.memory import free_memory
 from common.wire.client import Connection
-from common.wire.lanes import greet
+from common.wire.lanes import Purpose, Wish, joining_key
+from common.wire.lines import WHOM, line_of
 from common.wire.methods import MATCH
-from common.wire.peer import Counter, FrameChannel, greeting
+from common.wire.peer import Counter, FrameChannel, greeting, lane_greeting
+from common.wire.peer_pb2 import Frame
+
+_log = logging.getLogger(__name__)
 
 AIDED_BYTES, ECDH_BYTES = 64, 450  # of memory for each own id, beside the id; the latter with as many at the other side
 
 
 def choose_match(
-    plan: Plan, job: str, coordinator: Connection | None, counter: Counter, attempt: int = 0, line: int = 0
+    plan: Plan, job: str, coordinator: Connection | None, counter: Counter, attempt: int = 0, line: int = 0, lanes: int = 1
 ) -> Match:
     """The plan's way of matching; `counter` counts what goes to and from the coordinator. line: from 1, of several banks.
+    lanes: of the streams by which tags go there, as the coordinator allows.
 
     It raises ConfigError, before anything is sent, for more ids than there is memory for.
     """
@@ -35,7 +41,7 @@ def choose_match(
         return partial(_with_room, match_ids, ECDH_BYTES)
     if coordinator is None:
         raise LocalProtocolError("without a coordinator the parties match ids between them")
-    aided = partial(match_aided, neutral=partial(_line, plan, job, attempt, coordinator, counter, line))
+    aided = partial(match_aided, neutral=partial(_line, plan, job, attempt, coordinator, counter, line, lanes))
     return partial(_with_room, aided, AIDED_BYTES)
 
 
@@ -54,16 +60,29 @@ async def _with_room(
 
 @asynccontextmanager
 async def _line(
-    plan: Plan, job: str, attempt: int, coordinator: Connection, counter: Counter, line: int
+    plan: Plan, job: str, attempt: int, coordinator: Connection, counter: Counter, line: int, lanes: int
 ) -> AsyncIterator[Channel]:
-    stream = coordinator.stream(MATCH)
-    channel = FrameChannel(stream, "the coordinator", counter)
-    try:
-        hello = greeting(job, plan.digest(), attempt=attempt, line=line)
-        counter.sent += hello.ByteSize()
-        await greet(stream, hello, "the coordinator", PATIENCE)
-        channel.start()
-        yield channel
-    finally:
-        await channel.stop()
-        await stream.close()
+    wish = Wish.fresh(lanes)
+
+    def says(lane: int) -> Frame:
+        if not lane:
+            return greeting(job, plan.digest(), attempt=attempt, line=line, wish=wish)
+        return further_hello(job, attempt, line, wish, lane)
+
+    if lanes > 1:
+        _log.info("job %s: tags to the coordinator over %d lanes", job, wish.lanes)
+    async with line_of(coordinator, MATCH, counter, says, wish.lanes, PATIENCE) as stream:
+        channel = FrameChannel(stream, WHOM, counter)
+        try:
+            channel.start()
+            yield channel
+        finally:
+            await channel.stop()
+
+
+def further_hello(job: str, attempt: int, line: int, wish: Wish, lane: int) -> Frame:
+    """What a further stream of such a line says first."""
+    key = joining_key(wish.nonce, job, attempt, line, lane, Purpose.MATCH)
+    found = lane_greeting(job, b"", attempt, wish.lanes, lane, key)
+    found.hello.line = line
+    return found

@@ -121,7 +121,7 @@ class Runner:
         if what == "offer":
             await self._offered(message.offer, send)
         elif what == "start":
-            self._start(message.start.job, send, message.start.lanes)
+            self._start(message.start.job, send, message.start.lanes, message.start.match_lanes)
         elif what == "stop":
             self.stop(message.stop.job, from_fault(message.stop.fault))
         elif what == "over":
@@ -289,12 +289,12 @@ class Runner:
         dataset = "" if side is None else side.side(self.party).dataset
         return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
 
-    def _start(self, job: str, send: Send, lanes: int = 1) -> None:
-        """lanes: over which the coordinator deals, at most."""
+    def _start(self, job: str, send: Send, lanes: int = 1, match_lanes: int = 1) -> None:
+        """lanes: over which the coordinator deals, at most; match_lanes: over which it takes tags."""
         running = self._jobs.get(job)
         if running is None or running.task is not None:
             raise JobStateError(f"job {job} cannot start: it was not accepted, or runs already", job=job)
-        running.dealt_lanes = max(1, lanes)
+        running.dealt_lanes, running.match_lanes = max(1, lanes), max(1, match_lanes)
         running.task = asyncio.create_task(self._watched(job, running, send))
 
     def _forget(self, job: str) -> None:

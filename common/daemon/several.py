@@ -292,7 +292,8 @@ class SeveralJob:
         assert self.running.dataset is not None  # noqa: S101  (the offer was looked at)
         dataset = declared(self.running.dataset)
         chain = chain_of(self.plan.identities[place], self.settings, self.role.party)
-        match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, self.running.attempt, place + 1)
+        lanes, running = min(self.running.match_lanes, self.home.policy.lanes), self.running
+        match = choose_match(plan, self.id, self.coordinator, running.coordinator, running.attempt, place + 1, lanes)
         return PartyJob(
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
             course=course, chain=chain, client=self.running.client, agreed=self.plan, place=place,

@@ -176,7 +176,7 @@ class CoordinatorSettings(Process):
         default=1,
         ge=1,
         le=16,
-        description="Most connections over which a party is dealt to, if its policy wishes for them.",
+        description="Most connections over which a party is dealt to, and brings its tags, if its policy wishes for them.",
     )
     deal_ahead: int = Field(default=64, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=64, ge=1, description="The same bound in MiB.")

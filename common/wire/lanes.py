@@ -13,6 +13,7 @@ import secrets
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -194,10 +195,17 @@ def lane_key(bank: Wish, grid: Wish, job: str, attempt: int, lane: int) -> bytes
     return hashlib.blake2b(bank.nonce + grid.nonce + place + job.encode(), digest_size=32, person=b"wattscore lane").digest()
 
 
-def joining_key(nonce: bytes, job: str, attempt: int, line: int, lane: int) -> bytes:
-    """The same of a stream to the dealer. nonce: what the party said on the first, 32 bytes that only these two know."""
+class Purpose(Enum):
+    """What a line to the coordinator is for; no key of one is one of the other."""
+
+    DEAL = b"wattscore deal"
+    MATCH = b"wattscore match"
+
+
+def joining_key(nonce: bytes, job: str, attempt: int, line: int, lane: int, purpose: Purpose = Purpose.DEAL) -> bytes:
+    """The same of a stream to the coordinator. nonce: what the party said on the first, which only these two know."""
     place = b"".join(number.to_bytes(4, "big") for number in (attempt, line, lane))
-    return hashlib.blake2b(nonce + place + job.encode(), digest_size=32, person=b"wattscore deal").digest()
+    return hashlib.blake2b(nonce + place + job.encode(), digest_size=32, person=purpose.value).digest()
 
 
 class Further(Generic[T]):

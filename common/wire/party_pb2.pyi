@@ -111,12 +111,14 @@ class Ready(_message.Message):
     def __init__(self, job: _Optional[str] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("job", "lanes")
+    __slots__ = ("job", "lanes", "match_lanes")
     JOB_FIELD_NUMBER: _ClassVar[int]
     LANES_FIELD_NUMBER: _ClassVar[int]
+    MATCH_LANES_FIELD_NUMBER: _ClassVar[int]
     job: str
     lanes: int
-    def __init__(self, job: _Optional[str] = ..., lanes: _Optional[int] = ...) -> None: ...
+    match_lanes: int
+    def __init__(self, job: _Optional[str] = ..., lanes: _Optional[int] = ..., match_lanes: _Optional[int] = ...) -> None: ...
 
 class Stop(_message.Message):
     __slots__ = ("job", "fault", "waits")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from common.daemon.matching import further_hello
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.mpc.session import Array, Kind, Round
 from common.party import Identity, Party
 from common.wire import party_pb2
 from common.wire.codec import Assembler, encode
 from common.wire.frames import unpack
-from common.wire.peer import greeting
-from common.wire.peer_pb2 import Frame
+from common.wire.lanes import Wish, joining_key
+from common.wire.peer import PROTOCOL, greeting, lane_greeting
+from common.wire.peer_pb2 import Frame, Hello
 from tests.common.coordinator.conftest import STALL
 from tests.common.coordinator.office import PARTY, Caller, Office, office
 from tests.patience import patience
@@ -80,6 +82,110 @@ async def test_both_are_told_and_every_byte_is_counted(tmp_path: Path) -> None:
             assert drive.counters[party.value].received == sum(message.ByteSize() for message in sent)
             assert drive.counters[party.value].sent == sum(frame.ByteSize() for frame in callers[party].heard)
         assert not here.board.get(job).state.final
+
+
+def over_lanes(here: Office, party: Party, job: str, wish: Wish, said: Sequence[Any]) -> list[Caller]:
+    """The same over as many streams as are wished for, further ones first: the first is told who has come."""
+    first = joined(here, party, job)
+    first._said.get_nowait()
+    first.say(greeting(job, b"", wish=wish))
+    callers = [first, *(further(here, party, further_hello(job, 0, 0, wish, lane)) for lane in range(1, wish.lanes))]
+    for place, message in enumerate(said):
+        callers[place % wish.lanes].say(message)
+    return callers
+
+
+def further(here: Office, party: Party, hello: Frame) -> Caller:
+    """A stream that begins so once the coordinator has answered the first."""
+    caller = Caller(PARTY[party])
+    caller.say(hello)
+
+    async def come() -> None:
+        drive = here.coordinator._drive
+        assert drive is not None
+        await here.until(lambda: (party, 0) in drive._match_lanes)
+        await here.coordinator.match(None, caller)  # type: ignore[arg-type]
+
+    here.ended[caller] = asyncio.create_task(come())
+    return caller
+
+
+@pytest.mark.parametrize("lanes", [2, 3])
+async def test_tags_over_several_lanes_are_those_over_one(tmp_path: Path, lanes: int) -> None:
+    async with office(tmp_path, lanes=4) as here:
+        job, *_ = await here.running()
+        grid = over_lanes(here, Party.GRID, job, wish := Wish.fresh(lanes), good(Party.GRID))
+        bank = joined(here, Party.BANK, job, *good(Party.BANK))  # each party's lanes are its own affair
+        await here.until(lambda: bool(bank.heard) and len(grid[0].heard) == 2)
+        assert grid[0].heard.pop(0) == lane_greeting(job, b"", 0, lanes, 0)
+        assert answer(grid[0]) == answer(bank) == [1, 1, 1, 0]
+        for caller in (*grid, bank):
+            caller.say(None)
+        for caller in (*grid, bank):
+            assert await ended(here, caller) is None
+        drive = here.coordinator._drive
+        assert drive is not None
+        hellos = [greeting(job, b"", wish=wish), *(further_hello(job, 0, 0, wish, lane) for lane in range(1, lanes))]
+        sent = [*good(Party.GRID), *hellos]
+        assert drive.counters["grid"].received == sum(message.ByteSize() for message in sent)
+        assert not here.board.get(job).state.final
+
+
+async def test_what_ends_a_matching_is_told_on_every_lane(tmp_path: Path) -> None:
+    async with office(tmp_path, lanes=4) as here:
+        job, *_ = await here.running()
+        wish = Wish.fresh(3)
+        grid, bank = (
+            over_lanes(here, party, job, wish, said) for party, said in ((Party.GRID, good(Party.GRID)), (Party.BANK, sizes()))
+        )
+        await here.until(lambda: all(callers[0].heard for callers in (grid, bank)))
+        bank[2].say(PeerLost("the bank's line broke"))
+        await job_fails(here, job, PeerLost, "the bank's line broke (lane 2 of 3)")
+        for caller in (*grid, *bank):
+            error = await ended(here, caller)
+            assert isinstance(error, PeerLost) and "lane 2 of 3" in str(error)
+
+
+async def test_who_may_add_a_lane_to_a_partys_tags(tmp_path: Path) -> None:
+    async with office(tmp_path, lanes=2) as here:
+        job, *_ = await here.running()
+        wish, more = Wish.fresh(2), Wish.fresh(3)
+        first = joined(here, Party.GRID, job)
+        first._said.get_nowait()
+        first.say(greeting(job, b"", wish=more))
+        assert "more lanes than it was told" in str(await ended(here, first))
+        first, bare = (joined(here, Party.GRID, job) for _ in range(2))
+        for caller, hello in ((first, greeting(job, b"", wish=wish)), (bare, greeting(job, b""))):
+            caller._said.get_nowait()
+            caller.say(hello)
+        bare._said.get_nowait()
+        bare.say(Frame(hello=Hello(protocol=PROTOCOL, job=job, lanes=2)))
+        assert "with no nonce" in str(await ended(here, bare))
+        dealers = further_hello(job, 0, 0, wish, 1)
+        dealers.hello.key = joining_key(wish.nonce, job, 0, 0, 1)  # of a line that is dealt by
+        for party, hello in (
+            (Party.GRID, further_hello(job, 0, 0, more, 1)),  # who does not know the nonce
+            (Party.GRID, further_hello(job, 0, 0, wish, 2)),
+            (Party.GRID, dealers),
+        ):
+            assert "none that is waited for" in str(await ended(here, further(here, party, hello)))
+        assert "joined the matching twice" in str(await ended(here, joined(here, Party.GRID, job)))
+        caller = Caller(PARTY[Party.BANK])
+        caller.say(further_hello(job, 0, 0, wish, 1))
+        with pytest.raises(PeerProtocolError, match=r"no line of job .* waits for lanes here"):
+            await here.coordinator.match(None, caller)  # type: ignore[arg-type]
+
+
+async def test_a_party_is_told_of_lanes_for_its_tags_only_where_it_brings_some(tmp_path: Path) -> None:
+    for place, (lanes, matching, told) in enumerate(((1, "neutral", 0), (5, "neutral", 5), (5, "ecdh", 0))):
+        async with office(tmp_path / str(place), lanes=lanes) as here:
+            grid, bank = await here.attend(Party.GRID), await here.attend(Party.BANK)
+            job = await here.submit(matching=matching)
+            for caller in (grid, bank):
+                await caller.hears("offer")
+                caller.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job)))
+            for caller in (grid, bank):
+                assert (await caller.hears("start")).start.match_lanes == told
 
 
 async def job_fails(here: Office, job: str, kind: type[Exception], says: str) -> None:

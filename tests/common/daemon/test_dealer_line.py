@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.coordinator.lanes import DealtLanes
+from common.coordinator.lanes import Lanes
 from common.daemon.dealer_line import dealer_line, further_join
 from common.errors import PeerLost, PeerProtocolError
 from common.learn.dealings import MESSAGES
@@ -19,7 +19,7 @@ from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.wire import lanes as wire_lanes
 from common.wire import party_pb2 as wire
-from common.wire.lanes import Braid
+from common.wire.lanes import Braid, Purpose
 from common.wire.peer import Counter, DealtChannel, lane_greeting
 from tests.common.wire.streams import End, duplex
 from tests.patience import patience
@@ -60,9 +60,9 @@ class Line:
         self.closed = True
 
 
-async def coordinator(line: Line, most: int) -> tuple[DealtLanes, Any, list[asyncio.Task[None]]]:
+async def coordinator(line: Line, most: int) -> tuple[Lanes, Any, list[asyncio.Task[None]]]:
     """The coordinator's side of a line with all of its lanes: the first's stream, and who serves the further ones."""
-    dealt, count = DealtLanes(most), len(line.far)
+    dealt, count = Lanes(most, Purpose.DEAL), len(line.far)
     while not line.far:
         await asyncio.sleep(0)
     first = (await line.far[0].read()).join
@@ -141,7 +141,7 @@ async def test_a_coordinator_that_answers_with_other_lanes_is_refused() -> None:
         await line.far[0].write(lane_greeting("j", b"", 2, 4, 0))
 
     answering = asyncio.create_task(answer())
-    with pytest.raises(PeerProtocolError, match="deals over another number of lanes"):
+    with pytest.raises(PeerProtocolError, match="serves another number of lanes"):
         async with joined(line, 3, Counter()):
             pass
     await answering
@@ -150,7 +150,7 @@ async def test_a_coordinator_that_answers_with_other_lanes_is_refused() -> None:
 
 async def test_who_may_add_a_lane_to_a_dealers_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire_lanes, "PATIENCE", 0.2)
-    dealt, first = DealtLanes(2), join()
+    dealt, first = Lanes(2, Purpose.DEAL), join()
 
     async def served(said: wire.Join, who: Identity = GRID) -> None:
         call: Any = Call(duplex()[0], who)

@@ -15,6 +15,7 @@ from tests.scenarios.kill.town import PARTIES, Town, faults
 
 LINE = "bank-grid"
 SUBMITTED: list[str] = []
+wished: dict[str, int] = {}  # lanes, by party
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +26,19 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def wish(town: Town, grid: int, bank: int) -> None:
-    """From now on the parties wish for so many lanes, and the coordinator deals over three at most."""
+    """From now on the parties wish for so many lanes, and the coordinator deals, and takes tags, over three at most."""
+    wished.update(grid=grid, bank=bank)
     town.extra["coordinator"]["lanes"] = 3
     town.again("coordinator")
     for name, lanes in (("grid", grid), ("bank", bank)):
         town.extra[name]["policy"]["lanes"] = lanes
         town.again(name)
+
+
+def training(client: Client, job: str) -> bool:
+    """Whether the grid is well within its steps: tags are told of likewise, before."""
+    progress = client.show(job).grid.progress
+    return progress.stage == "train" and progress.done > 30
 
 
 def trained(town: Town, client: Client, lanes: int) -> float:
@@ -42,6 +50,8 @@ def trained(town: Town, client: Client, lanes: int) -> float:
     for name in PARTIES:
         told = re.findall(rf"job {job}: (\d) lanes", town.log(name).read_text())
         assert told == ([str(lanes)] if lanes > 1 else [])
+        tags = re.findall(rf"job {job}: tags to the coordinator over (\d) lanes", town.log(name).read_text())
+        assert tags == ([str(min(wished[name], 3))] if wished.get(name, 1) > 1 else []), "the coordinator takes three at most"
     eventually(lambda: town.lines.connections(LINE) <= max(before, 1))
     return measured(town, found).joint.auc
 
@@ -55,9 +65,9 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
     with town.client() as client:
         assert abs(trained(town, client, 4) - one) <= 0.0005
         SUBMITTED.append(job := client.submit(PLAN).id)
-        eventually(lambda: client.show(job).grid.progress.done > 30)
+        eventually(lambda: training(client, job))
         assert town.lines.connections(LINE) == 4
-        assert {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {3}
+        eventually(lambda: {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {3})  # those of tags are over
         town.lines.cut_last(LINE)
         eventually(lambda: client.show(job).attempt == 1)
         told = client.show(job).disturbed
@@ -68,7 +78,7 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
         SUBMITTED.append(job := client.submit(PLAN).id)
-        eventually(lambda: client.show(job).grid.progress.done > 30)
+        eventually(lambda: training(client, job))
         town.lines.cut_last("grid-coordinator")
         found = town.until(client, job)
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
