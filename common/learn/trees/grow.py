@@ -162,8 +162,12 @@ class Grower:
         label = self._labels.of(tree, 0, LINK)
         words = await self.arrivals.fetch(label.kind, label.number, (link_words(forest),))
         dealt = from_words(words, 4 * rows * TERMS).view(np.uint32).reshape(rows, TERMS)
-        both = [dealt, self._masks.link(tree)]  # at the grid cosines are dealt
-        cells = np.concatenate(both if party is Party.GRID else both[::-1], 1)
+
+        def joined() -> Narrow:
+            both = [dealt, self._masks.link(tree)]  # at the grid cosines are dealt
+            return np.concatenate(both if party is Party.GRID else both[::-1], 1)
+
+        cells = await self._session.compute(joined, rows * TERMS)
         opened = mine + (await self._session.collect(Kind.MASKED_U, np.uint8, (2 * rows,))).view(np.uint16)
 
         def shares() -> Narrow:
