@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,18 +116,10 @@ def test_pmml4s_gives_no_score_without_the_grids_part(given: dict[str, Any], eva
     assert found["score"] is None and math.isnan(found["joint_u"])
 
 
-def test_jpmml_reads_a_column_that_is_named_as_a_result(java: Path, tmp_path: Path) -> None:
-    from jpmml_evaluator import make_evaluator
-    from jpmml_evaluator.py4j import Py4JBackend
-
-    backend = Py4JBackend()
-    try:
-        for case, (made, row, *_) in CASES.items():
-            (tmp_path / "scorecard.pmml").write_bytes(as_pmml(made))
-            model = make_evaluator(str(tmp_path / "scorecard.pmml"), backend=backend).verify()
-            check(case, model.evaluate({**row, GRID_PART: GRID}))
-    finally:
-        Py4JBackend.destroyGateway()
+def test_jpmml_reads_a_column_that_is_named_as_a_result(jpmml: Callable[[Path], Any], tmp_path: Path) -> None:
+    for case, (made, row, *_) in CASES.items():
+        (tmp_path / "scorecard.pmml").write_bytes(as_pmml(made))
+        check(case, jpmml(tmp_path / "scorecard.pmml").evaluate({**row, GRID_PART: GRID}))
 
 
 @pytest.mark.parametrize("column", ["grid_part", "Grid_Part", "ws_u", "WS_limit"])

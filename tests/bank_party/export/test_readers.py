@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -125,16 +126,10 @@ def test_a_pmml_evaluator_gives_the_written_scores(exported: Exported, evaluator
     exported.check(found.rename(columns={"joint_u": "u"}))
 
 
-def test_another_pmml_evaluator_gives_the_written_scores(exported: Exported, java: Path) -> None:
-    """JPMML, which banks run most: where it reads a missing number as text, say, rows have no score there alone."""
-    from jpmml_evaluator import make_evaluator
-    from jpmml_evaluator.py4j import Py4JBackend
-
-    try:  # in a process of its own: one runtime in this one is taken
-        model = make_evaluator(str(exported.folder / "scorecard.pmml"), backend=Py4JBackend()).verify()
-        found = model.evaluateAll(exported.rows.astype(object).where(exported.rows.notna(), None))
-    finally:
-        Py4JBackend.destroyGateway()
+def test_another_pmml_evaluator_gives_the_written_scores(exported: Exported, jpmml: Callable[[Path], Any]) -> None:
+    """Where JPMML reads a missing number as text, say, rows have no score there alone."""
+    model = jpmml(exported.folder / "scorecard.pmml")
+    found = model.evaluateAll(exported.rows.astype(object).where(exported.rows.notna(), None))
     exported.check(found.drop(columns="u").rename(columns={"joint_u": "u"}).reset_index(drop=True))  # the target, as it says
 
 
