@@ -76,7 +76,7 @@ def score(model: str) -> ScorePlan:
 def test_a_lost_folder_is_restored_and_work_goes_on(lab: Lab, client: Client, party: str, other: str, tmp_path: Path) -> None:
     first = succeed(client, make_plan("rows")).id
     succeed(client, PromotePlan(model=first))
-    meanwhile = until_training(client, make_plan("rows", split={"seed": 2}, model={"iterations": 300}))
+    meanwhile = until_training(client, make_plan("rows", split={"seed": 2}, model={"iterations": 150}))
     typed = Typed(lab, party, kept := tmp_path / "kept")
     typed.next("backup")
     assert finish(client, meanwhile).state == "succeeded"

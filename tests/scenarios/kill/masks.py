@@ -34,8 +34,12 @@ def write_frame(file: BinaryIO, sent: Sent) -> None:
 
 
 def read_frames(folder: Path, name: str) -> list[Sent]:
-    """What all lives of the victim `name` have recorded in `folder`, each array as one row of words."""
-    return [sent for life in sorted(folder.glob(f"{name}.*.frames")) for sent in _life(life.read_bytes())]
+    """What all lives of the victim `name` have recorded in `folder`, each array as one row of words, life after life.
+
+    A life ends before the next begins, and so does its record; its process id may be the larger one.
+    """
+    lives = sorted(folder.glob(f"{name}.*.frames"), key=lambda file: file.stat().st_mtime_ns)
+    return [sent for life in lives for sent in _life(life.read_bytes())]
 
 
 def _life(record: bytes) -> Iterator[Sent]:

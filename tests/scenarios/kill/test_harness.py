@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from collections.abc import Callable
@@ -193,11 +194,14 @@ def test_two_values_under_one_mask_are_found(dtype: type, count: int) -> None:
 
 
 def test_what_a_killed_life_left_half_written_hides_nothing_of_the_next(tmp_path: Path) -> None:
-    for life in (101, 102):
-        with (tmp_path / f"bank.{life}.frames").open("wb") as file:
+    """Nor does the order of process ids, which begin anew, turn lives about."""
+    for at, life in enumerate((999, 1001)):
+        record = tmp_path / f"bank.{life}.frames"
+        with record.open("wb") as file:
             for values in (np.arange(9), np.arange(9000)):
                 write_frame(file, Sent("masked_u", life, values))
-    torn = tmp_path / "bank.101.frames"
-    torn.write_bytes(torn.read_bytes()[:-5000])
-    (tmp_path / "bank-2.103.frames").write_bytes((tmp_path / "bank.102.frames").read_bytes())
-    assert [(one.life, one.values.size) for one in read_frames(tmp_path, "bank")] == [(101, 9), (102, 9), (102, 9000)]
+        if life == 999:
+            record.write_bytes(record.read_bytes()[:-5000])
+        os.utime(record, (at, at))
+    (tmp_path / "bank-2.103.frames").write_bytes((tmp_path / "bank.1001.frames").read_bytes())
+    assert [(one.life, one.values.size) for one in read_frames(tmp_path, "bank")] == [(999, 9), (1001, 9), (1001, 9000)]

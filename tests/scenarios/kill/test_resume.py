@@ -16,7 +16,7 @@ from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, unti
 from tests.scenarios.kill.masks import read_frames
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 
-PLAN = make_plan("rows", model={"iterations": 120}, score_bits=16)
+PLAN = make_plan("rows", model={"iterations": 80}, score_bits=16)
 KEPT = 28  # steps of this town between two points of a training that are kept
 SUBMITTED: list[str] = []  # of this module's town
 
@@ -79,12 +79,12 @@ def test_a_line_cut_while_training(town: Town, client: Client, line: str) -> Non
 
 def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, client: Client) -> None:
     """Steps over all rows, which end where they would have under other roundings too; batches need not."""
-    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 120, "batch": 0})
+    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 100, "batch": 0})
     SUBMITTED.append(undisturbed := client.submit(plan).id)
     done = town.until(client, undisturbed)
     assert (done.state, done.attempt) == ("succeeded", 0)
     SUBMITTED.append(job := until_training(client, plan))
-    eventually(lambda: min((shown := client.show(job)).grid.progress.done, shown.bank.progress.done) > 70)  # kept after 62
+    eventually(lambda: min((shown := client.show(job)).grid.progress.done, shown.bank.progress.done) > 64)  # kept after 62
     town.kill("grid")
     eventually(lambda: client.show(job).state == "waiting")
     town.start("grid")
@@ -97,14 +97,14 @@ def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, c
 
 def test_half_a_dealers_training_goes_on_from_what_was_kept_under_other_keys(town: Town, client: Client) -> None:
     """The bank dies in the middle of a step; of what it and its second life send no two arrays are under one key."""
-    model = {"iterations": 100, "dealer": "half", "reveal": "owners", "weight_bits": 16}
-    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 70")
+    model = {"iterations": 60, "dealer": "half", "reveal": "owners", "weight_bits": 16}
+    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 40")
     SUBMITTED.append(job := client.submit(make_plan("rows", model=model, score_bits=16)).id)
     eventually(lambda: client.show(job).state == "waiting")
     town.start("bank")
     ends_well(town, client, job)
     sent = Counter(one.life for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value)
-    assert list(sent.values()) == [70, 100 - 70 // KEPT * KEPT]
+    assert list(sent.values()) == [40, 60 - 40 // KEPT * KEPT]
 
 
 def test_a_training_that_nobody_deals_for_begins_anew_under_other_keys(town: Town, client: Client) -> None:
