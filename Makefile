@@ -58,6 +58,8 @@ part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios $(LEARN) $(TABLES
 part-learn: WHAT = $(LEARN)
 part-tables: WHAT = $(TABLES)
 
+# Three at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
+$(PARTS): export OPENBLAS_NUM_THREADS = 1
 $(PARTS): $(READY)
 	$(PYTEST) $(ONCE_MORE)
 

@@ -20,7 +20,7 @@ from tests.common.mpc.problems import run
 from tests.common.mpc.test_privacy import SURE, Sample, suspicious
 from tests.peers import Trio
 
-JOBS = 250
+JOBS = 150  # each missing mask below is found in 60
 PROBLEM = Problem.made(6)
 SECTION = Network(hidden=2, epochs=2, batch=6, step=8.0, decay=1e-4)
 RELU = Network(hidden=4, epochs=2, batch=6, step=2.0, decay=1e-4, activation="relu")  # what is dealt for signs fills its words
