@@ -206,12 +206,15 @@ class Coordinator:
         self._came[party] = came = arrival(asked, time.time())
         came.party = party.value
         if asked.protocol != PROTOCOL:
-            raise PeerProtocolError(
+            refused = PeerProtocolError(
                 f"the {party.value} speaks another protocol version",
                 expected=PROTOCOL,
                 got=asked.protocol,
                 remedy=f"It runs WattScore {asked.software}, the coordinator {__version__}; install the same.",
             )
+            if party not in self._attending:  # jobs that wait for it fail of this, rather than of nobody's coming
+                self._cut[party] = refused
+            raise refused
 
     async def _dispatch(self, party: Member, message: party_pb2.FromParty) -> None:
         what = message.WhichOneof("message")

@@ -49,7 +49,7 @@ class Keys:
             written = " or ".join(text for text, _ in forms)
             told = f"{len(own):,} ids at the {side}, as {written}; {len(alone):,} at the {side} alone"
             if len(alone):
-                told += f", such as {', '.join(masked(text) for text in alone[:_EXAMPLES].to_pylist())}"
+                told += f", such as {', '.join(dict.fromkeys(map(masked, alone[:_EXAMPLES].to_pylist())))}"
             matched = pc.filter(own, pc.is_in(own, value_set=other))[:_SAMPLED].to_pylist()
             rest, lost = alone[:_SAMPLED].to_pylist(), partial(_zeros_lost, other)
             strange = unmatched_forms(matched, rest, lost) if matched else "leading zeros are lost" if lost(rest) else ""

@@ -94,7 +94,7 @@ def test_too_few_common_ids_name_the_option_of_try_and_no_policy(tables: Path) -
     (tables / "grid.csv").write_text("\n".join([lines[0], *lines[-300:]]) + "\n")
     said = run("try", tables, *GOOD).stderr
     assert "300 ids are common to both files, below 1,000" in said and "--allow-small" in said and "polic" not in said
-    assert "900 at the bank alone, such as E****" in said and "E00100" not in said
+    assert "900 at the bank alone, such as E****" in said and "E****, E****" not in said and "E00100" not in said
 
 
 def test_too_few_columns_of_the_grid_name_the_option_of_try_before_any_job(tables: Path) -> None:
