@@ -135,7 +135,7 @@ class Origin(ABC):
         """The error that names the first of `count` bad rows, and the value it holds."""
         quoted = "" if value is None else f" {value[:_SHOWN]!r}:"
         text = f"{self.where(row)}, column {column!r}:{quoted} {what}" + (f" ({count} such rows)" if count > 1 else "")
-        return self.fault(f"column {column!r}: {what} ({count} rows)", local=text, remedy=remedy)
+        return self.fault(f"column {column!r}: {what} ({count} row{'s' * (count > 1)})", local=text, remedy=remedy)
 
     def bad_rows(self, column: str, bad: Mask, what: str, remedy: str, values: Any = None) -> DataError:
         """The error that names the first of the `bad` rows, and what `values` hold there."""

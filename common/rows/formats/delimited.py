@@ -142,7 +142,7 @@ class Delimited:
         """What keeps the file from being read: a row of another width, or something else."""
         for line, _, row in self._lines(self.options.skip_rows):
             if len(row) != len(self.header):
-                what = f"a row has {len(row)} values where the header has {len(self.header)}"
+                what = f"a row has {len(row)} value{'s' * (len(row) != 1)} where the header has {len(self.header)}"
                 remedy = "Quote values that hold a comma." if len(row) > len(self.header) else _SHORT
                 return self.origin.fault(what, local=f"line {line}: {what}", remedy=remedy)
         return self.origin.fault("the file is not valid CSV", remedy=_REMEDY)

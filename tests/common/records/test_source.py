@@ -54,7 +54,7 @@ def test_a_bad_value_in_one_of_many_files_is_found_there(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         panel(config(tmp_path / "?.csv"))
     assert str(caught.value).startswith(f"2 files: {bad}, line 3, column 'kwh': 'oops': not a number. Correct it")
-    assert caught.value.public == "grid records: column 'kwh': not a number (1 rows)"
+    assert caught.value.public == "grid records: column 'kwh': not a number (1 row)"
 
 
 @pytest.mark.parametrize(

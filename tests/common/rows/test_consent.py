@@ -147,7 +147,7 @@ def test_parts_of_a_second_and_an_hour_of_one_digit_are_no_zone_and_no_fault(day
 @pytest.mark.parametrize(
     ("frame", "says", "public"),
     [
-        ({"id": ["A"], "since": ["soon"]}, "line 2, column 'since': 'soon': not a day", "column 'since': not a day (1 rows)"),
+        ({"id": ["A"], "since": ["soon"]}, "line 2, column 'since': 'soon': not a day", "column 'since': not a day (1 row)"),
         ({"id": ["A"], "since": ["2026-01-31 at noon"]}, "'2026-01-31 at noon': not a day", "not a day"),
         ({"id": ["A"], "since": ["2026-02-30"]}, "'2026-02-30': not a day", "not a day"),
         ({"id": ["A", ""], "since": ["", ""]}, "line 3, column 'id'", "the id is empty"),
