@@ -10,11 +10,13 @@ import pytest
 from common.coordinator import queue
 from common.coordinator.board import Board
 from common.coordinator.service import Coordinator
+from common.errors import PeerProtocolError
 from common.party import Identity, Party
 from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
-from tests.common.coordinator.office import PLAN, Caller, Office, client, make_settings, office
+from common.wire.peer import PROTOCOL
+from tests.common.coordinator.office import PARTY, PLAN, Caller, Office, client, make_settings, office
 from tests.common.coordinator.test_interrupted import loses_its_line, reports, trains
 
 ACME, NORTH = Identity("acme", "bank-party"), Identity("north", "bank-party")
@@ -112,3 +114,20 @@ async def test_after_a_restart_a_job_of_a_bank_that_is_no_longer_known_has_faile
     assert (failed.state, failed.fault.kind) == ("failed", "PlanError")
     assert str(NORTH) in failed.fault.message
     assert board.get(other).state is State.QUEUED
+
+
+async def test_a_job_whose_party_was_refused_for_its_version_says_so_until_it_comes_with_the_right_one(tmp_path: Path) -> None:
+    async with office(tmp_path, attend_timeout=0.05) as here:
+        await here.attend(Party.BANK)
+        old: Any = Caller(PARTY[Party.GRID])
+        old.say(party_pb2.FromParty(register=party_pb2.Register(party="grid", protocol=PROTOCOL - 1, software="0.0.9")))
+        with pytest.raises(PeerProtocolError, match="another protocol version"):
+            await here.coordinator.attend(None, old)
+        ended = await here.final(await here.submit())
+        assert ended.fault.message.startswith("the grid speaks another protocol version") and "0.0.9" in ended.fault.remedy
+        await here.attend(Party.GRID)
+        other: Any = Caller(PARTY[Party.GRID])  # beside one that attends
+        other.say(party_pb2.FromParty(register=party_pb2.Register(party="grid", protocol=PROTOCOL - 1)))
+        with pytest.raises(PeerProtocolError):
+            await here.coordinator.attend(None, other)
+        assert here.coordinator.attends(Party.GRID) and not here.coordinator._cut

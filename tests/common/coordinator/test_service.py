@@ -33,23 +33,6 @@ async def test_a_job_waits_for_both_parties_and_names_who_did_not_come(tmp_path:
         assert "submit again" in one.fault.remedy and one.fault.origin == "coordinator"
 
 
-async def test_a_job_whose_party_was_refused_for_its_version_says_so_until_it_comes_with_the_right_one(tmp_path: Path) -> None:
-    async with office(tmp_path, attend_timeout=0.05) as here:
-        await here.attend(Party.BANK)
-        old: Any = Caller(PARTY[Party.GRID])
-        old.say(party_pb2.FromParty(register=party_pb2.Register(party="grid", protocol=PROTOCOL - 1, software="0.0.9")))
-        with pytest.raises(PeerProtocolError, match="another protocol version"):
-            await here.coordinator.attend(None, old)
-        ended = await here.final(await here.submit())
-        assert ended.fault.message.startswith("the grid speaks another protocol version") and "0.0.9" in ended.fault.remedy
-        await here.attend(Party.GRID)
-        other: Any = Caller(PARTY[Party.GRID])  # beside one that attends
-        other.say(party_pb2.FromParty(register=party_pb2.Register(party="grid", protocol=PROTOCOL - 1)))
-        with pytest.raises(PeerProtocolError):
-            await here.coordinator.attend(None, other)
-        assert here.coordinator.attends(Party.GRID) and not here.coordinator._cut
-
-
 async def test_both_must_accept_before_either_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a job that is over gives its memory back."""
     given = list[str]()
