@@ -35,6 +35,7 @@ from tests.scenarios.end_to_end.test_several import (
     audited,
     costs_what_was_estimated,
     evaluation,
+    restart,
     run,
     scored_at_each_bank,
     settled,
@@ -125,6 +126,26 @@ def test_what_all_are_told_of_labels_is_charged_at_each_bank(lab: tuple[Trial, W
         job = run(client, world.plan(model=SECTION, limits=LIMITS))
     assert job.state == "failed" and job.fault.kind == "PolicyError" and job.fault.origin == "bank try-bank-2", job.fault
     assert "all splits would tell 375.0 bits" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("lie", ["sums", "replayed"])
+def test_a_grid_that_tells_a_bank_other_sums_is_found_out_before_anything_is_charged(
+    lab: tuple[Trial, World], lie: str
+) -> None:
+    trial, world = lab
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIE", lie)
+        patch.setitem(processes._MODULES, "grid", "tests.scenarios.end_to_end.unlike_grid")
+        restart(trial, "grid")
+    try:
+        with trial.client() as client:
+            last = run(client, world.plan(model=SECTION.model_copy(update={"trees": 10}), limits=LIMITS))
+        error = failure(last)
+        assert error is not None and "have not heard the same of the grid" in error.message, error
+        for name in ("grid", *world.names):
+            assert not (trial.folder / f"{name}-data" / "models" / last.id).exists()
+    finally:
+        restart(trial, "grid")
 
 
 def test_a_bank_that_does_not_trust_the_others_refuses(lab: tuple[Trial, World]) -> None:
