@@ -287,6 +287,8 @@ def _print(found: Estimate, seconds: float, console: Console) -> None:
         table.add_row(_words(name), f"{count:,}")
     console.print(table)
     console.print(f"about {seconds:,.1f} s, within a factor of two; {found.rounds} messages one after another", highlight=False)
+    if found.refused:
+        console.print(found.refused, highlight=False)
     if found.banks:
         _print_banks(found, console)
     elif found.trained:

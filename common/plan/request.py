@@ -14,6 +14,7 @@ from common.disclosure import Opened
 from common.errors import IdentityError
 from common.party import Identity, Party
 
+DEALT_ROWS = 100_000_000  # of a job, for which a coordinator deals unless its operator says otherwise
 Matching = Literal["neutral", "ecdh"]
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
 _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})

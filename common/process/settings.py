@@ -14,6 +14,7 @@ from common.config import Address, StrictModel, read_toml, validate
 from common.disk.expand import expand
 from common.errors import ConfigError, IdentityError
 from common.party import Bank, Identity, Member, Party
+from common.plan.request import DEALT_ROWS
 from common.plan.roles import Roles
 from common.text.logs import LogFormat
 from common.wire.tls import TlsConfig
@@ -190,7 +191,7 @@ class CoordinatorSettings(Process):
         description="Threads that deal for linear models, fewer where these hold over 512 MiB; more than cores do not help.",
     )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either party may bring to be matched here.")
-    max_rows: int = Field(default=100_000_000, ge=1, description="Most rows of a job for which randomness is dealt.")
+    max_rows: int = Field(default=DEALT_ROWS, ge=1, description="Most rows of a job for which randomness is dealt.")
     queued_jobs: int = Field(default=100, ge=1, description="Most jobs of one client that may wait at a time.")
     keep_jobs: int = Field(
         default=10_000, ge=1, description="Jobs that are over and kept; earlier ones leave the journal, also beyond 1 GiB."

@@ -21,6 +21,7 @@ from common.mpc.seeds import DEALT_BYTES
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
+from common.plan.request import DEALT_ROWS
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
@@ -98,6 +99,7 @@ class Estimate:
     trained: rows trained on, 0 if none. label_bits: most that others are told of their labels, in all. held: rows held out;
     metric_bits: most that metrics tell of theirs. fewer: of trees that tell more than banks usually allow, what would fit.
     banks: of several, each one's part of what is told, in the plan's order; the sums are what stands before.
+    refused: why a coordinator does not deal it, unless its operator has raised the limit.
     """
 
     bytes: dict[str, int]
@@ -110,6 +112,7 @@ class Estimate:
     metric_bits: float = 0.0
     fewer: str = ""
     banks: tuple[Told, ...] = ()
+    refused: str = ""
 
     def over(self, bits: float, delay: float) -> float:
         """Seconds where each line carries so many bits a second each way, and a message takes `delay` seconds one way."""
@@ -287,4 +290,6 @@ def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
     words = costs[Party.BANK].dealt / 8
     cells = plan.rows * sum(plan.sizes)
     steps = learner.steps(plan.model, Size(plan.rows, *plan.sizes)) if plan.serves == "training" else 1
-    return Estimate(_lines(costs), 4, speed.job + speed.dealt * words + speed.cell * cells * steps, 0, 0)
+    beyond = f"a coordinator deals for at most {DEALT_ROWS} rows unless its operator sets max_rows"
+    refused = beyond if plan.rows > DEALT_ROWS else ""
+    return Estimate(_lines(costs), 4, speed.job + speed.dealt * words + speed.cell * cells * steps, 0, 0, refused=refused)

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from common.errors import PlanError
+from common.errors import PeerProtocolError, PlanError
+from common.home.stocks import predealt
 from common.learn import dealings, learners
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
+from common.process.settings import CoordinatorSettings
 from common.stages import estimate as stage
 from common.stages.estimate import Estimate, Sizes, estimate
 from tests.channels import MemoryChannel
@@ -165,6 +167,20 @@ def test_what_is_dealt_ahead_is_what_dealing_online_is() -> None:
         assert dealt.bytes[line] + ahead.bytes[line] == online.bytes[line] + 96  # each job's seed
     assert ahead.bytes["grid_to_bank"] == online.bytes["grid_to_bank"] + 1056
     assert (dealt.scores, online.scores, ahead.trained) == (0, 3000, 7000)
+
+
+@pytest.mark.parametrize("serves", ["training", "scores"])
+def test_of_a_stock_that_no_coordinator_deals_by_default_that_is_said(serves: str) -> None:
+    """What the dealer itself refuses, `dealings` does at the same number."""
+    most = CoordinatorSettings.model_fields["max_rows"].default
+    for rows, refused in ((most, False), (most + 1, True)):
+        raw = {"serves": serves, "rows": rows, "grid_columns": 2, "bank_columns": 2, "model": {"iterations": 10}}
+        plan = PredealPlan.model_validate(raw)
+        assert ("at most 100000000 rows unless its operator sets max_rows" in estimate(plan, Sizes(1, 1, 1)).refused) == refused
+        deal = dealings.dealings(plan, 1 << 20, most)[type(predealt(plan).demand)]
+        nobody: Any = None  # who has no seeds here: what is dealt at all begins with them
+        with pytest.raises(PeerProtocolError if refused else TypeError):
+            next(deal(nobody, predealt(plan).demand))
 
 
 def test_a_plan_that_would_hold_out_no_row_tells_no_metrics() -> None:
