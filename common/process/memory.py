@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 import sys
@@ -52,6 +53,15 @@ def keep_freed_memory() -> None:
 def return_freed_memory() -> None:
     """Lets glibc give freed blocks back at once: for who was asked to get by with little. Elsewhere this does nothing."""
     _mallopt((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 1 << 20), (_TRIM_THRESHOLD, 1 << 20))
+
+
+def set_imports_apart() -> None:
+    """Has Python's collector look no more through what there is by now, of which nothing goes, such as imported modules.
+
+    To look through all of a daemon's takes 80 ms of one processor, in which it answers nothing.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def give_memory_back() -> None:

@@ -20,7 +20,7 @@ from common.disk.refused import refused
 from common.errors import WattScoreError
 from common.process.extra import extra
 from common.process.health import EVERY
-from common.process.memory import keep_freed_memory
+from common.process.memory import keep_freed_memory, set_imports_apart
 from common.process.metrics import MetricsServer
 from common.process.settings import ClientSettings, Process
 from common.text import traces
@@ -116,6 +116,7 @@ async def _until(
 ) -> None:
     log = logging.getLogger(name)
     daemon = await start(config)
+    set_imports_apart()
     beating: asyncio.Future[None] | None = None
     try:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload)

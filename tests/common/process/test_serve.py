@@ -15,7 +15,7 @@ from tests.patience import patience
 from tests.source import ROOT
 
 SCRIPT = """
-import asyncio, errno, os, signal, sys
+import asyncio, errno, gc, os, signal, sys
 from common.errors import ConfigError, PeerLost
 from common.process.serve import serve_command
 
@@ -34,6 +34,8 @@ class Daemon:
         signal.raise_signal(signal.SIGTERM)
         await asyncio.Event().wait()
     async def stop(self, reason):
+        with open(sys.argv[-1] + ".apart", "w") as file:
+            file.write(str(gc.get_freeze_count()))
         signal.raise_signal(signal.SIGINT)
         print(reason, flush=True)
         if LOST == "grpc":
@@ -81,6 +83,12 @@ def test_a_signal_ends_it_in_order_and_later_ones_change_nothing(
 ) -> None:
     _, done = ended
     assert (done.returncode, done.stdout) == (0, "the tester is shutting down\nended\n"), done.stderr
+
+
+def test_what_was_imported_is_looked_through_no_more(ended: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """A look through all of it, at whatever moment, kept a request waiting for longer than all else."""
+    folder, _ = ended
+    assert int((folder / "alive.apart").read_text()) > 20_000
 
 
 def test_the_ready_file_says_where_and_who(ended: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
