@@ -6,7 +6,7 @@ from bank_party.home import BankHome
 from common.errors import PolicyError
 from common.home.stock import StockLabel
 from common.home.stocks import inventory
-from common.learn.learners import check_on_request, line_of, takes_stock
+from common.learn.learners import check_on_request, line_of, takes_stock, tells_on_request
 from common.stages.ahead import usable
 
 BITS = 5  # of scores on request: the plan's default
@@ -15,10 +15,11 @@ BITS = 5  # of scores on request: the plan's default
 def stocks_waiting(home: BankHome, job: str, rows: int, texts: int = 0) -> list[int] | None:
     """The rows of each stock here of at least so many that serves this training's model; None for a model that needs none.
 
-    texts: of the grid's reasons, for which each must have been dealt.
+    texts: of the grid's reasons, for which each must have been dealt where the model is of a kind that tells them.
     """
     labels = _usable(home, job, rows)
-    return None if labels is None else [label.rows for label in labels if label.reasons >= texts]
+    least = texts if labels and tells_on_request(line_of(home.models.load(job), "")) else 0
+    return None if labels is None else [label.rows for label in labels if label.reasons >= least]
 
 
 def check_left(home: BankHome, champion: str, rows: int, challenger: str, least: int) -> None:

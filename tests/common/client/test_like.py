@@ -33,7 +33,7 @@ def test_scores_by_trees_are_dealt_by_their_number_and_depth() -> None:
     section = {"kind": "trees", "trees": 37, "depth": 2}
     plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "model": section})
     trained.plan = plan.canonical()
-    dealt = scores_like(trained, 500, "next")
+    dealt = scores_like(trained, 500, "next", reasons=8)  # which are not told of such rows
     demand = predealt(dealt).demand
     assert (demand.rows, demand.trees, demand.depth, demand.fits) == (500, 37, 2, True)
     assert predealt(parse_plan(dealt.canonical())).demand == demand and "_columns" not in dealt.canonical()

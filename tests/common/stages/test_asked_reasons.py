@@ -15,6 +15,7 @@ from bank_party.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import PlanError
 from common.features.contributions import contributions, grouped
+from common.learn.linear import deal_reasons
 from common.learn.linear.half import ClosedModel
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.mpc.session import Kind
@@ -108,7 +109,10 @@ def codes(said: Sequence[str]) -> Any:
     return found
 
 
-async def test_a_closed_models_reasons_are_those_of_a_scoring_job_but_in_ties(tmp_path: Path) -> None:
+async def test_a_closed_models_reasons_are_those_of_a_scoring_job_but_in_ties(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deal_reasons, "_CELLS", 600)  # lots of 40 rows for five texts, of 60 for four: requests lie across them
     at = await companies(tmp_path, {})
     await stock(at, 260, 5, "predeal-1")  # two texts more than there are; not all rows
     await stock(at, 2000, 4, "predeal-2")
@@ -171,3 +175,18 @@ async def test_what_is_not_told_on_request_is_refused_by_name(tmp_path: Path) ->
     at = await companies(tmp_path, {"kind": "trees", "trees": 4, "depth": 2, "bins": 6, "candidates": 12})
     with pytest.raises(PlanError, match=r"reasons of the grid on request, and model job-1, of kind trees, gives none"):
         await ask(at, "score-2", [["F0001"]], 100)
+
+
+async def test_a_row_that_is_asked_for_again_is_masked_anew(tmp_path: Path) -> None:
+    at = await companies(tmp_path, {})
+    await stock(at, 60, 3, "predeal-1")
+    id = told(at, "score-1").index[0]
+    seat = await ask(at, "score-2", [[id]] * 6, 40)
+    columns = len(at.models(Party.GRID).load("job-1").columns)
+    sent = [
+        values
+        for label, values in at.trio.peer[Party.GRID].log
+        if label.kind is Kind.MASKED_MATRIX and values.dtype == np.uint64 and values.shape == (columns, 1)
+    ]
+    assert len(sent) == 6 and len({word for values in sent for word in values.ravel().tolist()}) == 6 * columns
+    assert seat.remains[-1].rows == 54

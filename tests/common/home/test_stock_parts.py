@@ -1,0 +1,88 @@
+"""A stock of two parts under one seed: each is read in its own order, beside the other; labels say which stocks have both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import LocalProtocolError, PlanError, PolicyError
+from common.home.stock import StockLabel, StoredArrays, stock_bytes
+from common.home.stocks import Stocks, predealt
+from common.learn.learner import Size
+from common.learn.learners import scores_dealt
+from common.learn.linear.deal import ScoreDemand
+from common.learn.linear.deal_reasons import ReasonsDemand
+from common.mpc.session import Kind, Round
+from common.party import Party
+from common.plan.linear import Model
+from common.plan.predeal import PredealPlan
+from common.plan.trees import Trees
+
+PLAN = PredealPlan(serves="scores", rows=70_000, grid_columns=4, bank_columns=3, reasons=2)  # two blocks of scores
+
+
+def stored(folder: Path) -> tuple[Stocks, list[tuple[Round, tuple[int, ...]]]]:
+    shelf, arrays = Stocks(folder / "stock", folder / "spent.sqlite", "d", 64), list(predealt(PLAN).all_arrays(Party.BANK))
+    with shelf.create("predeal-1", PLAN, bytes(range(32))) as writer:
+        for k, (label, shape) in enumerate(arrays):
+            writer.add(label, np.full(shape, k, np.uint64))
+        writer.finish()
+        writer.commit()
+    return shelf, arrays
+
+
+async def test_each_part_is_read_in_its_order_beside_the_other(tmp_path: Path) -> None:
+    shelf, arrays = stored(tmp_path)
+    (label,) = shelf.unspent()
+    assert label.reasons == 2
+    stock = shelf.spend(label)
+    scores, reasons = (list(part.arrays(Party.BANK)) for part in predealt(PLAN).parts())
+    assert arrays == scores + reasons and len(scores) == 3 and len(reasons) == 5
+    link = StoredArrays(stock, Party.BANK, predealt(PLAN))
+    await link.demand(ScoreDemand(0, 70_000, 4, 3, 5))
+    await link.demand(ReasonsDemand(70_000, 4, 2))
+    with pytest.raises(LocalProtocolError):
+        await link.demand(ReasonsDemand(70_000, 4, 3))
+    with pytest.raises(LocalProtocolError, match="out of order"):
+        await link.receive(reasons[1][0])
+    for round, shape in (scores[0], reasons[0], reasons[1], scores[1], reasons[2], reasons[3], reasons[4], scores[2]):
+        np.testing.assert_array_equal(await link.receive(round), np.full(shape, arrays.index((round, shape)), np.uint64))
+    with pytest.raises(LocalProtocolError, match="out of order"):
+        await link.receive(Round(Kind.DEALT_RANKS, 0))
+    stock.close()
+
+
+async def test_a_session_without_reasons_reads_the_first_part_alone(tmp_path: Path) -> None:
+    shelf, _ = stored(tmp_path)
+    stock = shelf.spend(shelf.unspent()[0])
+    alone = replace(predealt(PLAN), then=None)
+    link = StoredArrays(stock, Party.BANK, alone)
+    with pytest.raises(LocalProtocolError):
+        await link.demand(ReasonsDemand(70_000, 4, 2))
+    for k, (round, shape) in enumerate(alone.arrays(Party.BANK)):
+        np.testing.assert_array_equal(await link.receive(round), np.full(shape, k, np.uint64))
+    stock.close()
+    assert stock_bytes(Party.BANK, alone) < stock_bytes(Party.BANK, predealt(PLAN))
+
+
+def test_labels_without_reasons_are_what_they_were_and_others_tell_how_many() -> None:
+    plain = StockLabel("s", "d", "deals", 10, 2, 3)
+    assert "reasons" not in plain.fields() and StockLabel(**plain.fields()) == plain
+    told = [replace(plain, reasons=texts) for texts in (1, 2)]
+    assert all(StockLabel(**label.fields()) == label for label in told)
+    assert len({bytes(label.digest()) for label in (plain, *told)}) == 3
+
+
+def test_reasons_are_dealt_for_scores_by_linear_models_of_sizes_that_are_told() -> None:
+    assert "reasons" not in PLAN.model_copy(update={"reasons": 0}).canonical() and '"reasons":2' in PLAN.canonical()
+    sizes = {"rows": 9, "grid_columns": 4, "bank_columns": 3}
+    for wrong in ({**sizes, "serves": "training"}, {"rows": 9, "serves": "scores", "model": {"kind": "trees"}}):
+        with pytest.raises(ValueError, match="linear models alone"):
+            PredealPlan.model_validate({**wrong, "reasons": 1})
+    with pytest.raises(PlanError, match="not told on request by models of kind trees"):
+        scores_dealt("trees", Trees(kind="trees"), Size(9, 4, 3), 5, 1)
+    with pytest.raises(PolicyError, match=r"30 texts over 3000 prepared columns .* too large a matrix"):
+        scores_dealt("linear", Model(), Size(9, 3000, 3), 5, 30)
