@@ -188,12 +188,18 @@ def one_row(requests: int, grid: int, bank: int, count: int, out: Path | None) -
 @click.option("--grid", default=20, show_default=True, help="The grid's columns.")
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
 @click.option("--model", type=click.Choice(["linear", "trees", "network"]), default="linear", show_default=True)
+@click.option(
+    "--reasons", default=0, show_default=True, help="So many of the grid's columns have a text, two of which are told."
+)
 @LINE
 @JSON
-def online(rate: float, seconds: float, grid: int, bank: int, model: str, line: str | None, out: Path | None) -> None:
+def online(
+    rate: float, seconds: float, grid: int, bank: int, model: str, reasons: int, line: str | None, out: Path | None
+) -> None:
     """Scores on request over HTTPS, arriving whether or not the last was answered: milliseconds from when each was due."""
     section: Section = {"linear": Model(), "trees": Trees(kind="trees"), "network": Network()}[model]
-    found = bench_online(rate, seconds, grid, bank, line=Shape.parse(line) if line else None, section=section)
+    shape = Shape.parse(line) if line else None
+    found = bench_online(rate, seconds, grid, bank, line=shape, section=section, reasons=reasons)
     tell(found, out, report.online(found))
 
 

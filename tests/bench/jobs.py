@@ -37,7 +37,7 @@ _POLICY = {
     "no_dealer": True,
     **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
-_SETTINGS = {
+SETTINGS = {
     "grid": {"policy": {**_POLICY, "scores_per_row": 1000, "min_columns": 1}},
     "bank": {"policy": {**_POLICY, "min_per_class": 20, "min_test_per_class": 5, "label_bits": 1000.0, "metric_bits": 1000.0}},
 }
@@ -81,7 +81,7 @@ def start(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Trial, Any]:
     """A trial to enter, and the context that must be entered before it. settings: further ones of a process, by its name."""
-    every = {name: {**own, **(settings or {}).get(name, {})} for name, own in _SETTINGS.items()}
+    every = {name: {**own, **(settings or {}).get(name, {})} for name, own in SETTINGS.items()}
     lines = Lines(shape) if shape else nullcontext()
     via = {"via": lines.via} if isinstance(lines, Lines) else {}
     return kind(folder / "trial", datasets, every, **via), lines

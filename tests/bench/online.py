@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from common.client.like import scores_like
 from common.mpc.fixedpoint import Reals
@@ -45,11 +46,12 @@ def bench_online(
     batches: int = 10,
     line: Shape | None = None,
     section: Section = LINEAR,
+    reasons: int = 0,
 ) -> dict[str, Any]:
     """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one.
 
     Before that one row after another, each once the last is answered. line: between the processes, the bank's own programs
-    beside the bank. section: of the champion.
+    beside the bank. section: of the champion. reasons: so many of the grid's columns have a text; of a row two are told.
     """
     times = planned(rate, seconds)
     rows = max(4 * _MOST, len(times) + _WARM)  # a row is scored a few times at most by what is charged each time
@@ -59,11 +61,13 @@ def bench_online(
         asked = jobs.declare(write_tables(folder / "asked", rows, grid, bank, months=1, seed=2), period=False)
         ids = pd.read_parquet(asked["grid"]["path"], columns=["id"])["id"].tolist()
         (port,) = free_ports(1)
-        settings = {"bank": {"online": _online(pki := Pki(folder / "pki"), port)}}
+        settings: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"online": _online(pki := Pki(folder / "pki"), port)}}
+        if reasons:
+            _tell(settings, asked["grid"], reasons)
         data = {side: {"part": part[side], "asked": asked[side]} for side in part}
         daemons, lines = jobs.start(folder, data, line, settings=settings)
         with lines, daemons as trial:
-            _make_ready(trial, section, rows + _ALONE + _MOST * (batches + 2))
+            _make_ready(trial, section, rows + _ALONE + _MOST * (batches + 2), reasons)
             trial.kill("coordinator")
             _await_session(pki, port)
             load(pki, port, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
@@ -84,7 +88,7 @@ def bench_online(
         "requests": len(times),
         "grid": grid,
         "bank": bank,
-        "model": _named(section),
+        "model": _named(section) + (f", {reasons} texts" if reasons else ""),
         "line": f"{line.mbit:g} Mbit/s, {line.ms:g} ms" if line else "loopback",
         "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
         "cpu_milliseconds": spent,
@@ -117,14 +121,23 @@ def _named(section: Section) -> str:
     return f"network of {section.hidden} units" if isinstance(section, Network) else "linear"
 
 
-def _make_ready(trial: Trial, section: Section, rows: int) -> None:
+def _tell(settings: dict[str, dict[str, Any]], grid: dict[str, Any], texts: int) -> None:
+    """Has so many of the grid's columns a text each, which both policies and the service let be told."""
+    names = [name for name in pq.read_schema(grid["path"]).names if name not in (grid["id"], grid.get("period"))]
+    grid["columns"] = {name: {"kind": "numeric", "reason": f"Reason of {name}"} for name in names[:texts]}
+    settings["bank"]["online"]["grid_reasons"] = 2
+    for side in ("grid", "bank"):
+        settings[side]["policy"] = {**jobs.SETTINGS[side]["policy"], "reasons_per_row": 2}
+
+
+def _make_ready(trial: Trial, section: Section, rows: int, reasons: int) -> None:
     with trial.client() as client:
         side = Side(dataset="part")
         more: dict[str, Any] = {"model": section, "limits": jobs.SMALL, "preparation": jobs.AS_THEY_ARE}
         if isinstance(section, Trees):
             del more["preparation"]
         trained, _ = jobs.run(client, TrainPlan(grid=side, bank=side, split=Split(), **more))
-        jobs.run(client, scores_like(trained, rows, "bench"))
+        jobs.run(client, scores_like(trained, rows, "bench", reasons=reasons))
         jobs.run(client, PromotePlan(model=trained.id))
 
 
