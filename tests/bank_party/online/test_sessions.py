@@ -12,13 +12,13 @@ import pytest
 
 from bank_party.online.book import AnswerBook, digest
 from bank_party.online.desk import SessionDesk
-from bank_party.online.messages import Asked
+from bank_party.online.messages import Answered, Asked
 from bank_party.online.problem import Problem
 from bank_party.online.queue import Batch, Queue, Row, Scored
 from bank_party.online.service import ScoringService
 from common.daemon.answers import Answers
 from common.errors import PeerStopped
-from common.stages.desk import Warm
+from common.stages.desk import Answer, Remains, Warm
 from tests.bank_party.online.test_shadow import Both, decided
 
 
@@ -145,3 +145,22 @@ async def test_who_still_waits_as_the_daemon_stops_hears_that_it_does(tmp_path: 
         await caller
     assert caught.value.message.status == 503 and "shutting down" in caught.value.message.detail
     assert office.kept() is None
+
+
+@pytest.mark.parametrize(("untold", "told"), [("", ["Late payments", "Falling use"]), ("the stock has none", None)])
+async def test_an_answer_has_the_grids_reasons_or_says_why_not_and_so_does_its_repetition(
+    tmp_path: Path, untold: str, told: list[str] | None
+) -> None:
+    office = Office(tmp_path)
+    caller = await office.ask()
+    desk = SessionDesk(office.queue, by_period=False)
+    desk.ready(Warm("score-1", "train-1", {"E1": 0}, 100, lambda: [], True))
+    assert list(await desk.ask() or ()) == ["E1"]
+    said = decided(0.5) | {"score": 600, "reasons": "debt", "grid_reasons": "" if untold else "Late payments; Falling use"}
+    await desk.hear([Answer("E1", said)], Remains(99, stale=False, untold=untold))
+    found, known = await caller
+    assert not known and found["grid_reasons_untold"] == (untold or None)
+    assert found["results"][0]["grid_reasons"] == told and found["results"][0]["reasons"] == ["debt"]
+    assert await office.service.score("app", "key-1", office.asked) == (found, True)
+    assert Answered.model_validate(found)
+    office.book.close()

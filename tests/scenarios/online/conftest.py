@@ -28,6 +28,7 @@ from tests.scenarios.end_to_end.lab import (
 )
 
 ROWS = 400
+TEXTS = {"g0": "Falling use", "g1": "Late payments"}  # the grid's, of its columns
 
 
 class Office(Lab):
@@ -83,16 +84,19 @@ def opened(folder: Path, **policy: Any) -> Iterator[Office]:
         "clients": ["loan-desk"],
         "grid_dataset": "new",
         "bank_dataset": "new",
+        "grid_reasons": 1,
         "warn_rows": 50,
         "warn_hours": 0.0,
-        "refill": {"client": str(folder / "client.toml"), "rows": 600, "stocks": 8, "between": "00:00-00:01"},
+        "refill": {"client": str(folder / "client.toml"), "rows": 600, "stocks": 8, "between": "00:00-00:01", "reasons": 3},
     }
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
         "grid": {"policy": {**GRID_POLICY, **policy}},
         "bank": {"policy": {**BANK_POLICY, "label_bits": 100.0, **policy}, "online": online},
     }
-    with Office(folder, dataset_files(folder, ("main", "new")), settings) as lab:
+    datasets = dataset_files(folder, ("main", "new"))
+    datasets["grid"]["new"]["columns"] = {name: {"kind": "numeric", "reason": text} for name, text in TEXTS.items()}
+    with Office(folder, datasets, settings) as lab:
         lab.pki, lab.port = pki, port
         lab.write("main", *make_tables("M"))
         with lab.client() as client:
