@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from tests.scenarios.end_to_end.lab import (
 )
 
 ROWS = 400
-TEXTS = {"g0": "Falling use", "g1": "Late payments"}  # the grid's, of its columns
 
 
 class Office(Lab):
@@ -70,13 +69,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     yield from opened(tmp_path_factory.mktemp("office"))
 
 
-def opened(folder: Path, **policy: Any) -> Iterator[Office]:
-    """An office of its own, until its daemons are ended. policy: of both sides, besides."""
+def opened(folder: Path, *, texts: Mapping[str, str] | None = None, **policy: Any) -> Iterator[Office]:
+    """An office of its own, until its daemons are ended. policy: of both sides, besides.
+
+    texts: of the grid's columns, of which its answers tell one.
+    """
     pki = Pki(folder / "office-pki")
     for name in ("online", "loan-desk", "stranger"):
         pki.issue(name)
     (port,) = free_ports(1)
-    online = {
+    online: dict[str, Any] = {
         "listen": f"127.0.0.1:{port}",
         "certificate": str(pki.folder / "online.pem"),
         "key": str(pki.folder / "online.key"),
@@ -84,10 +86,9 @@ def opened(folder: Path, **policy: Any) -> Iterator[Office]:
         "clients": ["loan-desk"],
         "grid_dataset": "new",
         "bank_dataset": "new",
-        "grid_reasons": 1,
         "warn_rows": 50,
         "warn_hours": 0.0,
-        "refill": {"client": str(folder / "client.toml"), "rows": 600, "stocks": 8, "between": "00:00-00:01", "reasons": 3},
+        "refill": {"client": str(folder / "client.toml"), "rows": 600, "stocks": 8, "between": "00:00-00:01"},
     }
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
@@ -95,7 +96,9 @@ def opened(folder: Path, **policy: Any) -> Iterator[Office]:
         "bank": {"policy": {**BANK_POLICY, "label_bits": 100.0, **policy}, "online": online},
     }
     datasets = dataset_files(folder, ("main", "new"))
-    datasets["grid"]["new"]["columns"] = {name: {"kind": "numeric", "reason": text} for name, text in TEXTS.items()}
+    if texts is not None:
+        datasets["grid"]["new"]["columns"] = {name: {"kind": "numeric", "reason": text} for name, text in texts.items()}
+        online["grid_reasons"], online["refill"]["reasons"] = 1, len(texts) + 1
     with Office(folder, datasets, settings) as lab:
         lab.pki, lab.port = pki, port
         lab.write("main", *make_tables("M"))

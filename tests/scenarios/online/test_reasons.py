@@ -1,11 +1,13 @@
-"""Reasons of the grid in answers to the bank's programs: those of both halves, also when repeated, or why there are none."""
+"""Reasons of the grid in answers to the bank's programs: those of both halves, also when repeated and after a restart."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from common.features.contributions import contributions, grouped
 from common.home.models import ModelStore
@@ -13,10 +15,18 @@ from common.party import Party
 from common.rows.dataset import DatasetConfig, read_table
 from grid_party.settings import GridPolicy
 from tests.common.learn.linear.groups import right
+from tests.common.stages.plain import weights_of
 from tests.common.web.pki import Caller
-from tests.scenarios.end_to_end.lab import eventually, own
-from tests.scenarios.end_to_end.test_scoring import read_scores, weights_of
-from tests.scenarios.online.conftest import ROWS, TEXTS, Office, charged
+from tests.scenarios.end_to_end.lab import eventually
+from tests.scenarios.online.conftest import ROWS, Office, charged, opened
+
+TEXTS = {"g0": "Falling use", "g1": "Late payments"}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """One of this module's own, whose grid words reasons."""
+    yield from opened(tmp_path_factory.mktemp("reasons"), texts=TEXTS)
 
 
 def plain(office: Office) -> pd.DataFrame:
@@ -47,21 +57,3 @@ def test_answers_name_the_grids_reasons_also_when_repeated_and_after_a_restart(o
     eventually(office.serving, 60.0)
     with closing(office.caller()) as later:
         assert later.score("reasons-many", ids=ids) == (200, many) and later.headers["idempotent-replayed"] == "true"
-    eventually(lambda: '"succeeded"' in own(office, "bank", "jobs", many["session"], "--json"))
-    said = read_scores(office, many["session"])["reasons"].loc[ids]
-    assert [any(text in one for text in texts) for one in said] == [bool(one) for one in told]
-
-
-def test_from_a_stock_without_them_scores_go_on_and_the_answer_says_what_to_deal(office: Office) -> None:
-    for side in ("grid", "bank"):
-        for stock in (office.data(side) / "stock").iterdir():
-            stock.unlink()
-    office.restart("bank")
-    office.deal(60)
-    eventually(office.serving, 60.0)
-    id = str(plain(office).index[3])
-    with closing(office.caller()) as caller:
-        status, answer = caller.score("no reasons", id=id)
-    assert status == 200 and answer["results"][0]["decision"] and answer["results"][0]["grid_reasons"] is None
-    assert "for 0 texts" in answer["grid_reasons_untold"] and "--reasons" in answer["grid_reasons_untold"]
-    own(office, "bank", "refill", "--now")
