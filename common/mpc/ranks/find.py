@@ -6,6 +6,7 @@ up under a mask: a value that loses nothing is the largest, one that loses once 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ from common.mpc.session import Kind, Session, compute
 from common.party import Party
 
 ROUNDS = 4  # and one message one way
+FEW = 64  # rows that are asked for one by one: a step for each pair takes as long for one row as for a thousand
 _CENTRE = np.uint32(1 << IGNORED)  # parties and dealer drop what is below a step: so zero is told as above it half of the time
 
 
@@ -149,13 +151,28 @@ def _losses(party: Party, below: Bytes, bits: Bytes, count: int) -> Bytes:
     share = bits * (np.uint8(1) - np.uint8(2) * below)
     if party is Party.BANK:
         share += below
-    losses = share[:count] * np.uint8(BELOW)
-    for pair, (one, other) in enumerate(zip(*pairs(count), strict=True)):
-        losses[one] += share[count + pair]
-        losses[other] -= share[count + pair]
+    if share.shape[1] <= FEW:
+        losses = _adding(count) @ share
+    else:
+        losses = share[:count] * np.uint8(BELOW)
+        for pair, (one, other) in enumerate(zip(*pairs(count), strict=True)):
+            losses[one] += share[count + pair]
+            losses[other] -= share[count + pair]
     if party is Party.BANK:  # of a pair whose first does not lose the other does: one less the share
         losses += np.arange(count, dtype=np.uint8)[:, None]
     return losses
+
+
+@functools.cache
+def _adding(count: int) -> Bytes:
+    """What takes shares of all comparisons to those of losses, (count, compared) modulo 256; not to be written."""
+    matrix = np.zeros((count, compared(count)), np.uint8)
+    np.fill_diagonal(matrix, BELOW)
+    first, second = pairs(count)
+    place = count + np.arange(len(first))
+    matrix[first, place], matrix[second, place] = 1, 255
+    matrix.flags.writeable = False
+    return matrix
 
 
 def _codes(slots: Turns, lost: Bytes, most: int) -> Bytes:
@@ -164,10 +181,8 @@ def _codes(slots: Turns, lost: Bytes, most: int) -> Bytes:
     lost: (count, rows), how often each loses plus the mask of which `slots` has the bit set.
     """
     count, rows = slots.shape
-    codes = np.zeros((rows, most), np.uint8)
+    codes, places = np.empty((rows, most), np.uint8), np.arange(1, count + 1, dtype=np.uint8)[:, None]
     for k in range(most):
-        at = (lost - np.uint8(k)) & np.uint8(LOSSES - 1)
-        for place in range(count):
-            found = (slots[place] >> at[place] & np.uint32(1)).astype(np.uint8)
-            codes[:, k] ^= found * np.uint8(place + 1)
+        found = (slots >> ((lost - np.uint8(k)) & np.uint8(LOSSES - 1)) & np.uint32(1)).astype(np.uint8)
+        codes[:, k] = np.bitwise_xor.reduce(found * places, axis=0)
     return codes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,11 @@ BELOW = 2  # what a value loses that is below zero: it is none of the two larges
 Index = npt.NDArray[np.int64]
 
 
+@functools.cache
 def pairs(count: int) -> tuple[Index, Index]:
-    """Both members of each pair of `count` values, (pairs,) each, the lower number first."""
+    """Both members of each pair of `count` values, (pairs,) each, the lower number first; not to be written."""
     first, second = np.triu_indices(count, 1)
+    first.flags.writeable = second.flags.writeable = False
     return first, second
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.ciphers import algorithms
@@ -50,3 +51,9 @@ def test_many_are_as_one_by_one(many: list[str], key: bytes, skipped: int, at_on
         found = cmac(array, key)
     assert found.shape == (len(array), 2)
     assert [tag.tobytes() for tag in found] == [one_by_one(text, key) for text in many[skipped:]]
+
+
+@pytest.mark.parametrize("text", ["", "A", "0123456789ABCDEF", "电力公司 0123456789ABCDEF-x"])
+def test_a_text_by_itself_has_the_tag_that_it_has_among_others(text: str) -> None:
+
+    np.testing.assert_array_equal(cmac(pa.array([text]), KEY)[0], cmac(pa.array(["other", text]), KEY)[1])

@@ -13,6 +13,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.correlations.source import Source
 from common.mpc.dealer import Dealer
 from common.mpc.narrow import Bytes
+from common.mpc.ranks import find
 from common.mpc.ranks.dealer import deal_ranks
 from common.mpc.ranks.find import ROUNDS, tell_largest
 from common.mpc.ranks.masks import MOST, WIDTH, all_dealt, compared, pack_values, sent_bytes, unpack_values
@@ -152,3 +153,13 @@ def test_packed_values_come_back(count: int, rows: int, seed: int) -> None:
     packed = pack_values(values)
     assert packed.nbytes == 2 * values.size + -(-values.size // 8)
     assert (unpack_values(packed, (count, rows)) == values).all()
+
+
+@pytest.mark.parametrize("party", Party)
+@pytest.mark.parametrize("count", [1, 2, 8, MOST])
+def test_losses_of_few_rows_are_those_of_many(party: Party, count: int) -> None:
+    rows, draw = find.FEW + 30, np.random.default_rng(count)
+    below, bits = (draw.integers(0, most, (compared(count), rows), np.uint8) for most in (2, 256))
+    many = find._losses(party, below, bits, count)
+    for at in (slice(0, 1), slice(3, 3 + find.FEW)):
+        np.testing.assert_array_equal(find._losses(party, below[:, at], bits[:, at], count), many[:, at])
