@@ -68,7 +68,7 @@ def test_the_list_of_masked_kinds() -> None:
     hidden |= {Kind.MASKED_OPERAND, Kind.DEALT_TAGS}
     network = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}  # learn/network/test_privacy.py
     counted = {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}
-    several = {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.NONCES}  # of several banks: mpc/several/test_hub.py
+    several = {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.NONCES, Kind.HEARD}  # of several banks: mpc/several/test_hub.py
     compared = {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}
     signs = {Kind.MASKED_DIGITS, Kind.MASKED_SIGNS, Kind.DEALT_DIGITS}  # mpc/compare/test_signs.py
     ranks = {Kind.MASKED_RANKS, Kind.DEALT_RANKS}  # mpc/ranks/test_find.py
