@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from functools import partial
 
 import numpy as np
@@ -14,7 +13,7 @@ from common.learn.trees import course
 from common.learn.trees.forest import Forest
 from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_array, dealt_parts, link_words
 from common.learn.trees.order import Directions
-from common.learn.trees.tree import Candidates, Thresholds, Tree, TreeGrower, Vectors, remask
+from common.learn.trees.tree import Thresholds, Tree, TreeGrower, Vectors, remask
 from common.learn.trees.waves import PADDED, TERMS, link_tables
 from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Words
@@ -100,26 +99,17 @@ class Grower:
         for group in forest.groups():
             if group.start < len(found):
                 continue
-            looked_at = [self._begin_candidates(thresholds, tree) for tree in group]  # beside the rounds of the root
             root = await self.root(group[0])
 
-            async def one(
-                tree: int, candidates: Awaitable[Candidates], rounds: Rounds, root: Vectors = root
-            ) -> tuple[Tree, Short]:
-                return await TreeGrower(rounds, self.arrivals, forest, thresholds, tree, await candidates).grow(root)
+            async def one(tree: int, rounds: Rounds, root: Vectors = root) -> tuple[Tree, Short]:
+                return await TreeGrower(rounds, self.arrivals, forest, thresholds, tree).grow(root)
 
-            lanes = [partial(one, tree, candidates) for tree, candidates in zip(group, looked_at, strict=True)]
-            for tree, leaf in await Lockstep(self._session, len(group)).run(lanes):
+            for tree, leaf in await Lockstep(self._session, len(group)).run([partial(one, tree) for tree in group]):
                 found.append(tree)
                 self.u += leaf
             await course.enter(diary, forest, course.Grown(found, self.u))
             self._session.reporter.progress(group.stop, forest.shape.trees)
         return found
-
-    def _begin_candidates(self, thresholds: Thresholds, tree: int) -> asyncio.Future[Candidates]:
-        drawn = self._forest.drawn(tree)
-        words = self._forest.rows * self._forest.looked_at
-        return self._session.begin(lambda: thresholds.candidates(self._party, drawn), words)
 
     async def share_thresholds(self) -> Thresholds:
         """Each sends its thresholds' rows, masked: once, 2.75 bytes a threshold and row."""

@@ -6,7 +6,7 @@ own levels. Neither sees the other's, a sum over rows, a gain or a leaf: only wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from common.errors import PeerProtocolError
 from common.learn.trees.choose import Levels, hidden_choice, offered, packed_paths, picked, unpacked_paths
-from common.learn.trees.forest import U_SCALE, Forest, Index, children
+from common.learn.trees.forest import U_SCALE, Forest, children
 from common.learn.trees.masks import (
     CHOICE,
     LEAVES,
@@ -42,8 +42,6 @@ from common.mpc.lockstep import Rounds
 from common.mpc.narrow import MASK, Bytes, Narrow, from_words, pack, packed_size, product, sums, unpack
 from common.mpc.session import Kind
 from common.party import Party
-
-Candidates = tuple[Bytes, npt.NDArray[np.float64]]  # own rows of them, (k, rows), and the other's
 
 _CUT = 36  # bits dropped of a gain before gains are compared
 _NOTHING = np.empty(0, np.uint8)
@@ -91,28 +89,12 @@ class Thresholds:
     theirs: npt.NDArray[np.int32]
     directions: Directions
 
-    def candidates(self, party: Party, drawn: Mapping[Party, Index]) -> Candidates:
-        """A tree's candidates: own rows of them, and the other's less its masks."""
-        return self.own[drawn[party]], self.theirs[drawn[party.other]].astype(np.float64)
-
 
 class TreeGrower:
-    """One party's part of growing this tree of the forest, with rounds that may be a lane beside other trees'.
+    """One party's part of growing this tree of the forest, with rounds that may be a lane beside other trees'."""
 
-    candidates: the tree's, where they were made ahead.
-    """
-
-    def __init__(
-        self,
-        rounds: Rounds,
-        source: Source,
-        forest: Forest,
-        thresholds: Thresholds,
-        tree: int,
-        candidates: Candidates | None = None,
-    ) -> None:
+    def __init__(self, rounds: Rounds, source: Source, forest: Forest, thresholds: Thresholds, tree: int) -> None:
         self._rounds, self._source, self._forest, self._thresholds, self._tree = rounds, source, forest, thresholds, tree
-        self._cells = candidates
         self._masks, self._labels, self._party = TreeMasks(source.prg, forest), Labels(forest), rounds.party
 
     async def grow(self, vectors: Vectors) -> tuple[Tree, Short]:
@@ -136,7 +118,7 @@ class TreeGrower:
         """Shares of left children's histograms, (v, 2, C), off by what the dealer knows, and of all nodes' totals, (v, 2)."""
 
         def added() -> tuple[Narrow, Narrow]:
-            own, other = self._looked_at
+            own, other = self._cells
             parts = [_histograms(own, vectors.left_seen), _histograms(other, vectors.left_mine)]
             left = np.concatenate(parts if self._party is Party.GRID else parts[::-1], axis=2)
             side = vectors.seen if self._party is Party.GRID else vectors.mine  # what the grid sees and the bank's mask add up
@@ -145,8 +127,11 @@ class TreeGrower:
         return await self._rounds.compute(added, self._forest.rows * (2 << level))
 
     @cached_property
-    def _looked_at(self) -> Candidates:
-        return self._cells or self._thresholds.candidates(self._party, self._forest.drawn(self._tree))
+    def _cells(self) -> tuple[Bytes, npt.NDArray[np.float64]]:
+        """This tree's candidates: own rows of them, and the other's less its masks."""
+        drawn = self._forest.drawn(self._tree)
+        other = self._thresholds.theirs[drawn[self._party.other]].astype(np.float64)
+        return self._thresholds.own[drawn[self._party]], other
 
     async def split(self, level: int, state: Level) -> int:
         """The threshold of this party by which the level is split, -1 where the other party splits it."""
