@@ -10,7 +10,6 @@ import pytest
 
 from common.errors import PolicyError
 from common.home.outcome import Outcome
-from common.home.stock import StockLabel
 from common.home.stocks import Stocks
 from common.learn.linear.made import SPARE_ROWS
 from common.match.ecdh import match_ids
@@ -103,8 +102,8 @@ async def test_a_company_that_dies_between_taking_and_using_uses_it_never(
     await make(tmp_path)
     spend = Stocks.spend
 
-    def dies(self: Stocks, label: StockLabel) -> Any:
-        found = spend(self, label)
+    def dies(self: Stocks, *about: Any) -> Any:
+        found = spend(self, *about)
         if self._folder.parent.name == party.value:
             found.close()
             raise ConnectionError("killed")
