@@ -16,7 +16,7 @@ from common.learn.dealings import MESSAGES, dealings
 from common.learn.linear.deal import KEPT_BYTES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import own_seed
-from common.mpc.session import Kind
+from common.mpc.session import Kind, Round
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.stages.predeal import predeal
@@ -31,6 +31,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "opened training": {"model": {"iterations": 3, "reveal": "owners"}, **SIZES},
     "half a dealer": {"model": {"iterations": 3, "dealer": "half", "reveal": "owners"}, **SIZES},
     "scores": {"serves": "scores", **SIZES},
+    "scores with reasons": {"serves": "scores", "reasons": 2, **SIZES},
     "scores by trees": {"serves": "scores", "rows": 120, "model": TREES},
     "scores by a network": {"serves": "scores", "model": {"kind": "network"}, **SIZES},
 }
@@ -38,6 +39,11 @@ PLANS: dict[str, dict[str, Any]] = {
 
 def plan_of(name: str) -> PredealPlan:
     return PredealPlan.model_validate(PLANS[name])
+
+
+def labels(plan: PredealPlan, party: Party) -> list[Round]:
+    """Of all that the stock holds."""
+    return [label for part in predealt(plan).parts() for label, _ in part.arrays(party)]
 
 
 async def stocked(folder: Path, plan: PredealPlan, to: Party | None = None, place: int = 0) -> Openings:
@@ -71,7 +77,7 @@ async def test_an_honest_stock_agrees_to_the_last_array(tmp_path: Path, name: st
     openings = await stocked(tmp_path, plan)
     verdict = await replay([*openings.values()])
     noted = [kind for opening in openings.values() for kind, *_ in opening.arrays]
-    assert len(noted) == sum(len(list(predealt(plan).arrays(party))) for party in Party) > 0
+    assert len(noted) == sum(len(labels(plan, party)) for party in Party) > 0
     assert verdict.wrong == () and verdict.compared == len(noted) - noted.count(Kind.DEALT_TAGS.value) > 0
 
 
@@ -80,7 +86,7 @@ async def test_an_honest_stock_agrees_to_the_last_array(tmp_path: Path, name: st
 async def test_of_a_changed_stock_the_first_wrong_array_is_named(tmp_path: Path, name: str, to: Party) -> None:
     """The stock itself is taken: what it holds is what came. One array of each kind is changed."""
     plan = plan_of(name)
-    kinds = [label.kind for label, _ in predealt(plan).arrays(to)]
+    kinds = [label.kind for label in labels(plan, to)]
     for place in sorted({kinds.index(kind) for kind in kinds if kind is not Kind.DEALT_TAGS}):
         openings = await stocked(tmp_path / str(place), plan, to, place + 1)  # the seed comes first
         (line,) = (await replay([*openings.values()])).wrong
