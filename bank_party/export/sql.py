@@ -15,11 +15,15 @@ def as_sql(formula: Formula, table: str) -> str:
 
     Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
     ws_decision. A missing value where there must be none makes the row's results NULL. NaN and infinite numbers are missing, as
-    they are in a file: DuckDB and PostgreSQL take NaN for more than any number.
+    they are in a file: DuckDB and PostgreSQL take NaN for more than any number. So are empty texts: SQLite has such for the
+    empty cells of a CSV. A text that is no number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it
+    begins with, or 0, the row's results are NULL.
     """
     raw = [f"{_raw(term)} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
     parts = [f"{_part(term, f'{OWN}x{k}')} AS {OWN}c{k}" for k, term in enumerate(formula.terms)]
     own = " + ".join([number(formula.centre), *(f"{OWN}c{k}" for k in range(len(formula.terms)))])
+    numeric = dict.fromkeys(name(term.column) for term in formula.terms if _is_numeric(term))
+    wrong = " OR ".join(_is_no_number(f"p.{x}") for x in [*numeric, name(GRID_PART)])
     lines = [
         f"-- {formula.job}. {formula.note}",
         "WITH ws_raw AS (",
@@ -27,7 +31,7 @@ def as_sql(formula: Formula, table: str) -> str:
         "), ws_parts AS (",
         _select(["r.*", *parts], "ws_raw AS r"),
         "), ws_sums AS (",
-        _select(["p.*", f"{own} AS ws_own_part"], "ws_parts AS p"),
+        _select(["p.*", f"CASE WHEN {wrong} THEN NULL ELSE {own} END AS ws_own_part"], "ws_parts AS p"),
         "), ws_joint AS (",
         _select(["s.*", f"ws_own_part + {_double_or_null(name(GRID_PART))} AS ws_u"], "ws_sums AS s"),
         "), ws_calibrated AS (",
@@ -69,7 +73,8 @@ def _raw(term: Linear | Steps) -> str:
     if isinstance(term, Steps):
         return _steps(term, x)
     if term.level is not None:
-        there = x if term.fill is None else f"COALESCE({x}, {text(str(term.fill))})"
+        fill = "NULL" if term.fill is None else text(str(term.fill))
+        there = f"CASE WHEN {_is_missing(x)} THEN {fill} ELSE {x} END"
         s = f"CASE WHEN {there} IS NULL THEN NULL WHEN {there} = {text(term.level)} THEN 1.0e0 ELSE 0.0e0 END"
     else:
         s = _double_or_null(x)
@@ -78,12 +83,30 @@ def _raw(term: Linear | Steps) -> str:
     return f"({s} - {number(term.mean)}) / {number(term.deviation)}"
 
 
+def _is_numeric(term: Linear | Steps) -> bool:
+    return term.levels is None if isinstance(term, Steps) else term.level is None
+
+
+def _text(x: str) -> str:
+    return f"CAST({x} AS VARCHAR)"
+
+
+def _is_missing(x: str) -> str:
+    return f"{x} IS NULL OR TRIM({_text(x)}) = ''"
+
+
+def _is_no_number(x: str) -> str:
+    """Whether it is a text without a digit, or with more than digits, signs and an exponent; never of NULL and of numbers."""
+    left = f"LOWER(TRIM({_text(x)}, '0123456789+-.eE ')) NOT IN ('', 'nan', 'inf', 'infinity')"
+    return f"({left} OR (TRIM({_text(x)}) <> '' AND TRIM({_text(x)}, '+-.eE ') = ''))"
+
+
 def _double(x: str) -> str:
     return f"CAST({x} AS DOUBLE PRECISION)"
 
 
 def _double_or_null(x: str) -> str:
-    return f"CASE WHEN {_is_number(x)} THEN {_double(x)} END"
+    return f"CASE WHEN {_is_missing(x)} THEN NULL WHEN {_is_number(x)} THEN {_double(x)} END"
 
 
 def _is_number(x: str) -> str:
@@ -93,7 +116,7 @@ def _is_number(x: str) -> str:
 
 def _steps(term: Steps, x: str) -> str:
     missing = "NULL" if term.missing is None else number(term.missing)
-    cases = [f"WHEN {x} IS NULL THEN {missing}"]
+    cases = [f"WHEN {_is_missing(x)} THEN {missing}"]
     if term.levels is None:
         cases.append(f"WHEN NOT ({_is_number(x)}) THEN {missing}")
         cases += [

@@ -1,4 +1,4 @@
-"""Evaluators of PMML that are not ours, each in one Java process for all tests of this folder."""
+"""Evaluators of PMML and SQL that are not ours; each of PMML in one Java process for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.common.records.conftest import postgres as postgres
 
 SHORT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # of its processor time half went into what pays in a long life alone
 

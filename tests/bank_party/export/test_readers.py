@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
@@ -99,6 +100,48 @@ def test_sqlite_gives_the_written_scores(exported: Exported) -> None:
         cursor = book.execute((exported.folder / "scorecard.sql").read_text(encoding="utf-8"))
         names = [column[0] for column in cursor.description]
         exported.check(results(names, cursor.fetchall()), "grade", "decision")
+
+
+@pytest.mark.parametrize("reader", ["SQLite", "DuckDB"])
+def test_a_csv_imported_as_text_gives_the_written_scores(exported: Exported, reader: str) -> None:
+    """The shell of SQLite imports all columns as text, and an empty cell as an empty one: it was a 0, the grid's part too."""
+    query = (exported.folder / "scorecard.sql").read_text(encoding="utf-8")
+    scores = f"SELECT DISTINCT ws_score FROM ({query.strip().rstrip(';')}) AS s"
+    cells = exported.rows.astype(object).where(exported.rows.notna(), "")
+    numbers = [name for name in cells if name != "trade"]
+    cells[numbers] = cells[numbers].map(lambda value: value if value == "" else repr(float(value)))
+    table = '"our ""rows"""'
+    with sqlite3.connect(":memory:") as book, duckdb.connect() as other:
+        held: Any = book if reader == "SQLite" else other
+        held.execute(f"CREATE TABLE {table} ({', '.join(f'{name} TEXT' for name in cells)})")
+        held.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", cells.to_numpy().tolist())
+        cursor = held.execute(query)
+        exported.check(results([column[0] for column in cursor.description], cursor.fetchall()), "grade", "decision")
+        held.execute(f"UPDATE {table} SET grid_part = ''")
+        assert held.execute(scores).fetchall() == [(None,)]
+        for word in ("1,234.5", "-", "12%", "oops"):
+            held.execute(f"UPDATE {table} SET grid_part = '0.5', income = ?", (word,))
+            if reader == "SQLite":
+                assert held.execute(scores).fetchall() == [(None,)]
+            else:
+                with pytest.raises(duckdb.Error):
+                    held.execute(scores).fetchall()
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_postgresql_gives_the_written_scores(exported: Exported, postgres: str, text: bool) -> None:
+    engine = sa.create_engine(postgres)
+    with engine.begin() as connection:
+        rows = exported.rows
+        if text:
+            rows = rows.map(lambda value: "" if pd.isna(value) else value if isinstance(value, str) else repr(float(value)))
+        rows.to_sql('our "rows"', connection, index=False, if_exists="replace")
+        found = connection.exec_driver_sql((exported.folder / "scorecard.sql").read_text(encoding="utf-8"))
+        told = results(list(found.keys()), [tuple(row) for row in found])
+    engine.dispose()
+    keys = ["grid_part", "income", "debt"]  # a table has no order, though it mostly keeps that of insertion
+    was, now = (np.lexsort(frame[keys].replace("", np.nan).astype(float).to_numpy().T) for frame in (exported.rows, told))
+    exported.check(told.iloc[now[np.argsort(was)]].reset_index(drop=True), "grade", "decision")
 
 
 def test_duckdb_gives_the_written_scores_and_points_add_up(exported: Exported) -> None:
