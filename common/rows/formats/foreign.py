@@ -32,6 +32,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"<stata_dta>", "a Stata file", _EXPORT),
     (b"$FL2", "an SPSS file", _EXPORT),
     (b"\x00" * 12 + b"\xc2\xea\x81\x60", "a SAS file", _EXPORT),
+    (b"HEADER RECORD*******LIB", "a SAS transport file", _EXPORT),
     (b"RDX", "an R file", _EXPORT),
     (b"\x80\x04\x95", "a Python pickle", _EXPORT),
     (b"\x93NUMPY", "a NumPy file", _EXPORT),
