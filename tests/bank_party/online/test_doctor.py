@@ -87,7 +87,7 @@ def test_stocks_that_end_soon_are_told(
     assert found(tmp_path, pki)["online model"].status is Status.WARN  # none is champion
 
     class Closed:
-        closed, learner = True, "linear"
+        closed, learner, coefficients = True, "linear", None
 
     monkeypatch.setattr(Registry, "champion", property(lambda self: "job-1"))
     monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
@@ -103,7 +103,7 @@ def test_a_challenger_is_looked_at_too(tmp_path: Path, pki: Pki, monkeypatch: py
     assert "online challenger" not in found(tmp_path, pki)
 
     class Closed:
-        closed, learner = True, "linear"
+        closed, learner, coefficients = True, "linear", None
 
     stocks = {"job-1": ["one"], "job-2": ["one"]}  # what each model could use
     monkeypatch.setattr(Registry, "champion", property(lambda self: "job-1"))
