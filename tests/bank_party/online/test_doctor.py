@@ -91,7 +91,7 @@ def test_stocks_that_end_soon_are_told(
 
     monkeypatch.setattr(Registry, "champion", property(lambda self: "job-1"))
     monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
-    monkeypatch.setattr(stocks_module, "usable", lambda *_: [SimpleNamespace(rows=rows) for rows in stocks])
+    monkeypatch.setattr(stocks_module, "usable", lambda *_: [SimpleNamespace(rows=rows, reasons=0) for rows in stocks])
     checks = found(tmp_path, pki)
     assert checks["online model"].found == "job-1" and checks["online stocks"].status is status
 
@@ -109,7 +109,7 @@ def test_a_challenger_is_looked_at_too(tmp_path: Path, pki: Pki, monkeypatch: py
     monkeypatch.setattr(Registry, "champion", property(lambda self: "job-1"))
     monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
     monkeypatch.setattr(
-        stocks_module, "_usable", lambda home, job, rows: [SimpleNamespace(rows=5000, one=k) for k in stocks[job]]
+        stocks_module, "_usable", lambda home, job, rows: [SimpleNamespace(rows=5000, one=k, reasons=0) for k in stocks[job]]
     )
     told = found(tmp_path, pki, shadow=shadow)["online challenger"]
     assert told.status is Status.WARN and "for the champion" in told.found
