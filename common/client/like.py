@@ -7,7 +7,6 @@ from typing import Any
 from common.config import validate
 from common.errors import PlanError
 from common.party import Identity
-from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.several import SeveralPlan
@@ -64,7 +63,7 @@ def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = Non
     texts of the grid's too, where the model is of a kind that tells them on request.
     """
     raw = {**for_scores(as_before(job, scores=True)), "rows": rows, "name": name}
-    if isinstance(raw["model"], Model) or raw["model"] == {}:
+    if raw["model"] == {} or raw["model"].reasons_ahead:
         raw["reasons"] = reasons
     named = {} if bank is None else {"with_bank": str(bank)}
     return validate(PredealPlan, raw | named, "plan", PlanError)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from common.plan.linear import Model
 from common.plan.request import OneBank
 from common.plan.sections import DEFAULT, AnySection
 
@@ -46,7 +45,7 @@ class PredealPlan(OneBank):
             self.model.check_ahead()
         elif self.model.undealt:
             raise ValueError("model.dealer = 'none': scores by a model that nobody deals for take no stock")
-        if self.reasons and (self.serves == "training" or not isinstance(self.model, Model)):
+        if self.reasons and (self.serves == "training" or not self.model.reasons_ahead):
             raise ValueError("reasons of the grid are dealt ahead for scores by linear models alone: reasons must be 0")
         given = {"grid_columns": self.grid_columns, "bank_columns": self.bank_columns}
         if (named := self._named) is not None:

@@ -22,7 +22,7 @@ def cmac(texts: pa.StringArray, key: bytes) -> Words:
     """The tag of each text's UTF-8 by AES-128-CMAC (RFC 4493) under `key`, uint64 (n, 2): its 16 bytes as two words."""
     if len(texts) == 1:
         one = CMAC(algorithms.AES128(key))
-        one.update(texts[0].as_py().encode())
+        one.update((texts[0].as_py() or "").encode())  # null is as an empty one
         return np.frombuffer(one.finalize(), np.uint64).reshape(1, 2).copy()
     out, mac = np.empty((len(texts), 2), np.uint64), _Mac(key)
     for low in range(0, len(texts), _TEXTS):

@@ -32,7 +32,7 @@ def faults(mode: str) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults of glibc's malloc are counted")
 def test_large_arrays_come_from_memory_already_mapped() -> None:
-    assert faults("keep") < 1000 < faults("give back")
+    assert 10 * faults("keep") < faults("give back")  # of huge pages, where there are some, there are few
 
 
 _RETURNED = """
