@@ -16,8 +16,9 @@ def as_sql(formula: Formula, table: str) -> str:
     Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
     ws_decision. A missing value where there must be none makes the row's results NULL. NaN and infinite numbers are missing, as
     they are in a file: DuckDB and PostgreSQL take NaN for more than any number. So are empty texts: SQLite has such for the
-    empty cells of a CSV. A text that is no number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it
-    begins with, or 0, the row's results are NULL.
+    empty cells of a CSV, and takes NaN as text for 0. Truth values and the words true and false are 1 and 0. A text that is no
+    number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it begins with (of a date the year), or 0,
+    the row's results are NULL.
     """
     raw = [f"{_raw(term)} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
     parts = [f"{_part(term, f'{OWN}x{k}')} AS {OWN}c{k}" for k, term in enumerate(formula.terms)]
@@ -96,17 +97,37 @@ def _is_missing(x: str) -> str:
 
 
 def _is_no_number(x: str) -> str:
-    """Whether it is a text without a digit, or with more than digits, signs and an exponent; never of NULL and of numbers."""
-    left = f"LOWER(TRIM({_text(x)}, '0123456789+-.eE ')) NOT IN ('', 'nan', 'inf', 'infinity')"
-    return f"({left} OR (TRIM({_text(x)}) <> '' AND TRIM({_text(x)}, '+-.eE ') = ''))"
+    """Whether it is a text that no number is written as, of which SQLite takes the beginning; never of NULL and of numbers.
+
+    Beyond digits, a sign first, a point and an exponent: a date is a year to SQLite, 1.2.3 is 1.2. No `%` for drivers to fill.
+    """
+    low = f"LOWER(TRIM({_text(x)}))"
+    bare = f"REPLACE(REPLACE({low}, 'e-', 'e'), 'e+', 'e')"
+    left, rest, mantissa = f"TRIM({low}, '0123456789+-.e')", f"SUBSTR({bare}, 2)", f"LTRIM({bare}, '+-.')"
+    shape = [
+        f"{left} <> ''",
+        f"TRIM({low}, '+-.e') = ''",
+        *(f"REPLACE({rest}, '{sign}', '') <> {rest}" for sign in "+-"),
+        *(f"LENGTH({bare}) - LENGTH(REPLACE({bare}, '{mark}', '')) > 1" for mark in ".e"),
+        f"LTRIM({mantissa}, 'e') <> {mantissa}",
+        f"RTRIM({bare}, 'e') <> {bare}",
+    ]
+    return f"({_has_no_number(x)} = 0 AND {low} NOT IN ('true', 'false') AND ({' OR '.join(shape)}))"
+
+
+def _has_no_number(x: str) -> str:
+    """1 for an empty text, and NaN and infinite ones as texts or numbers, which SQLite takes for 0; else 0."""
+    words = ", ".join(text(sign + word) for word in ("nan", "inf", "infinity") for sign in ("", "-", "+"))
+    return f"CASE WHEN LOWER(TRIM({_text(x)})) IN ('', {words}) THEN 1 WHEN {x} IS NOT NULL THEN 0 END"
 
 
 def _double(x: str) -> str:
-    return f"CAST({x} AS DOUBLE PRECISION)"
+    """Of truth values too, and of the words for them."""
+    return f"CASE LOWER(TRIM({_text(x)})) WHEN 'true' THEN 1.0e0 WHEN 'false' THEN 0.0e0 ELSE CAST({x} AS DOUBLE PRECISION) END"
 
 
 def _double_or_null(x: str) -> str:
-    return f"CASE WHEN {_is_missing(x)} THEN NULL WHEN {_is_number(x)} THEN {_double(x)} END"
+    return f"CASE WHEN {_has_no_number(x)} = 1 THEN NULL WHEN {_is_number(x)} THEN {_double(x)} END"
 
 
 def _is_number(x: str) -> str:
@@ -118,7 +139,7 @@ def _steps(term: Steps, x: str) -> str:
     missing = "NULL" if term.missing is None else number(term.missing)
     cases = [f"WHEN {_is_missing(x)} THEN {missing}"]
     if term.levels is None:
-        cases.append(f"WHEN NOT ({_is_number(x)}) THEN {missing}")
+        cases += [f"WHEN {found} THEN {missing}" for found in (f"{_has_no_number(x)} = 1", f"NOT ({_is_number(x)})")]
         cases += [
             f"WHEN {_double(x)} < {number(edge)} THEN {number(v)}" for edge, v in zip(term.edges, term.values, strict=False)
         ]

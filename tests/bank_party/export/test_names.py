@@ -129,3 +129,16 @@ def test_a_column_that_a_query_would_take_for_its_own_is_refused_by_name(column:
     model = SimpleNamespace(fitted=SimpleNamespace(fitted=()))
     with pytest.raises(ConfigError, match=f"'{column}'.*under another name"):
         make_formula(model, rules.model_copy(update={"scorecard": card}), DecisionConfig())
+
+
+@pytest.mark.parametrize("kind", [linear("x"), Steps(column="x", edges=(0.5,), levels=None, values=(0.2, 0.7), missing=0.1)])
+def test_truth_values_are_ones_and_noughts_to_duckdb(kind: Linear | Steps) -> None:
+    """And the words for them: a table of a Parquet file has them where a CSV has 1 and 0. Their rows had no score."""
+    query = as_sql(formula(kind), "t").strip().rstrip(";")
+    found = list[Any]()
+    with duckdb.connect() as book:
+        for values, type_ in (((1.0, 0.0, None), "DOUBLE"), ((True, False, None), "BOOLEAN"), (("TRUE", "false", " "), "TEXT")):
+            book.execute(f"CREATE OR REPLACE TABLE t (x {type_}, grid_part DOUBLE)")
+            book.executemany("INSERT INTO t VALUES (?, 0.4)", [(value,) for value in values])
+            found.append(book.execute(f"SELECT ws_u FROM ({query}) AS s ORDER BY 1").fetchall())
+    assert found[0] == found[1] == found[2] and len({u for (u,) in found[0]}) >= 2 and (None,) not in found[0]

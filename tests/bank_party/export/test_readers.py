@@ -117,9 +117,10 @@ def test_a_csv_imported_as_text_gives_the_written_scores(exported: Exported, rea
         held.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", cells.to_numpy().tolist())
         cursor = held.execute(query)
         exported.check(results([column[0] for column in cursor.description], cursor.fetchall()), "grade", "decision")
-        held.execute(f"UPDATE {table} SET grid_part = ''")
-        assert held.execute(scores).fetchall() == [(None,)]
-        for word in ("1,234.5", "-", "12%", "oops"):
+        for empty in ("", "nan", "-inf"):
+            held.execute(f"UPDATE {table} SET grid_part = ?", (empty,))
+            assert held.execute(scores).fetchall() == [(None,)]
+        for word in ("1,234.5", "-", "12%", "oops", "2024-01-05", "1.2.3", "1 2", "12e", "e5"):
             held.execute(f"UPDATE {table} SET grid_part = '0.5', income = ?", (word,))
             if reader == "SQLite":
                 assert held.execute(scores).fetchall() == [(None,)]
