@@ -83,6 +83,7 @@ class Drive:
         self._faults: dict[Member, Fault] = {}
         self._lost: set[Member] = set()
         self._held: list[Member] = []  # who waits for its people
+        self._cancelled: Fault | None = None
         self._attempt = record.message.attempt
         self.met = False  # the parties, in this attempt
         self._heard = 0  # messages of any party
@@ -99,7 +100,7 @@ class Drive:
         self.place = Place(record.id)
 
     async def run(self) -> None:
-        """Until the job is done, failed or cancelled; the record then says which."""
+        """Until the job is done, failed or cancelled, or waits or is held; the record then says which."""
         try:
             await self._race(self._play())
         except WattScoreError as error:
@@ -107,6 +108,8 @@ class Drive:
         except Exception as error:
             _log.exception("job %s failed at the coordinator", self.record.id)
             await self._end(to_fault(error, "coordinator"))
+        if self._cancelled is not None:  # as the attempt was ending otherwise: the job would wait, and who cancels with it
+            await self._end(self._cancelled)
 
     async def _end(self, fault: Fault) -> None:
         if self.record.state.final:  # it was done at the very moment that something failed
@@ -229,7 +232,8 @@ class Drive:
             self._failed.set_result(fault)
 
     def cancel(self, who: str) -> None:
-        self.fail(Fault(kind="JobCancelled", message=f"cancelled by {who}", origin="client"))
+        self._cancelled = Fault(kind="JobCancelled", message=f"cancelled by {who}", origin="client")
+        self.fail(self._cancelled)
 
     async def take(self, party: Member, message: party_pb2.FromParty) -> None:
         """One message of a party about this job."""
@@ -291,11 +295,10 @@ class Drive:
                 raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
         if len(join.key) != KEY_BYTES:
             raise PeerProtocolError(f"the {party.value} joined with no key", expected=KEY_BYTES, got=len(join.key))
-        settings = self._settings
-        self._counters[party].received += greeted
+        settings, whom, counter = self._settings, f"the {party.value}", self._counters[party]
+        counter.received += greeted
         if self._joined[seat].done() or seat in self._lanes:
-            raise PlanError(f"the {party.value} joined job {self.record.id} twice")
-        whom, counter = f"the {party.value}", self._counters[party]
+            raise PlanError(f"{whom} joined job {self.record.id} twice")
         try:
             stream = await self._lanes.first(seat, call, join, whom)
             if self._joined[seat].done():
@@ -352,8 +355,7 @@ class Drive:
         return sum(channel.outstanding for (member, _), channel in self._channels.items() if member == party)
 
     async def _deal_all(self) -> None:
-        joined = _all(self._joined)
-        await self._within(joined, "the parties did not all ask for their correlations")
+        await self._within(_all(self._joined), "the parties did not all ask for their correlations")
         found = [{p: self._joined[member, k].result() for p, member in pair.items()} for k, pair in enumerate(self._lines)]
         demands = [{party: one.channel.demands() for party, one in line.items()} for line in found]
         channels = [{party: one.channel for party, one in line.items()} for line in found]

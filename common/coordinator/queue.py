@@ -71,6 +71,8 @@ class Queue:
     async def drop(self, record: JobRecord) -> None:
         """It is over, or held: else who submits and cancels, again and again, fills the memory while a long job runs."""
         self._pauses.pop(record.id, None)
+        if self._first is record:
+            self._first = None  # one that was held may come again, and has its time anew
         with suppress(ValueError):
             self._records.remove(record)
         async with self._arrivals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from common.plan.job_states import Event
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from tests.common.coordinator.office import CLIENT, PLAN, Caller, Office, client, office
+from tests.patience import patience
 
 AUDITOR, OTHER = Identity("acme", "auditor"), Identity("acme", "other")
 
@@ -194,3 +196,51 @@ async def test_one_that_is_cancelled_just_as_the_last_word_comes_is_not_offered(
         assert cancelled == [job] and (await callers[Party.GRID].hears("over")).over.job == job
         await here.submit()
         assert (await callers[Party.GRID].hears("offer")).offer.job != job  # its stream goes on
+
+
+@pytest.mark.parametrize("event", [Event.HOLD, Event.INTERRUPT])
+async def test_one_that_is_cancelled_just_as_it_is_put_off_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: Event
+) -> None:
+    """Held or interrupted: it had stayed so, and who cancels had waited with it."""
+    async with office(tmp_path, resume_days=1) as here:
+        move, cancelling = here.board.move, list[asyncio.Task[wire.Job]]()
+
+        async def moved(record: Any, now: Event, *cause: Any) -> None:
+            await move(record, now, *cause)
+            if now is event:
+                cancelling.append(asyncio.create_task(here.coordinator.cancel(wire.JobRequest(job=record.id), client())))
+                await asyncio.sleep(0)  # it has said so by then
+
+        monkeypatch.setattr(here.board, "move", moved)
+        callers = {party: await here.attend(party) for party in Party}
+        job = await here.submit()
+        for party, caller in callers.items():
+            await caller.hears("offer")
+            (holds if party is Party.GRID and event is Event.HOLD else accepts)(caller, job)
+        if event is Event.INTERRUPT:
+            await callers[Party.GRID].hears("start")
+            callers[Party.BANK].say(None)
+        await here.until(lambda: bool(cancelling))
+        assert (await asyncio.wait_for(cancelling[0], patience(5))).state == "cancelled"
+        assert (await callers[Party.GRID].hears("over")).over == party_pb2.Over(job=job, succeeded=False)
+        assert not here.coordinator._held.of(str(CLIENT)) and not list(here.coordinator._queue)
+        if event is Event.INTERRUPT:
+            await here.attend(Party.BANK)
+        other = await here.submit()
+        await here.until(lambda: here.shown(other).state == "offered")
+
+
+async def test_one_that_is_released_has_the_time_of_a_new_one_for_its_parties_to_come(tmp_path: Path) -> None:
+    """That of its first turn is over by then: it had failed where a party was away as the last word came."""
+    async with office(tmp_path, attend_timeout=3600.0) as here:
+        job, callers = await held(here, Party.GRID)
+        here.coordinator._queue._since -= 2 * 3600.0  # as long as its people took
+        callers[Party.BANK].say(None)
+        await here.until(lambda: not here.coordinator.attends(Party.BANK))
+        ready(callers[Party.GRID], job)
+        await here.until(lambda: any(event.what == "released" for event in here.shown(job).events))
+        other = await here.submit()  # the queue is looked at once more
+        await here.until(lambda: bool(list(here.coordinator._queue)) or here.board.get(job).state.final)
+        bank = await here.attend(Party.BANK)
+        assert (await bank.hears("offer")).offer.job == job and here.shown(other).state == "queued"
