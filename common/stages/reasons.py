@@ -15,6 +15,7 @@ from common.learn.groups import check_groups
 from common.learn.learner import Half
 from common.learn.learners import REASONS, AskedGroups, tells_on_request
 from common.mpc.correlations.asked import Correlations
+from common.mpc.ranks.masks import MOST
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.dataset import is_reason
@@ -140,6 +141,12 @@ class AskedReasons:
         if not (count := self.texts):
             return
         self._by, self.untold = None, ""
+        if count > MOST:
+            self.untold = (
+                f"the grid declares {count} texts of reasons, and {MOST} can be ranked of a model that nobody holds:"
+                " its columns are to share texts"
+            )
+            return
         if texts < count:
             self.untold = (
                 f"the stock in use was dealt for {texts} texts of the grid's reasons, which are {count}:"

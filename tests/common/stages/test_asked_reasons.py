@@ -22,6 +22,7 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.stages.desk import Answer, Remains, Warm
+from common.stages.reasons import AskedReasons
 from grid_party.settings import GridPolicy
 from tests.common.learn.linear.groups import TIE, right
 from tests.common.stages.companies import COMMON, POLICY, Companies, frames
@@ -169,6 +170,20 @@ async def test_from_a_stock_without_them_scores_go_on_and_the_next_one_tells_the
     heard = [seat.answers[id].decided["grid_reasons"] for id in ids[:150]]
     assert heard[70:] == [""] * 80 and np.mean([a == b for a, b in zip(heard[:70], monthly[ids[:70]], strict=True)]) > 0.9
     assert all("u" in answer.decided for answer in seat.answers.values())
+
+
+async def test_of_more_texts_than_are_ranked_no_stock_is_asked_for(tmp_path: Path) -> None:
+    """None can be dealt for so many: it was said to deal one with 31 or more."""
+    at = await companies(tmp_path, {})
+    session, model = at.trio.session[Party.BANK], at.models(Party.BANK).load("job-1")
+    asked: Any = AskedReasons(session, model, (), tuple(f"text {k}" for k in range(31)), THRESHOLD, 2)
+    for texts in (0, 30):
+        await asked.take(None, 40, texts)
+        assert asked.untold == (
+            "the grid declares 31 texts of reasons, and 30 can be ranked of a model that nobody holds:"
+            " its columns are to share texts"
+        )
+        assert not (await asked.hear(3)).any()
 
 
 async def test_what_is_not_told_on_request_is_refused_by_name(tmp_path: Path) -> None:
