@@ -163,6 +163,9 @@ class Runner:
         if await asyncio.to_thread(self.gate.over, job):
             self._booked.end(job, "failed", "it ended before it was approved")
         await self._ended(job, None if succeeded else PeerLost("the coordinator says that the job is over"))
+        if job in self._jobs:  # entered as over, it could be opened to an auditor while it masks rows
+            _log.warning("job %s runs, and the coordinator says that it is over: not entered", job)
+            return
         if self._home.unfinished.begun(job) is not None and not succeeded:
             await asyncio.to_thread(self._home.discard, job)
             _log.info("job %s is over: nothing of it is kept", job)

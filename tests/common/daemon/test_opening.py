@@ -6,9 +6,11 @@ import asyncio
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from common.daemon import runner
 from common.daemon.opening import Found, find_openings
 from common.errors import JobNotFound, JobStateError, PolicyError
 from common.home.audit import What
@@ -22,9 +24,11 @@ from common.mpc.prg import Prg
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
+from common.wire import party_pb2 as wire
 from grid_party.home import GridHome
 from grid_party.settings import GridPolicy
 from tests.common.auditor.test_replay_stock import plan_of, stocked
+from tests.common.daemon.test_runner import Desk, plan
 
 STOCK, JOB = "predeal-1", "score-1"
 PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "dealt": "ahead"})
@@ -235,3 +239,32 @@ def test_a_job_enters_what_it_takes_before_it_is_spent(tmp_path: Path) -> None:
     own = shelf.of("").entering(lambda stock: seen.append((stock.label.name, shelf.holds(STOCK))))
     with closing(own.take(own.unspent()[0])):
         assert seen == [(STOCK, True)] and not shelf.holds(STOCK)
+
+
+async def test_a_job_that_runs_is_not_over_because_the_coordinator_says_that_it_has_succeeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was entered as done, and so could be opened to an auditor, whom a dealer in dispute may know, while it masked rows."""
+    desk, begun, end = Desk(tmp_path), asyncio.Event(), asyncio.Event()
+
+    async def compute(*_: Any) -> wire.Report:
+        begun.set()
+        await end.wait()
+        return wire.Report()
+
+    monkeypatch.setattr(desk.runner._attempts, "_compute", compute)
+    monkeypatch.setattr(runner, "_END", 0.01)
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
+    await begun.wait()
+    over = wire.ToParty(over=wire.Over(job="train-1", succeeded=True))
+    await desk.runner.take(over, desk.send)
+    with pytest.raises(JobStateError, match="has not ended here"):
+        find_openings(desk.home, "train-1")
+    assert [one.state for one in desk.home.jobs.jobs()] == ["accepted"] and desk.runner.held() == ["train-1"]
+    task = desk.runner._jobs["train-1"].task
+    assert task is not None
+    end.set()
+    await task
+    await desk.runner.take(over, desk.send)  # it says so again
+    assert [one.state for one in desk.home.jobs.jobs()] == ["done"] and desk.runner.held() == []
