@@ -91,6 +91,7 @@ def watch(victim: Victim) -> None:
     """Puts `victim` before what sends and what expands."""
     for channel in (FrameChannel, DealtChannel):
         channel.send = _watched(channel.send, victim)  # type: ignore[assignment,method-assign]
+    FrameChannel.keep = _kept(FrameChannel.keep, victim)  # type: ignore[method-assign]
     begin = Prg.__init__
 
     def init(self: Prg, seed: bytes, key: bytes = b"") -> None:  # the key is for all jobs, and masks nothing
@@ -103,10 +104,23 @@ def watch(victim: Victim) -> None:
 
 def _watched(send: Any, victim: Victim) -> Any:
     async def watched(self: Any, round: Round, values: Array) -> None:
+        if isinstance(self, FrameChannel) and self.keep(round, values):
+            return
         victim.sends(round, values)
         await send(self, round, values)
 
     return watched
+
+
+def _kept(keep: Any, victim: Victim) -> Any:
+    def kept(self: Any, round: Round, values: Array) -> bool:
+        """What is held for a message with others is not sent by itself."""
+        taken = bool(keep(self, round, values))
+        if taken:
+            victim.sends(round, values)
+        return taken
+
+    return kept
 
 
 if __name__ == "__main__":
