@@ -51,6 +51,7 @@ class Call:
 
     def __init__(self, context: grpc.aio.ServicerContext[Any, Any], identity: Identity) -> None:
         self._context, self.identity = context, identity
+        self._writing = asyncio.Lock()  # a write while another goes on is refused by gRPC, as if the connection had broken
         self.cause: WattScoreError | None = None
         self._distrust: Callable[[], WattScoreError | None] = lambda: None
 
@@ -64,7 +65,8 @@ class Call:
 
     async def write(self, message: Message | Piece | Together) -> None:
         try:
-            await self._context.write(message)
+            async with self._writing:
+                await self._context.write(message)
         except _BROKEN as error:
             raise self._broken() from error
 

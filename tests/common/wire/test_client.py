@@ -196,3 +196,18 @@ async def test_a_subscription_gives_each_reply_and_then_the_error_it_ended_with(
             async for job in connection.subscribe(WATCH, coordinator_pb2.JobRequest(job="train-1")):
                 seen.append(job.state)
         assert seen == ["queued", "running"] and caught.value.origin == "here"
+
+
+async def test_what_two_tasks_tell_a_caller_at_one_moment_reaches_it(tmp_path: Path) -> None:
+    """gRPC refuses a write while another goes on: who came back as its next job began was told of neither."""
+
+    async def tell(_: Any, call: Call) -> None:
+        await call.read()
+        await asyncio.gather(*(call.write(party_pb2.ToParty(offer=party_pb2.Offer(job=str(k)))) for k in range(5)))
+
+    async with connected(tmp_path, Service(PARTIES, {"Attend": tell})) as connection:
+        stream = connection.stream(ATTEND)
+        await stream.write(party_pb2.FromParty())
+        assert [(await stream.read()).offer.job for _ in range(5)] == ["0", "1", "2", "3", "4"]
+        assert await stream.read() is None
+        await stream.close()
