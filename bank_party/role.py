@@ -26,6 +26,7 @@ from common.home.record import Refit
 from common.learn.learner import Half, opens_once
 from common.learn.learners import learner_of, several_of
 from common.learn.trees.learner import FEWER, fitting_trees
+from common.mpc.beside import to_the_end
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -80,8 +81,12 @@ class BankRole:
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
         dues = self._dues(job, plan, beginning)
-        await asyncio.to_thread(self.home.told.charge_all, job.id, dues, self.home.policy.label_bits)
-        job.charged("label_bits", beginning.rows.rows)
+
+        def charge() -> None:
+            self.home.told.charge_all(job.id, dues, self.home.policy.label_bits)
+            job.charged("label_bits", beginning.rows.rows)
+
+        await to_the_end(asyncio.to_thread(charge))
 
     def _dues(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> list[Due]:
         """Of the rows that train what others are told of labels, if anything, and of all that matched the warnings."""
@@ -120,8 +125,14 @@ class BankRole:
 
     async def _tell_metrics(self, job: PartyJob, held: FeatureTable, found: Evaluation, rival: Challenge | None) -> None:
         """Puts what others hear of both into the outcome, as far as it is paid for; the bank keeps both in any case."""
-        if await asyncio.to_thread(self.tells, held, job.id, "metrics", metric_bits(held.rows)):
-            job.charged("metric_bits", held.rows)
+
+        def pays() -> bool:
+            told = self.tells(held, job.id, "metrics", metric_bits(held.rows))
+            if told:
+                job.charged("metric_bits", held.rows)
+            return told
+
+        if await to_the_end(asyncio.to_thread(pays)):
             job.session.open(Opened.METRICS)
             job.outcome.evaluation = found
         else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from common.errors import LocalProtocolError, PolicyError
 from common.home.outcome import Challenge
 from common.learn.learner import Half
+from common.mpc.beside import to_the_end
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -94,8 +95,13 @@ class GridRole:
         """
         if not plan.model.closed:
             account = self._account(len(beginning.prepared.fitted.sources), granted=job.scores_per_row)
-            await asyncio.to_thread(account.charge, beginning.trained(), job.id)
-            job.charged("scores_per_row", beginning.trained().rows)
+            rows = beginning.trained()
+
+            def charge() -> None:
+                account.charge(rows, job.id)
+                job.charged("scores_per_row", rows.rows)
+
+            await to_the_end(asyncio.to_thread(charge))
 
     def _check_sources(self, sources: int) -> None:
         """Raises PolicyError for few source columns: a joint score is one equation in them, and with very few it is these."""

@@ -23,6 +23,16 @@ async def side_by_side(work: Iterable[Awaitable[T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def to_the_end(work: Awaitable[T]) -> T:
+    """What it gives. A caller that is cancelled waits until it is through: what it has on disk by then is known of."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
 @contextmanager
 def ending(begun: Iterable[asyncio.Future[Any]]) -> Iterator[None]:
     """At its end, however that comes, whatever of these is not done is cancelled. begun: may grow and shrink meanwhile."""

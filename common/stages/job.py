@@ -20,6 +20,7 @@ from common.home.registry import Registry
 from common.home.stocks import Stocks
 from common.learn.learner import Half, Prepared, Size, Task
 from common.match.agree import Match
+from common.mpc.beside import to_the_end
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Reporter, Session
@@ -301,7 +302,7 @@ class PartyJob(Told):
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
-        await self.session.compute(lambda: self.enter_rate(rows, model), rows.rows * 64)
+        await to_the_end(self.session.compute(lambda: self.enter_rate(rows, model), rows.rows * 64))
 
     def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
         """As `rate`, in the thread that calls. allowed: called once nothing but it refuses; where it raises, none counts."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncGenerator, Iterator
 
 import numpy as np
 import pytest
 
 from common.errors import LocalProtocolError, PeerLost, PeerProtocolError
-from common.mpc.beside import one_ahead, side_by_side
+from common.mpc.beside import one_ahead, side_by_side, to_the_end
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.dealer import Dealer, Dealt
 from common.mpc.session import Array, Kind, Round, Session
@@ -130,3 +131,22 @@ async def test_what_is_dealt_ahead_while_a_party_is_lost_fails_in_silence(caplog
     gc.collect()
     await asyncio.sleep(0)
     assert not caplog.records
+
+
+async def test_who_is_cancelled_while_something_is_entered_knows_of_it_when_it_ends() -> None:
+    begun, entered, known = threading.Event(), threading.Event(), list[bool]()
+
+    def enter() -> None:
+        begun.set()
+        entered.wait()
+        known.append(True)
+
+    task = asyncio.create_task(to_the_end(asyncio.to_thread(enter)))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    entered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert known == [True]
