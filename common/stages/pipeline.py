@@ -194,9 +194,8 @@ async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: Feature
     telling = Telling(Kind.SCORES, plan.score_bits)
     await job.session.compute(lambda: job.check_scores(table, model), table.rows * 64)
     await agree_to_charge(job.session)
-    await to_the_end(
-        job.session.compute(lambda: job.charge_scores(table, model), table.rows * 64)
-    )  # of a stock that is not used up yet
+    # Of a stock that is not used up yet.
+    await to_the_end(job.session.compute(lambda: job.charge_scores(table, model), table.rows * 64))
     if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
         return await open_scores(job.session, job.correlations, model, table, telling, None)
     ahead = scores_ahead(job.session, job.shelf, job.home.key, model, table.rows, telling.bits)

@@ -37,6 +37,15 @@ def kept(lab: Lab, name: str, job: str) -> tuple[Path, dict[str, Any]]:
     return file, json.loads(file.read_bytes())
 
 
+def another_array(lab: Lab, job: str) -> tuple[str, int]:
+    """As if the bank had been dealt another eighth array: its kind and number."""
+    file, noted = kept(lab, "bank", job)
+    kind, number, _ = noted["arrays"][7]
+    noted["arrays"][7][2] = "00" * 16
+    file.write_text(json.dumps(noted))
+    return kind, number
+
+
 def test_an_auditor_deals_anew_and_names_the_first_array_that_is_another(lab: Lab, client: Client, tmp_path: Path) -> None:
     make_ca("judge", tmp_path / "ca")
     issue(tmp_path / "ca", Identity("judge", "auditor"), tmp_path)
@@ -54,10 +63,7 @@ def test_an_auditor_deals_anew_and_names_the_first_array_that_is_another(lab: La
         _, noted = kept(lab, name, job)
         assert not any(secret in text for secret in (noted["dealt"], noted["nonce"]))
 
-    file, noted = kept(lab, "bank", job)  # as if another array had come
-    kind, number, _ = noted["arrays"][7]
-    noted["arrays"][7][2] = "00" * 16
-    file.write_text(json.dumps(noted))
+    kind, number = another_array(lab, job)
     opened(lab, "bank", job, tmp_path)
     code, text = replayed(tmp_path)
     assert code == 1 and f"array 8 to the bank: {kind}/{number}, " in text, text
@@ -95,10 +101,7 @@ def test_what_a_training_took_from_a_stock_is_dealt_anew(lab: Lab, client: Clien
     assert code == 0 and f"stock {stock}, which job {job} took: " in text and f"job {job}: " in text, text
     assert "not among them" not in text
 
-    file, noted = kept(lab, "bank", stock)  # as if the stock had been dealt another array
-    kind, number, _ = noted["arrays"][7]
-    noted["arrays"][7][2] = "00" * 16
-    file.write_text(json.dumps(noted))
+    kind, number = another_array(lab, stock)
     opened(lab, "bank", job, tmp_path)
     code, text = replayed(tmp_path)
     assert code == 1 and f"stock {stock}, which job {job} took: array 8 to the bank: {kind}/{number}, " in text, text
