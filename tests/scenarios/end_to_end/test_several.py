@@ -166,8 +166,10 @@ def test_each_bank_gets_the_pooled_fits_quality(lab: tuple[Trial, World], traine
     (trial, world), (job, held) = lab, trained
     plan = world.plan()
     twin = exact(prepared_rows(trial, world, job.id, held), plan.model.ridge)
+    found_at = {name: evaluation(trial, name, job.id) for name in world.names}
+    assert abs(np.mean([found.joint.auc - twin[name].auc for name, found in found_at.items()])) < 0.002
     for name, told in zip(world.names, job.banks, strict=True):
-        found = evaluation(trial, name, job.id)
+        found = found_at[name]  # of 270 to 480 rows: rounded at random, areas of one bank differ by 0.0013 in 18
         assert abs(found.joint.auc - twin[name].auc) < 0.004 and abs(found.joint.logloss - twin[name].logloss) < 0.002
         assert told.report.counts.test_rows == len(held[name])
         assert told.report.pooled.rows == sum(map(len, held.values()))
