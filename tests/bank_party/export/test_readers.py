@@ -8,6 +8,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,12 @@ def results(columns: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
 def test_sqlite_gives_the_written_scores(exported: Exported) -> None:
     with sqlite3.connect(":memory:") as book:
         exported.rows.to_sql('our "rows"', book, index=False)
+        hundreds = count()
+        book.set_progress_handler(lambda: next(hundreds) * 0, 100)
         cursor = book.execute((exported.folder / "scorecard.sql").read_text(encoding="utf-8"))
         names = [column[0] for column in cursor.description]
         exported.check(results(names, cursor.fetchall()), "grade", "decision")
+    assert next(hundreds) * 100 < 2000 * ROWS  # instructions: what is written in several places is computed once
 
 
 @pytest.mark.parametrize("reader", ["SQLite", "DuckDB"])
