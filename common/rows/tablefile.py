@@ -19,6 +19,7 @@ from common.rows.formats.delimited import Delimited, is_nameless
 from common.rows.formats.encoding import Bytes
 from common.rows.formats.excel import SIGNATURES, Excel
 from common.rows.formats.foreign import foreign
+from common.rows.formats.logged import logged
 from common.rows.formats.options import DEFAULT, FileOptions
 from common.rows.formats.parquet import Parquet
 from common.rows.formats.paths import Part, parts_of
@@ -72,6 +73,7 @@ class TableFile(Origin):
         parts = parts_of(given)
         if not parts:
             return cls._nothing(given, name)
+        _check_logged(parts, name)
         files = tuple(_open(part.path, options, name) for part in parts)
         label = str(parts[0].path) if len(parts) == 1 else f"{len(parts)} files"
         columns = [
@@ -156,6 +158,17 @@ class TableFile(Origin):
         if len(found) == 1 and not self.parts[0].keys:
             return found[0]
         return _Joined(self, found, sizes)
+
+
+def _check_logged(parts: Sequence[Part], name: str) -> None:
+    if (found := logged([part.path for part in parts])) is None:
+        return
+    folder, what = found
+    raise DataError(
+        f"{folder}: {what}, whose files hold rows that were deleted or replaced too",
+        public=f"{name}: its files are those of {what}, which hold rows that were deleted or replaced too",
+        remedy="Write the present rows as Parquet, by what reads such tables, to a folder outside it and name that.",
+    )
 
 
 def _columns(file: File, part: Part) -> dict[str, None]:

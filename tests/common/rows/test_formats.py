@@ -205,6 +205,26 @@ def test_folders_of_hive_give_their_keys_as_columns(tmp_path: Path) -> None:
     assert rows_of(root / "month=*" / "area=*" / "*.parquet") == found
 
 
+def test_tables_whose_log_names_their_files_are_refused(tmp_path: Path) -> None:
+    """Of a Delta table, row b was deleted: a file without it is in force, and the file with it is still there."""
+    for what, mark, files in (
+        ("a Delta table", "_delta_log/00000000000000000001.json", "month=2024-01"),
+        ("an Iceberg table", "metadata/v2.metadata.json", "data/month=2024-01"),
+        ("a Hudi table", ".hoodie/hoodie.properties", "2024/01"),
+    ):
+        root = tmp_path / what
+        folder = root / files
+        folder.mkdir(parents=True)
+        for name, ids in (("old", ["a", "b"]), ("new", ["a"])):
+            pq.write_table(pa.table({"id": ids}), folder / f"{name}.parquet")
+        assert len(rows_of(folder)) == 3
+        (root / mark).parent.mkdir()
+        (root / mark).write_text("{}")
+        for given in (root, folder, folder / "new.parquet", folder / "*.parquet", root / "**" / "*.parquet"):
+            assert f"{root}: {what}, whose files hold rows that were deleted or replaced too" in refused(given)
+    assert len(rows_of(csv(tmp_path, "id\na\n"))) == 1  # beside such folders
+
+
 def test_a_folder_without_files(tmp_path: Path) -> None:
     assert "there is no file" in refused(tmp_path)
 
