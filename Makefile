@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage part-end-to-end part-scenarios part-units part-learn part-tables test-containers test-ray check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage part-end-to-end part-scenarios part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -30,7 +30,7 @@ demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates
 
 # One part at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
 # the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
-PARTS := part-end-to-end part-scenarios part-units part-learn part-tables
+PARTS := part-end-to-end part-scenarios part-common part-learn part-units part-tables
 
 test: $(READY)  ## all tests that need no container engine
 	$(MAKE) --jobs 3 --keep-going RUN="-m pytest" $(PARTS)
@@ -54,8 +54,9 @@ ONCE_MORE = || { [ $$? = 1 ] && echo "$@: what failed, once more" && $(PYTEST) -
 
 part-end-to-end: WHAT = tests/scenarios/end_to_end
 part-scenarios: WHAT = tests/scenarios --ignore tests/scenarios/end_to_end
-part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios $(LEARN) $(TABLES))
+part-common: WHAT = tests/common $(addprefix --ignore ,$(LEARN) $(TABLES))
 part-learn: WHAT = $(LEARN)
+part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios tests/common)
 part-tables: WHAT = $(TABLES)
 
 # Three at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
