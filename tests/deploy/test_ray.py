@@ -69,7 +69,8 @@ def test_compose_contains_its_nodes_and_joins_nobody_else(tmp_path: Path) -> Non
         assert service["security_opt"] == ["no-new-privileges:true"] and "ports" not in service
         assert SECURE.items() <= service["environment"].items()
         assert any(line.startswith("/ray:") and "mode=0700" in line for line in service["tmpfs"])
-        assert service["command"][-1].startswith("umask 077")
+        start = service["command"][-1]
+        assert start.startswith("umask 077; mkdir -p /ray/own;") and "--temp-dir=/ray/own/" in start
         addresses.add(service["networks"]["ray"]["ipv4_address"])
         if "build" not in service:  # a node sees its own key, the token and the scratch folder, and no record
             assert [volume for volume in service["volumes"] if volume.endswith("/data:ro")] == []
