@@ -6,8 +6,11 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 from common.disk.files import make_folder
@@ -56,7 +59,14 @@ class KeptBook:
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:
-        """The book, for one thread at a time; what the block writes is kept if it ends well, else none of it."""
+        """The book, for one thread at a time; what the block writes is kept if it ends well, else none of it.
+
+        Within `committed_together` it is kept once that has ended well.
+        """
+        if (joint := _JOINT.get()) is not None:
+            with _named(self._file), joint.writing(self):
+                yield joint.books[self]
+            return
         with self._lock, _named(self._file):
             book = self._current()
             with book:
@@ -86,12 +96,105 @@ class KeptBook:
             self._book, self._is = book, (status.st_dev, status.st_ino)
         return self._book
 
+    def enter(self, held: ExitStack) -> sqlite3.Connection:
+        """The book, for this thread until `held` ends; who asks commits."""
+        held.enter_context(self._lock)
+        return self._current()
+
+    def commit(self, book: sqlite3.Connection) -> None:
+        """What stands in it is on disk; raises OSError, and none of it is kept, where the disk refuses."""
+        with _named(self._file), book:
+            pass
+
     def close(self) -> None:
         """All that was committed is in the book itself from here on. It opens again when it is used."""
         with self._lock:
             if self._book is not None:
                 self._book.close()
             self._book = None
+
+
+class _Joint:
+    """Books written in one block, which wait for the disk side by side."""
+
+    def __init__(self) -> None:
+        self.books: dict[KeptBook, sqlite3.Connection] = {}
+        self._then: dict[KeptBook, list[Callable[[], None]]] = {}
+        self._last: KeptBook | None = None
+        self._held, self._failed = ExitStack(), False
+
+    @contextmanager
+    def writing(self, kept: KeptBook) -> Iterator[None]:
+        if kept not in self.books:
+            self.books[kept] = kept.enter(self._held)
+        self._last = kept
+        try:
+            yield
+        except BaseException:
+            self._failed = True  # also where somebody within goes on
+            raise
+
+    def then(self, call: Callable[[], None]) -> None:
+        assert self._last is not None  # noqa: S101  (nothing is said of a book before it is open)
+        self._then.setdefault(self._last, []).append(call)
+
+    def undo(self) -> None:
+        with self._held:
+            for book in self.books.values():
+                book.rollback()
+
+    def commit(self) -> None:
+        """Each is tried, whatever becomes of the others; raises the first error."""
+        if self._failed:
+            return self.undo()
+        errors = list[BaseException]()
+        with self._held:
+            written = [(kept, book) for kept, book in self.books.items() if book.in_transaction]
+            begun = [_COMMITS.submit(kept.commit, book) for kept, book in written[1:]]
+            waits = [partial(kept.commit, book) for kept, book in written[:1]] + [one.result for one in begun]
+            for (kept, _), wait in zip(written, waits, strict=True):
+                try:
+                    wait()
+                except BaseException as error:
+                    errors.append(error)
+                else:
+                    self._said(kept)
+        if errors:
+            raise errors[0]
+
+    def _said(self, kept: KeptBook) -> None:
+        for call in self._then.get(kept, ()):
+            call()
+
+
+_JOINT: ContextVar[_Joint | None] = ContextVar("joint", default=None)
+_COMMITS = ThreadPoolExecutor(4, "commit")
+
+
+@contextmanager
+def committed_together() -> Iterator[None]:
+    """What the block writes to kept books is on disk once it ends: each waits for the disk beside the others, not after them.
+
+    None of it where the block raises, or what writes one. Where the disk refuses one of several, others may be kept.
+    """
+    token = _JOINT.set(joint := _Joint())
+    try:
+        yield
+    except BaseException:
+        joint.undo()
+        raise
+    else:
+        joint.commit()
+    finally:
+        _JOINT.reset(token)
+
+
+def once_committed(call: Callable[[], None]) -> None:
+    """Calls once what was written to the kept book that was opened last is on disk: now, but within `committed_together`."""
+    if (joint := _JOINT.get()) is None:
+        call()
+    else:
+        joint.then(call)
 
 
 def copy_book(source: Path, target: Path) -> None:

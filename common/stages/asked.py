@@ -371,6 +371,7 @@ class _Bank:
             named = None
             if (reasons := self._supply.reasons) is not None:
                 named = Named(await reasons.hear(len(kept)), reasons.named)
+            decided = self._decide(part, u, named)  # while that waits for the disk
             try:
                 await rated
             except PolicyError as error:  # another job of this client has used up the day's meanwhile
@@ -379,7 +380,6 @@ class _Bank:
             self._scored.add(rows, u, named)
         else:
             self.given += len(rows)
-        decided = self._decide(part, u, named)
         values = zip(*map(_plain, decided.values()), strict=True)
         return answers | {
             name: Answer(name, dict(zip(decided, row, strict=True))) for name, row in zip(found, values, strict=True)

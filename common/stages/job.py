@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.disclosure import Opened
+from common.disk.book import committed_together, once_committed
 from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
@@ -306,8 +307,13 @@ class PartyJob(Told):
 
     def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
         """As `rate`, in the thread that calls. allowed: called once nothing but it refuses; where it raises, none counts."""
-        self.home.rates.charge(self.client, rows, model, self.home.policy, allowed)
-        self.charged("rows_per_day", rows.rows)
+
+        def may() -> None:
+            once_committed(partial(self.charged, "rows_per_day", rows.rows))
+            allowed()
+
+        with committed_together():
+            self.home.rates.charge(self.client, rows, model, self.home.policy, may)
 
     def check_rate(self, rows: FeatureTable, *models: str) -> None:
         """Raises PolicyError if `rate` would for one of these models; nothing is counted."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from common.disk.book import once_committed
 from common.learn.learner import Half, Telling
 from common.learn.learners import named
 from common.mpc.correlations.asked import Correlations
@@ -40,7 +42,7 @@ class Noted:
 
     def charge(self, table: FeatureTable, model: str, *, asked: bool = False) -> None:
         self.budget.charge(table, model, asked=asked)
-        self.charged(table.rows)
+        once_committed(partial(self.charged, table.rows))
 
 
 async def open_scores(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from bank_party.online.shadow import ShadowBook
 from bank_party.pipeline.book import RunBook
 from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
-from common.disk.book import KeptBook, open_book
+from common.disk.book import KeptBook, committed_together, once_committed, open_book
 from common.errors import ConfigError
 from common.home.approvals import Approvals
 from common.home.audit import AuditLog
@@ -185,3 +186,91 @@ def test_a_kept_book_is_not_another_file_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "book").unlink()
     with pytest.raises(ConfigError, match=r"another file has taken the place.*remove book-wal and book-shm"), kept.open():
         pass
+
+
+def rows_of(file: Path) -> list[int]:
+    """As another process sees them."""
+    with open_book(file) as book:
+        return [x for (x,) in book.execute("select x from t")]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[KeptBook]:
+    books = [KeptBook(tmp_path / name) for name in "ab"]
+    for one in books:
+        with one.open() as book:
+            book.execute("create table t (x)")
+    return books
+
+
+def add(kept: KeptBook, value: int) -> None:
+    with kept.open() as book:
+        book.execute("insert into t values (?)", (value,))
+
+
+def test_books_written_together_are_kept_at_the_end_of_the_block_and_not_before(two: list[KeptBook], tmp_path: Path) -> None:
+    said = list[str]()
+    with committed_together():
+        for name, kept in zip("ab", two, strict=True):
+            add(kept, 1)
+            once_committed(lambda name=name: said.append(name))  # type: ignore[misc]
+        add(two[0], 2)  # again, in the same block
+        assert said == [] and rows_of(tmp_path / "a") == rows_of(tmp_path / "b") == []
+    assert sorted(said) == ["a", "b"]
+    assert (rows_of(tmp_path / "a"), rows_of(tmp_path / "b")) == ([1, 2], [1])
+    once_committed(lambda: said.append("now"))
+    assert said[-1] == "now"
+    with two[0].open() as book:  # nobody holds it any more
+        assert book.execute("select count(*) from t").fetchone() == (2,)
+
+
+def test_two_books_written_together_wait_for_the_disk_at_the_same_time(
+    two: list[KeptBook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each commit goes on once the other has begun: one after the other, the first would wait for ever."""
+    both, commit = threading.Barrier(2, timeout=60), KeptBook.commit
+
+    def meet(kept: KeptBook, book: sqlite3.Connection) -> None:
+        both.wait()
+        commit(kept, book)
+
+    monkeypatch.setattr(KeptBook, "commit", meet)
+    with committed_together():
+        for kept in two:
+            add(kept, 1)
+    assert both.broken is False
+
+
+@pytest.mark.parametrize("swallowed", [True, False])
+def test_nothing_of_books_written_together_is_kept_where_one_raises(
+    two: list[KeptBook], tmp_path: Path, swallowed: bool
+) -> None:
+    said = list[int]()
+    with suppress(RuntimeError), committed_together():
+        add(two[0], 1)
+        once_committed(lambda: said.append(1))
+        with suppress(RuntimeError) if swallowed else nullcontext(), two[1].open() as book:
+            book.execute("insert into t values (1)")
+            raise RuntimeError
+    assert said == rows_of(tmp_path / "a") == rows_of(tmp_path / "b") == []
+    add(two[0], 3)
+    assert rows_of(tmp_path / "a") == [3]
+
+
+def test_of_books_written_together_the_one_that_the_disk_refuses_is_told_and_the_other_is_known_to_be_kept(
+    two: list[KeptBook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, commit = list[str](), KeptBook.commit
+
+    def refuse(kept: KeptBook, book: sqlite3.Connection) -> None:
+        if kept is two[1]:
+            book.rollback()
+            raise OSError(28, "no space left", "b")
+        commit(kept, book)
+
+    monkeypatch.setattr(KeptBook, "commit", refuse)
+    with pytest.raises(OSError, match="no space left"), committed_together():
+        for name, kept in zip("ab", two, strict=True):
+            add(kept, 1)
+            once_committed(lambda name=name: said.append(name))  # type: ignore[misc]
+    assert (said, rows_of(tmp_path / "a"), rows_of(tmp_path / "b")) == (["a"], [1], [])
