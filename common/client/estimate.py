@@ -35,6 +35,9 @@ from common.stages.several.estimate import SeveralSizes, estimate_several
 from common.wire import coordinator_pb2 as wire
 
 _OF_SEVERAL = "Give --rows of each bank and --columns GRID,BANK; or --like JOB; or --grid and one --bank for each, in order."
+_ALONE = (
+    "Give --rows of each bank and --columns BANK, their intercept included; or --like JOB; or one --bank for each, in order."
+)
 _REMEDY = "Give --rows and --columns GRID,BANK; or --like JOB; or the parties' configurations by --grid and --bank."
 
 
@@ -47,14 +50,15 @@ def _counts(context: click.Context, option: click.Parameter, value: str | None) 
     return tuple(map(int, value.split(",")))
 
 
-def _two(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    """Two numbers, of the grid and the bank: 12,5."""
+def _two(plan: AnyPlan, value: str | None) -> tuple[int, int] | None:
+    """Columns of the grid and the bank: 12,5; of banks alone theirs: 5."""
     if value is None:
         return None
-    found = re.fullmatch(r"([1-9]\d*),([1-9]\d*)", value)
+    alone = isinstance(plan, SeveralPlan) and plan.alone
+    found = re.fullmatch(r"()([1-9]\d*)" if alone else r"([1-9]\d*),([1-9]\d*)", value)
     if found is None:
-        raise click.BadParameter(f"{value!r} is not like 12,5", context, option)
-    return int(found[1]), int(found[2])
+        raise click.BadParameter(f"{value!r} is not like {'5' if alone else '12,5'}", param_hint="--columns")
+    return int(found[1] or 0), int(found[2])
 
 
 def _line(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -78,8 +82,7 @@ def _line(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option(
     "--columns",
     metavar="GRID,BANK",
-    callback=_two,
-    help="Trained columns of grid and bank, its intercept included, such as 12,5.",
+    help="Trained columns of grid and bank, its intercept included, such as 12,5; of banks alone theirs, such as 5.",
 )
 @click.option(
     "--ids", metavar="GRID,BANK", callback=_counts, help="Enterprises of each side, of each bank. Default: all are matched."
@@ -105,7 +108,7 @@ def _line(context: click.Context, option: click.Parameter, value: str | None) ->
 def estimate_(
     plan: Path,
     rows: tuple[int, ...] | None,
-    columns: tuple[int, int] | None,
+    columns: str | None,
     ids: tuple[int, ...] | None,
     months: int | None,
     like: str | None,
@@ -117,13 +120,19 @@ def estimate_(
 ) -> None:
     """Price PLAN (TOML) before it runs: bytes on each line, seconds, scores. Nothing is submitted."""
     asked = load_plan(plan)
+    trained_as = _two(asked, columns)
     if isinstance(asked, SeveralPlan):
         known = _known_of_several(asked, like, grid, banks, months, config)
     else:
         _check_one(rows, ids, banks)
         known = _known(asked, like, {Party.GRID: grid, Party.BANK: banks[0] if banks else None}, months, config)
     of_one = rows if rows is None or isinstance(asked, SeveralPlan) else rows[0]
-    given = {"rows": of_one, "columns": columns, "ids": ids, "months": min(months, _asked(asked) or months) if months else None}
+    given = {
+        "rows": of_one,
+        "columns": trained_as,
+        "ids": ids,
+        "months": min(months, _asked(asked) or months) if months else None,
+    }
     known |= {name: value for name, value in given.items() if value is not None}
     if isinstance(asked, SeveralPlan):
         found = estimate_several(asked, _sizes_of_several(asked, known))
@@ -180,14 +189,18 @@ def _known(
 
 def _sizes_of_several(plan: SeveralPlan, known: dict[str, Any]) -> SeveralSizes:
     if missing := [name for name in ("rows", "columns") if name not in known]:
-        raise PlanError(f"nothing says how many {' and '.join(missing)} there are", remedy=_OF_SEVERAL)
+        remedy = _ALONE if plan.alone else _OF_SEVERAL
+        raise PlanError(f"nothing says how many {' and '.join(missing)} there are", remedy=remedy)
+    if plan.alone and known.get("ids"):
+        raise PlanError("banks alone match no ids: --ids says nothing of them", remedy=_ALONE)
     rows, (grid, bank), ids = known["rows"], known["columns"], known.get("ids", (None,))
     if len(ids) not in (1, len(rows) + 1):
         raise PlanError(f"--ids has {len(ids)} numbers for {len(rows)} banks", remedy="Give the grid's, then each bank's.")
     months = known.get("months", 1) if "period" in plan.keys else 0
     of, out = known.get("held", (None, None))
     held = out if of == (rows, plan.split.test) else None
-    return SeveralSizes(rows, grid, bank, ids[0], ids[1:] or None, months, held)
+    sums = {"sums": known["sums"]} if "sums" in known else {}
+    return SeveralSizes(rows, grid, bank, ids[0], ids[1:] or None, months, held, **sums)
 
 
 def _known_of_several(
@@ -195,7 +208,9 @@ def _known_of_several(
 ) -> dict[str, Any]:
     """The same of a plan of several banks: by all of their configurations, or by such a job before."""
     found: dict[str, Any] = {}
-    if banks or grid is not None:
+    if plan.alone and (banks or grid is not None):
+        found |= _extents_alone(plan, grid, banks)
+    elif banks or grid is not None:
         if grid is None or len(banks) != len(plan.banks):
             text = f"sizes by configurations take the grid's, and one of each of the {len(plan.banks)} banks"
             raise PlanError(text, got=len(banks), remedy=_OF_SEVERAL)
@@ -212,6 +227,15 @@ def _known_of_several(
     return found
 
 
+def _extents_alone(plan: SeveralPlan, grid: Path | None, banks: tuple[Path, ...]) -> dict[str, Any]:
+    """Of banks without a grid, all of whose rows train: no ids are matched."""
+    if grid is not None or len(banks) != len(plan.banks):
+        text = f"sizes by configurations take one of each of the {len(plan.banks)} banks, and none of who adds up for them"
+        raise PlanError(text, got=len(banks), remedy=_ALONE)
+    extents = [_extent(plan.line(k), Party.BANK, file) for k, file in enumerate(banks)]
+    return {"rows": tuple(one.rows for one in extents), "columns": (0, min(one.columns for one in extents) + 1)}
+
+
 def _of_several_job(job: wire.Job) -> dict[str, Any]:
     counts = [bank.report.counts for bank in job.banks if not bank.left_out]
     if not counts or not all(one.matched_rows for one in counts):
@@ -221,6 +245,8 @@ def _of_several_job(job: wire.Job) -> dict[str, Any]:
     plan = parse_plan(job.plan, job.id)
     if isinstance(plan, SeveralPlan):
         found["held"] = (rows, plan.split.test), tuple(one.test_rows for one in counts)
+    if isinstance(plan, SeveralPlan) and plan.alone:
+        return found | ({"sums": grid.iterations} if grid.iterations else {})
     if isinstance(plan, SeveralPlan) and "period" in plan.keys:
         return found | {"months": max(1, -(-sum(rows) // max(1, sum(one.matched_ids for one in counts))))}
     return found | {"ids": (grid.own_rows, *(one.own_rows for one in counts))}

@@ -103,12 +103,13 @@ def _cost(plan: AnyPlan, party: Party, extent: Extent | None, settings: PartySet
 
 
 def _cost_of_several(plan: SeveralPlan, party: Party, extent: Extent | None) -> Estimate | None:
-    """With as many rows at each bank as the own one has, or as an equal part of the grid's; None for banks alone."""
-    if plan.alone or extent is None:
+    """With as many rows at each bank as the own one has, or as an equal part of the grid's; None for who has no rows."""
+    if extent is None:
         return None
     count, months = len(plan.banks), int("period" in plan.keys)
     rows = max(1, extent.rows // count) if party is Party.GRID else extent.rows
     grid, _ = trained_columns(plan.line(0), count * rows, extent.columns, extent.columns, months)
+    grid = 0 if plan.alone else grid
     return estimate_several(plan, SeveralSizes((rows,) * count, grid, extent.columns + 1, months=months))
 
 
@@ -156,7 +157,7 @@ def _costs(found: Prospect) -> Iterator[str]:
     if found.why_not:
         yield f"not known: {found.why_not}"
     elif found.cost is None:
-        yield "a few messages" if found.side is None else "not estimated for banks without a grid"
+        yield "a few messages"
     else:
         cost = found.cost
         if found.side is not None and cost.banks:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -157,15 +159,54 @@ def test_sizes_of_several_banks_that_are_lacking_or_wrong(plan: Path, words: tup
     assert ended.exit_code == 2 and says in ended.stderr, ended.stderr
 
 
-def test_banks_alone_and_sizes_of_more_banks_than_there_are_end_with_a_remedy(plan: Path) -> None:
+def test_sizes_of_more_banks_than_there_are_end_with_a_remedy(plan: Path) -> None:
     ended = run(plan, "--rows", "3000,2000", "--columns", "12,5")
     assert ended.exit_code == 2 and "the plan is of one" in ended.stderr
     bank = '[[banks]]\nwho = "wattscore://east/bank-party"\ndataset = "loans"\n'
-    plan.write_text(
-        SEVERAL.replace('[grid]\ndataset = "meters"\n', "").replace("[[banks]]", 'grid = "none"\n[[banks]]', 1) + bank
-    )
-    ended = run(plan, "--rows", "3000,2000,900", "--columns", "1,5")
-    assert ended.exit_code == 2 and "banks alone" in ended.stderr
+    plan.write_text(SEVERAL + bank)
+    ended = run(plan, "--rows", "3000,2000", "--columns", "12,5")
+    assert ended.exit_code == 2 and "sizes of 2 banks, and the plan has 3" in ended.stderr
+
+
+ALONE = (
+    SEVERAL.replace('[grid]\ndataset = "meters"\n', "").replace("[[banks]]", 'grid = "none"\n[[banks]]', 1)
+    + '[[banks]]\nwho = "wattscore://east/bank-party"\ndataset = "loans"\n'
+)
+
+
+def test_banks_alone_take_the_sizes_of_each_and_of_no_grid(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan.write_text(ALONE)
+    asked = load_plan(plan)
+    assert isinstance(asked, SeveralPlan)
+    found = priced(plan, "--rows", "3000,2000,900", "--columns", "5")
+    assert found["bytes"] == estimate_several(asked, SeveralSizes((3000, 2000, 900), 0, 5)).bytes and found["scores"] == 0
+    words = configure(plan.parent, {"grid": 3000, "bank": 2000})[2:]
+    by_files = estimate_several(asked, SeveralSizes((2000,) * 3, 0, 3)).bytes
+    assert priced(plan, *words * 3)["bytes"] == by_files
+    job = wire.Job(id="train-1", kind="train", state="succeeded", plan=asked.canonical())
+    job.grid.report.counts.iterations = 4
+    for rows, out in ((3000, 930), (2000, 580), (900, 280)):
+        counts = job.banks.add().report.counts
+        counts.matched_rows, counts.test_rows, counts.own_rows, counts.trained_columns = rows, out, rows, 5
+    shown = SimpleNamespace(show=lambda name: job)
+    monkeypatch.setattr(command.Client, "from_config", lambda path: nullcontext(shown))
+    like = SeveralSizes((3000, 2000, 900), 0, 5, held=(930, 580, 280), sums=4)
+    assert priced(plan, "--like", "train-1")["bytes"] == estimate_several(asked, like).bytes
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--rows", "3000,2000,900", "--columns", "1,5"), "'1,5' is not like 5"),
+        (("--rows", "3000,2000,900", "--columns", "5", "--ids", "1,2,3,4"), "banks alone match no ids"),
+        (("--bank", "b.toml", "--bank", "b.toml", "--bank", "b.toml", "--grid", "grid.toml"), "none of who adds up"),
+        (("--columns", "5"), "nothing says how many rows there are"),
+    ],
+)
+def test_sizes_of_banks_alone_that_are_lacking_or_wrong(plan: Path, words: tuple[str, ...], says: str) -> None:
+    plan.write_text(ALONE)
+    ended = run(plan, *words)
+    assert ended.exit_code == 2 and says in ended.stderr, ended.stderr
 
 
 def test_a_plan_of_several_banks_like_such_a_job(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

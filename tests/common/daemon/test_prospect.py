@@ -179,5 +179,8 @@ async def test_a_held_job_of_several_banks_is_priced_at_a_bank_by_its_own_rows(
     assert sum(bank.trained + bank.held for bank in found.cost.banks) == 2 * found.extent.rows
     alone = several_plan(3, grid="none")
     monkeypatch.setattr("common.daemon.prospect.identity_of", lambda certificate: alone.identities[0])
-    told = prospect(HeldJob("train-2", "train", "", CLIENT, "", alone.canonical(), 0.0), Party.BANK, desk.settings, desk.home)
-    assert told.cost is None and "  not estimated for banks without a grid" in lines(told)
+    held = HeldJob("train-2", "train", "", CLIENT, "", alone.canonical(), 0.0)
+    told = prospect(held, Party.BANK, desk.settings, desk.home)
+    assert told.cost == estimate_several(alone, SeveralSizes((found.extent.rows,) * 3, 0, COLUMNS + 1))
+    at_hub = prospect(held, Party.GRID, desk.settings, desk.home)  # who adds up has no rows, by which to tell
+    assert at_hub.cost is None and "  a few messages" in lines(at_hub)

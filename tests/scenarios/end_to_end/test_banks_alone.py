@@ -27,6 +27,7 @@ from common.plan.score import ScorePlan
 from common.plan.several import ALONE, SeveralPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
+from common.stages.several.estimate import SeveralSizes, estimate_several
 from common.stats.logistic import Design, fit_design
 from common.stats.measures import Metrics, evaluate
 from common.trial.processes import Trial
@@ -63,6 +64,31 @@ def trained(lab: tuple[Trial, World]) -> wire.Job:
 
 def plan(world: World) -> SeveralPlan:
     return SeveralPlan.model_validate(json.loads(world.plan(limits=LIMITS).canonical()) | {"grid": "none", "disclosures": None})
+
+
+FRAME = 12, 16  # bytes of a frame around its payload
+
+
+def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    """Less its frames, which are many and small, to within 1 %; and as many messages one after another."""
+    (_, world), job = lab, trained
+    counts = [told.report.counts for told in job.banks]
+    rows, held = (tuple(getattr(one, name) for one in counts) for name in ("matched_rows", "test_rows"))
+    sums = job.grid.report.counts.iterations
+    found = estimate_several(plan(world), SeveralSizes(rows, 0, counts[0].trained_columns, held=held, sums=sums))
+    for k, told in enumerate(job.banks, 1):
+        line = told.report.peer
+        framed(line.sent, found.bytes[f"bank_{k}_to_grid"], 26 + 2 * sums + (k == 1))
+        framed(line.received, found.bytes[f"grid_to_bank_{k}"], 21 + sums)
+        framed(told.report.coordinator.received, found.bytes[f"coordinator_to_bank_{k}"], 3)
+        if k == 1:  # who speaks for all; a step's last bit leaves with what follows it
+            assert found.rounds == sum(stage.rounds for stage in told.report.seconds) - sums
+    framed(job.grid.report.coordinator.received, found.bytes["coordinator_to_grid"], 14 + sums)
+
+
+def framed(seen: int, payload: int, arrays: int) -> None:
+    least, most = FRAME
+    assert arrays * least <= seen - payload <= arrays * most, (seen, payload, arrays)
 
 
 def folder_of(trial: Trial, name: str, job: str) -> Path:
