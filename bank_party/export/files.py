@@ -27,7 +27,7 @@ _TEXTS = ("column", "level", "levels")  # may begin as a formula does; other cel
 
 
 def export(data: Path, job: str, config: DecisionConfig, out: Path, table: str) -> Formula:
-    """Writes scorecard.json, terms.csv, points.csv, scorecard.sql and scorecard.pmml into `out`, mode 0600.
+    """Writes scorecard.json, .sql, .sqlite.sql and .pmml, terms.csv and points.csv into `out`, mode 0600.
 
     data: the bank's folder. Raises JobNotFound and DataError as loading the model does, ConfigError if `out` cannot be written.
     """
@@ -39,6 +39,7 @@ def export(data: Path, job: str, config: DecisionConfig, out: Path, table: str) 
         "terms.csv": _terms(formula),
         "points.csv": _points(rules.scorecard),
         "scorecard.sql": as_sql(formula, table).encode(),
+        "scorecard.sqlite.sql": as_sql(formula, table, sqlite=True).encode(),
         "scorecard.pmml": as_pmml(formula),
     }
     try:

@@ -1,4 +1,4 @@
-"""The formulas as one SQL query of CASE and arithmetic: runs in SQLite (3.35 or newer), DuckDB and PostgreSQL (12)."""
+"""The formulas as one SQL query of CASE and arithmetic: runs in DuckDB and PostgreSQL (12), another in SQLite (3.35)."""
 
 from __future__ import annotations
 
@@ -6,38 +6,50 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from bank_party.export.formula import GRID_PART, OWN, Formula, Linear, Steps
+from common.rows.text import MISSING
 
 _MOST = 1.7e308  # of a number's size
+_BLANKS = " \t\r\n\u00a0\u3000\u200b\ufeff"  # around a text
+_NO_NUMBER = tuple(sign + word for word in ("nan", "inf", "infinity") for sign in ("", "-", "+"))
 
 
-def as_sql(formula: Formula, table: str) -> str:
-    """The query; `table` holds the columns of the formula under their names, and grid_part.
+def as_sql(formula: Formula, table: str, *, sqlite: bool = False) -> str:
+    """The query; `table` holds the columns of the formula under their names, and grid_part. sqlite: for SQLite alone.
 
     Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
-    ws_decision. A missing value where there must be none makes the row's results NULL. NaN and infinite numbers are missing, as
-    they are in a file: DuckDB and PostgreSQL take NaN for more than any number. So are empty texts: SQLite has such for the
-    empty cells of a CSV, and takes NaN as text for 0. Truth values and the words true and false are 1 and 0. A text that is no
-    number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it begins with (of a date the year), or 0,
-    the row's results are NULL.
+    ws_decision. Columns are read as a file's are, whatever their type: texts without blanks around them, the words of
+    `text.MISSING`, NaN and infinite numbers as missing, a REAL as the number that it prints, truth values as 1 and 0. To that
+    end numbers go by their text, of which SQLite keeps 15 digits. A missing value where there must be none makes the row's
+    results NULL. A text that is no number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it begins
+    with (of a date the year), or 0, the row's results are NULL.
 
     MATERIALIZED has a value that several expressions need computed once: else SQLite and PostgreSQL put its text in place of
     its name at each, step in step, of an isotonic calibration 168,000 instructions of SQLite a row.
     """
-    raw = [f"{_raw(term)} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
+    place = {column: k for k, column in enumerate((*formula.columns, GRID_PART))}
+    numeric = dict.fromkeys([*(place[term.column] for term in formula.terms if _is_numeric(term)), place[GRID_PART]])
+    texts = [f"{_given(f't.{name(column)}', sqlite)} AS {OWN}t{k}" for column, k in place.items()]
+    columns = {k: column for column, k in place.items()}
+    numbers = [f"{_finite(_double(f'{OWN}t{k}', columns[k], sqlite))} AS {OWN}n{k}" for k in numeric]
+    raw = [f"{_raw(term, place[term.column])} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
     parts = [f"{_part(term, f'{OWN}x{k}')} AS {OWN}c{k}" for k, term in enumerate(formula.terms)]
     own = " + ".join([number(formula.centre), *(f"{OWN}c{k}" for k in range(len(formula.terms)))])
-    numeric = dict.fromkeys(name(term.column) for term in formula.terms if _is_numeric(term))
-    wrong = " OR ".join(_is_no_number(f"p.{x}") for x in [*numeric, name(GRID_PART)])
+    wrong = " OR ".join(_is_no_number(f"{OWN}t{k}") for k in numeric)
     lines = [
         f"-- {formula.job}. {formula.note}",
-        "WITH ws_raw AS MATERIALIZED (",
-        _select(["t.*", *raw], f"{name(table)} AS t"),
+        f"-- For {'SQLite' if sqlite else 'DuckDB and PostgreSQL'} alone.",
+        "WITH ws_texts AS MATERIALIZED (",
+        _select(["t.*", *texts], f"{name(table)} AS t"),
+        "), ws_numbers AS MATERIALIZED (",
+        _select(["t.*", *numbers], "ws_texts AS t"),
+        "), ws_raw AS MATERIALIZED (",
+        _select(["t.*", *raw], "ws_numbers AS t"),
         "), ws_parts AS (",
         _select(["r.*", *parts], "ws_raw AS r"),
         "), ws_sums AS MATERIALIZED (",
         _select(["p.*", f"CASE WHEN {wrong} THEN NULL ELSE {own} END AS ws_own_part"], "ws_parts AS p"),
         "), ws_joint AS MATERIALIZED (",
-        _select(["s.*", f"ws_own_part + {_double_or_null(name(GRID_PART))} AS ws_u"], "ws_sums AS s"),
+        _select(["s.*", f"ws_own_part + {OWN}n{place[GRID_PART]} AS ws_u"], "ws_sums AS s"),
         "), ws_calibrated AS MATERIALIZED (",
         _select(["j.*", f"{_log_odds(formula)} AS ws_log_odds"], "ws_joint AS j"),
         "), ws_scored AS MATERIALIZED (",
@@ -71,18 +83,22 @@ def _select(columns: list[str], source: str) -> str:
     return "  SELECT\n    " + ",\n    ".join(columns) + f"\n  FROM {source}"
 
 
-def _raw(term: Linear | Steps) -> str:
-    """A linear term's value before it is clamped; of steps the contribution itself."""
-    x = f"t.{name(term.column)}"
+def _given(x: str, sqlite: bool) -> str:
+    """A column as trimmed text, NULL where it says nothing; in the one query by what SQLite refuses, and so the whole of it."""
+    trimmed = f"TRIM({f'CAST({x} AS VARCHAR)' if sqlite else f'{x}::VARCHAR'}, {text(_BLANKS)})"
+    return f"CASE WHEN LOWER({trimmed}) IN ({', '.join(map(text, MISSING))}) THEN NULL ELSE {trimmed} END"
+
+
+def _raw(term: Linear | Steps, k: int) -> str:
+    """A linear term's value before it is clamped; of steps the contribution itself. k: the column's place."""
+    x = f"{OWN}n{k}" if _is_numeric(term) else f"{OWN}t{k}"
     if isinstance(term, Steps):
         return _steps(term, x)
     if term.level is not None:
-        fill = "NULL" if term.fill is None else text(str(term.fill))
-        there = f"CASE WHEN {_is_missing(x)} THEN {fill} ELSE {x} END"
-        s = f"CASE WHEN {there} IS NULL THEN NULL WHEN {there} = {text(term.level)} THEN 1.0e0 ELSE 0.0e0 END"
+        missing = "NULL" if term.fill is None else number(float(str(term.fill) == term.level))
+        s = f"CASE WHEN {x} IS NULL THEN {missing} WHEN {_is_level(term.column, x, term.level)} THEN 1.0e0 ELSE 0.0e0 END"
     else:
-        s = _double_or_null(x)
-        s = s if term.fill is None else f"COALESCE({s}, {number(float(term.fill))})"
+        s = x if term.fill is None else f"COALESCE({x}, {number(float(term.fill))})"
         s = f"CASE WHEN {s} < 0 THEN -LN(1.0e0 - {s}) ELSE LN(1.0e0 + {s}) END" if term.signed_log else s
     return f"({s} - {number(term.mean)}) / {number(term.deviation)}"
 
@@ -91,12 +107,23 @@ def _is_numeric(term: Linear | Steps) -> bool:
     return term.levels is None if isinstance(term, Steps) else term.level is None
 
 
-def _text(x: str) -> str:
-    return f"CAST({x} AS VARCHAR)"
+def _is_level(column: str, x: str, level: str) -> str:
+    """Whether it is this text; codes may stand in a column of numbers, whose text may be 1.0."""
+    code = level.isascii() and level.removeprefix("-").isdigit()
+    return f"({x} = {text(level)} OR t.{name(column)} = {text(level)})" if code else f"{x} = {text(level)}"
 
 
-def _is_missing(x: str) -> str:
-    return f"{x} IS NULL OR TRIM({_text(x)}) = ''"
+def _double(x: str, column: str, sqlite: bool) -> str:
+    """The number that a text is, or a word for a truth value; SQLite takes it of the column itself, unless that is text."""
+    own = f"t.{name(column)}"
+    given = f"CASE WHEN TYPEOF({own}) = 'text' THEN {x} ELSE {own} END" if sqlite else x
+    words = {"true": number(1.0), "false": number(0.0), **dict.fromkeys(_NO_NUMBER, "NULL")}
+    cases = " ".join(f"WHEN {text(word)} THEN {value}" for word, value in words.items())
+    return f"CASE LOWER({x}) {cases} ELSE CAST({given} AS DOUBLE PRECISION) END"
+
+
+def _finite(x: str) -> str:
+    return f"CASE WHEN {x} BETWEEN {number(-_MOST)} AND {number(_MOST)} THEN {x} END"
 
 
 def _is_no_number(x: str) -> str:
@@ -104,7 +131,7 @@ def _is_no_number(x: str) -> str:
 
     Beyond digits, a sign first, a point and an exponent: a date is a year to SQLite, 1.2.3 is 1.2. No `%` for drivers to fill.
     """
-    low = f"LOWER(TRIM({_text(x)}))"
+    low = f"LOWER({x})"
     bare = f"REPLACE(REPLACE({low}, 'e-', 'e'), 'e+', 'e')"
     left, rest, mantissa = f"TRIM({low}, '0123456789+-.e')", f"SUBSTR({bare}, 2)", f"LTRIM({bare}, '+-.')"
     shape = [
@@ -115,39 +142,18 @@ def _is_no_number(x: str) -> str:
         f"LTRIM({mantissa}, 'e') <> {mantissa}",
         f"RTRIM({bare}, 'e') <> {bare}",
     ]
-    return f"({_has_no_number(x)} = 0 AND {low} NOT IN ('true', 'false') AND ({' OR '.join(shape)}))"
-
-
-def _has_no_number(x: str) -> str:
-    """1 for an empty text, and NaN and infinite ones as texts or numbers, which SQLite takes for 0; else 0."""
-    words = ", ".join(text(sign + word) for word in ("nan", "inf", "infinity") for sign in ("", "-", "+"))
-    return f"CASE WHEN LOWER(TRIM({_text(x)})) IN ('', {words}) THEN 1 WHEN {x} IS NOT NULL THEN 0 END"
-
-
-def _double(x: str) -> str:
-    """Of truth values too, and of the words for them."""
-    return f"CASE LOWER(TRIM({_text(x)})) WHEN 'true' THEN 1.0e0 WHEN 'false' THEN 0.0e0 ELSE CAST({x} AS DOUBLE PRECISION) END"
-
-
-def _double_or_null(x: str) -> str:
-    return f"CASE WHEN {_has_no_number(x)} = 1 THEN NULL WHEN {_is_number(x)} THEN {_double(x)} END"
-
-
-def _is_number(x: str) -> str:
-    """Whether it is one that is finite; of NULL NULL."""
-    return f"{_double(x)} BETWEEN {number(-_MOST)} AND {number(_MOST)}"
+    words = ", ".join(map(text, ("true", "false", *_NO_NUMBER)))
+    return f"({x} IS NOT NULL AND {low} NOT IN ({words}) AND ({' OR '.join(shape)}))"
 
 
 def _steps(term: Steps, x: str) -> str:
     missing = "NULL" if term.missing is None else number(term.missing)
-    cases = [f"WHEN {_is_missing(x)} THEN {missing}"]
+    cases = [f"WHEN {x} IS NULL THEN {missing}"]
     if term.levels is None:
-        cases += [f"WHEN {found} THEN {missing}" for found in (f"{_has_no_number(x)} = 1", f"NOT ({_is_number(x)})")]
-        cases += [
-            f"WHEN {_double(x)} < {number(edge)} THEN {number(v)}" for edge, v in zip(term.edges, term.values, strict=False)
-        ]
+        cases += [f"WHEN {x} < {number(edge)} THEN {number(v)}" for edge, v in zip(term.edges, term.values, strict=False)]
     else:
-        cases += [f"WHEN {x} = {text(level)} THEN {number(v)}" for level, v in zip(term.levels, term.values, strict=False)]
+        levels = zip(term.levels, term.values, strict=False)
+        cases += [f"WHEN {_is_level(term.column, x, level)} THEN {number(v)}" for level, v in levels]
     return f"CASE {' '.join(cases)} ELSE {number(term.values[-1])} END"
 
 

@@ -100,7 +100,7 @@ def test_sqlite_gives_the_written_scores(exported: Exported) -> None:
         exported.rows.to_sql('our "rows"', book, index=False)
         hundreds = count()
         book.set_progress_handler(lambda: next(hundreds) * 0, 100)
-        cursor = book.execute((exported.folder / "scorecard.sql").read_text(encoding="utf-8"))
+        cursor = book.execute((exported.folder / "scorecard.sqlite.sql").read_text(encoding="utf-8"))
         names = [column[0] for column in cursor.description]
         exported.check(results(names, cursor.fetchall()), "grade", "decision")
     assert next(hundreds) * 100 < 2000 * ROWS  # instructions: what is written in several places is computed once
@@ -109,7 +109,8 @@ def test_sqlite_gives_the_written_scores(exported: Exported) -> None:
 @pytest.mark.parametrize("reader", ["SQLite", "DuckDB"])
 def test_a_csv_imported_as_text_gives_the_written_scores(exported: Exported, reader: str) -> None:
     """The shell of SQLite imports all columns as text, and an empty cell as an empty one: it was a 0, the grid's part too."""
-    query = (exported.folder / "scorecard.sql").read_text(encoding="utf-8")
+    file = "scorecard.sqlite.sql" if reader == "SQLite" else "scorecard.sql"
+    query = (exported.folder / file).read_text(encoding="utf-8")
     scores = f"SELECT DISTINCT ws_score FROM ({query.strip().rstrip(';')}) AS s"
     cells = exported.rows.astype(object).where(exported.rows.notna(), "")
     numbers = [name for name in cells if name != "trade"]
@@ -221,6 +222,6 @@ def test_what_the_bank_does_not_know_is_said_and_not_made_up(exported: Exported)
     without = exported.rows.assign(grid_part=np.nan)
     with sqlite3.connect(":memory:") as book:
         without.to_sql('our "rows"', book, index=False)
-        found = pd.read_sql((exported.folder / "scorecard.sql").read_text(encoding="utf-8"), book)
+        found = pd.read_sql((exported.folder / "scorecard.sqlite.sql").read_text(encoding="utf-8"), book)
     assert found["ws_score"].isna().all() and found["ws_decision"].isna().all() and found["ws_own_part"].notna().all()
     assert {file.stat().st_mode & 0o777 for file in exported.folder.iterdir()} == {0o600}
