@@ -10,7 +10,7 @@ import pytest
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.sampled import ERROR_DEVIATION
 from common.plan.linear import HALF_ROWS
-from tests.bench.lattice import MODULUS_BITS, STANDARD, as_the_standard_counts, dual, hinted, hinted_row, primal
+from tests.bench.lattice import LINK_BITS, MODULUS_BITS, STANDARD, as_the_standard_counts, dual, hinted, hinted_row, primal
 
 ATTACKS = [primal, dual]
 
@@ -20,6 +20,14 @@ def test_both_attacks_take_what_the_protocol_says(attack: Callable[..., tuple[in
     _, found = attack()
     assert 199 < found < 203 and 230 < as_the_standard_counts(found) < 236
     assert MODULUS_BITS < STANDARD[192] < STANDARD[128]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_links_wider_words_are_as_hard_as_section_21_says(attack: Callable[..., tuple[int, float]]) -> None:
+    """Every sample of it, the key's and what is cut alike: cut bits are errors that are larger still."""
+    _, found = attack(bits=LINK_BITS)
+    assert 114 < found < 117 and 145 < as_the_standard_counts(found) < 150
+    assert MODULUS_BITS < LINK_BITS == 96 < STANDARD[128]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
