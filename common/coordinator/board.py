@@ -7,6 +7,7 @@ import itertools
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault
 
 MOST, MOST_BYTES = 10_000, 1 << 30
+_PLANS = 64  # of jobs that are over, whose plans stay in memory: others are read again from their text
 _QUIET = 0.1  # seconds between two messages to a watcher
 _MOST_EVENTS = 100  # of one job: a party names its stages, and must not fill the journal with them
 _SUBMISSION = re.compile(r"[A-Za-z0-9._-]{0,64}")
@@ -41,7 +43,10 @@ _SEEN = {
 
 
 class JobRecord:
-    """One job: its message as clients see it, the parsed plan, and a condition that fires when it changes."""
+    """One job: its message as clients see it, the parsed plan, and a condition that fires when it changes.
+
+    plan: None where it could not be read, and of a job that was over long ago.
+    """
 
     def __init__(self, message: wire.Job, plan: AnyPlan | None) -> None:
         self.message, self.plan = message, plan
@@ -111,6 +116,7 @@ class Board:
         self._journal, self._most, self._most_bytes = Journal(folder / Name.JOBS), most, most_bytes
         self._known, self._records = known, dict[str, JobRecord]()
         self._over: dict[str, int] = {}  # bytes of each job that is over
+        self._newest = deque[JobRecord]()  # of these, with their plans
         self._submissions: dict[tuple[str, str], str] = {}  # jobs by their client and what it calls its request
         for data in self._journal.read():
             record = JobRecord(wire.Job.FromString(data), None)
@@ -291,6 +297,9 @@ class Board:
     def _count(self, record: JobRecord) -> None:
         if record.state.final:
             self._over[record.id] = record.message.ByteSize()
+            self._newest.append(record)
+            if len(self._newest) > _PLANS:
+                self._newest.popleft().plan = None
 
     def _trim(self) -> None:
         """Forgets the jobs that were over first, except the last one."""

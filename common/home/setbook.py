@@ -149,7 +149,7 @@ class SetBook:
             book.execute("begin immediate")
             near = {
                 place: bool(monthly)
-                for place, monthly, few in book.execute("select rowid, monthly, least from sets").fetchall()
+                for place, monthly, few in book.execute("select rowid, monthly, least from sets")
                 if monthly != asked.monthly
                 or len(np.unique(least.beyond(_few(np.frombuffer(few, np.uint64).reshape(-1, 2))))) < differ
             }

@@ -196,3 +196,15 @@ async def test_a_job_that_the_disk_refuses_is_none_and_its_request_makes_one_lat
     assert board.all() == [] and board.submitted(CLIENT, "4711", PLAN) is None
     made = await board.add(PLAN, CLIENT, "4711")
     assert board.submitted(CLIENT, "4711", PLAN) is made and names(Board(tmp_path, KNOWN)) == [made.id]
+
+
+async def test_plans_of_jobs_that_were_over_long_ago_are_read_again_from_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.coordinator.board._PLANS", 2)
+    board = Board(tmp_path, KNOWN)
+    records = [await board.add(PLAN, CLIENT) for _ in range(4)]
+    for record in records[:3]:
+        await board.move(record, Event.CANCEL)
+    assert [record.plan for record in records] == [None, PLAN, PLAN, PLAN]
+    assert [board.plan_of(record.id, lambda _: True) for record in records] == [PLAN] * 4

@@ -149,3 +149,17 @@ def test_as_by_comparing_every_pair(
         assert refused(file, asked, differ) == bad
         if not bad:
             kept.append(rows)
+
+
+def test_sets_of_many_earlier_trainings_are_not_read_into_memory_together(file: Path) -> None:
+    SetBook(file).enter(firms(0, 5_000), "job", 100)
+    with closing(sqlite3.connect(file)) as book, book:
+        for _ in range(400):  # others, of 64 KiB each
+            few = np.sort(np.random.default_rng(1).integers(0, 2**63, (setbook._LEAST, 2), np.uint64), axis=0)
+            book.execute("insert into sets values ('job', 0, ?, zeroblob(16))", (few.tobytes(),))
+    tracemalloc.start()
+    try:
+        SetBook(file).enter(firms(0, 5_000), "again", 100)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
