@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,11 +29,14 @@ from common.scale.work import do, kind, look
 
 _TRIES = 3  # of a part whose worker was lost
 _AHEAD = 2  # parts at a node for each of its processors: one is done, one waits
+_MANY, _LEAST, _UNKNOWN = 20, 30.0, 600.0  # times the slowest part done, but seconds at least, and while none is done: a part
+# that takes longer stands still, on a worker that is stopped, or a disk that does not answer
 _WAIT, _LOOK = 0.5, 2.0  # seconds between words to the command, and between looks at the cluster
 _FIRST = SILENCE / 2  # seconds in which the head has to answer at first
 _AGAIN = SILENCE / 4  # and at each of both questions of a look, during which the command hears no word
 _PATIENCE = 60.0  # seconds in which a node must have started a worker and looked at itself
 _RELEASE = "2.60."
+_SEE_TO = "Look at the memory of the nodes, and at the disk of `scratch`; --memory-mib makes parts smaller."
 _DO, _SEE = ray.remote(do), ray.remote(look)  # Ray pickles their names, as they are in a module of ours, and no code
 
 
@@ -45,6 +48,8 @@ class Driver:
         self._cluster, self._scratch, self._token, self._out = cluster, scratch, token, out
         self._gcs: Any = None
         self._nodes: dict[str, dict[str, Any]] = {}
+        self._still: Counter[str] = Counter()  # parts that were given up at each node, whose processors they may still have
+        self._slowest = 0.0  # seconds of a part that was done, from when it was placed
         self._asked: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
     def start(self) -> None:
@@ -143,6 +148,7 @@ class Driver:
                 for ref in done:
                     part, key = running.pop(ref)
                     self._settle(ref, part, key, waiting)
+                self._give_up(waiting, running, time.monotonic())
             self._say(beat=len(running))
             if time.monotonic() - looked > _LOOK:
                 self._refresh()
@@ -160,19 +166,33 @@ class Driver:
 
     def _place(self, waiting: deque[dict[str, Any]], running: dict[Any, tuple[dict[str, Any], str]]) -> None:
         while waiting:
-            used = {key: sum(at == key for _, at in running.values()) / node["processors"] for key, node in self._nodes.items()}
+            taken = Counter(at for _, at in running.values()) + self._still
+            used = {key: taken[key] / node["processors"] for key, node in self._nodes.items()}
             if not used:
                 raise ConfigError("every node of the cluster that had a processor is lost", remedy="Start them again.")
             key = min(used, key=lambda k: used[k])
             if used[key] >= _AHEAD:
+                if not running:
+                    raise ConfigError("parts stand still on every node of the cluster", remedy=_SEE_TO)
                 return
             part = waiting.popleft()
             made = f"{part['made']}.{part['tries']}"
             ref = self._call(_DO, key, 1, part["work"], part["given"], part["digest"], made)
-            running[ref] = ({**part, "file": made}, key)
+            running[ref] = ({**part, "file": made, "since": time.monotonic()}, key)
+
+    def _give_up(self, waiting: deque[dict[str, Any]], running: dict[Any, tuple[dict[str, Any], str]], now: float) -> None:
+        """Places anew what stands still. Whichever is done later writes a file that nobody reads."""
+        most = max(_LEAST, _MANY * self._slowest) if self._slowest else _UNKNOWN
+        for ref, (part, key) in list(running.items()):
+            if now - part["since"] > most:
+                del running[ref]
+                with suppress(ray.exceptions.RayError):
+                    ray.cancel(ref, force=True)  # what waits is taken away; a worker that is stopped does not hear of it
+                self._still[key] += 1
+                self._again(part, key, "it stands still", waiting)
 
     def _settle(self, ref: Any, part: dict[str, Any], key: str, waiting: deque[dict[str, Any]]) -> None:
-        where = self._nodes.get(key, {}).get("address", "a node that is lost")
+        where = self._where(key)
         try:
             found = json.loads(ray.get(ref))
         except ray.exceptions.RayTaskError as error:
@@ -181,17 +201,23 @@ class Driver:
                 remedy="See to the disk of `scratch` there, and that every node has the same image.",
             ) from None
         except ray.exceptions.RayError as error:
-            part["tries"] += 1
-            if part["tries"] >= _TRIES:
-                raise ConfigError(
-                    f"part {part['part']} was lost {_TRIES} times, last on {where} ({type(error).__name__})",
-                    remedy="Look at the memory of the nodes; --memory-mib makes parts smaller.",
-                ) from None
-            self._say(lost=part["part"], node=where, why=type(error).__name__)
-            self._refresh()
-            waiting.appendleft(part)
+            self._again(part, key, type(error).__name__, waiting)
             return
+        self._slowest = max(self._slowest, time.monotonic() - part["since"])
         self._say(done=part["part"], file=part["file"], node=where, **found)
+
+    def _again(self, part: dict[str, Any], key: str, why: str, waiting: deque[dict[str, Any]]) -> None:
+        """Places a part that was lost anew. Raises ConfigError for the third time."""
+        where = self._where(key)
+        part["tries"] += 1
+        if part["tries"] >= _TRIES:
+            raise ConfigError(f"part {part['part']} was lost {_TRIES} times, last on {where} ({why})", remedy=_SEE_TO)
+        self._say(lost=part["part"], node=where, why=why)
+        self._refresh()
+        waiting.appendleft(part)
+
+    def _where(self, key: str) -> str:
+        return str(self._nodes.get(key, {}).get("address", "a node that is lost"))
 
     def _refresh(self) -> None:
         alive = _alive(self._gcs)

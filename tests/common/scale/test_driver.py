@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -56,10 +57,12 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     placed = list[Any]()
 
     def remote(work: Any) -> Any:
-        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *given: placed.append(given)))
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *given: placed.append(given) or object()))
 
     fake.__version__, fake.remote, fake.placed, fake.dashboard = "2.60.0", remote, placed, ""
     fake.init = lambda *_, **__: SimpleNamespace(dashboard_url=fake.dashboard)
+    fake.cancelled = list[Any]()
+    fake.cancel = lambda ref, force: fake.cancelled.append(ref)
     fake.wait = lambda *_, **__: ([], [])
     fake.get_runtime_context = lambda: SimpleNamespace(get_job_id=lambda: "own")
     fake._raylet = SimpleNamespace(GcsClient=Gcs)
@@ -103,3 +106,41 @@ def test_a_look_at_a_head_that_does_not_answer_ends_before_the_command_takes_the
     found._refresh()
     module = sys.modules["common.scale.ray_driver"]
     assert len(Gcs.waited) == 2 and sum(Gcs.waited) + 2 * module._WAIT < SILENCE - 1.0
+
+
+def test_parts_that_stand_still_are_made_elsewhere_and_the_command_is_told(
+    cluster: RayCluster, ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = {name: SimpleNamespace(**{**vars(NODE), "resources_total": {"CPU": 1.0}}) for name in (b"one", b"two")}
+    monkeypatch.setattr(Gcs, "get_all_node_info", lambda *_, **__: nodes)
+    ray.get = lambda _: "{}"
+    found, out = driver(cluster, monkeypatch)
+    found.start()
+    module = sys.modules["common.scale.ray_driver"]
+    waiting: Any = deque(
+        {"part": k, "work": "w", "given": "g", "digest": "d", "made": f"{k}.made", "tries": 0} for k in range(6)
+    )
+    running: dict[Any, Any] = {}
+    found._place(waiting, running)
+    assert len(running) == 4 and len(waiting) == 2  # one is done and one waits at each
+    given = {key for _, key in running.values()}
+    ahead = next(iter(running))
+    fast = running[ahead][1]
+    slow = next(key for key in given if key != fast)
+    for ref in [ref for ref, (_, key) in running.items() if key == fast]:  # what one node has is done
+        found._settle(ref, *running.pop(ref), waiting)
+    now = module.time.monotonic()
+    found._give_up(waiting, running, now + module._LEAST / 2)
+    assert len(running) == 2 and ray.cancelled == []
+    late = list(running)
+    found._give_up(waiting, running, now + module._LEAST + module._MANY * found._slowest + 1)
+    assert running == {} and ray.cancelled == late and len(waiting) == 4
+    found._place(waiting, running)
+    assert {key for _, key in running.values()} == {fast}, "the other has no processor to give while they stand there"
+    assert slow not in {key for _, key in running.values()}
+    said = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["why"] for line in said if "lost" in line] == ["it stands still"] * 2
+    assert len({given[-1] for given in ray.placed}) == len(ray.placed) - 1, "a part that is made again is another file"
+    found._give_up(waiting, running, now + 1e6)
+    with pytest.raises(ConfigError, match="parts stand still on every node"):
+        found._place(waiting, running)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.ray.nodes import Node, nodes
+from tests.scenarios.ray.nodes import Node, nodes, until
 from tests.scenarios.ray.standing import WORKERS, stopped
 
 
@@ -41,6 +41,15 @@ def test_parts_of_a_killed_worker_are_made_again(
 ) -> None:
     with stopped(pair[1], records, tmp_path / "signs") as found:
         assert pair[1].kill(WORKERS)
+    assert found["lost"] and same(found, whole)
+
+
+def test_parts_of_a_worker_that_stands_still_are_made_elsewhere(
+    pair: list[Node], records: Path, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    with stopped(pair[1], records, tmp_path / "signs") as found:
+        until(lambda: bool(found))  # nobody kills it, nor wakes it
+    pair[1].kill(WORKERS)
     assert found["lost"] and same(found, whole)
 
 
