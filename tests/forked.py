@@ -17,6 +17,7 @@ from tests.source import ROOT
 
 PROFILED = "tests.bench.profiled"  # which puts its own functions in place before it imports what calls them
 PAGES = ("common.report.write", "common.monitor.page")  # Matplotlib and Jinja: 0.8 s of each command that writes one
+SERVED = ("bank_party.online.run", "common.console.run")  # FastAPI: 0.25 s of each daemon that serves requests or pages
 _begin, _run_own = Trial.begin, own.run_own
 
 
@@ -27,7 +28,7 @@ def forked() -> Iterator[None]:
         patch.setenv("PYTHONPATH", str(ROOT))
         copied: AbstractContextManager[ForkServer | None] = nullcontext()
         if sys.platform == "linux":
-            copied = ForkServer((*PRELOADED, *PAGES))
+            copied = ForkServer((*PRELOADED, *PAGES, *SERVED))
     with copied as copies, pytest.MonkeyPatch.context() as patch:
 
         def begin(trial: Trial, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Running:
