@@ -79,9 +79,11 @@ class Lockstep:
 
     async def run(self, work: Sequence[Callable[[Rounds], Awaitable[T]]]) -> list[T]:
         """The results of all, each given its lane; the first error ends all of them."""
-        if len(work) == 1:
-            return [await work[0](self.session)]
-        return await side_by_side(one(Lane(self, number)) for number, one in enumerate(work))
+        return await side_by_side(one(lane) for one, lane in zip(work, self.lanes(), strict=True))
+
+    def lanes(self) -> list[Rounds]:
+        """Of each computation, in their order; of one alone the session itself."""
+        return [self.session] if self._lanes == 1 else [Lane(self, number) for number in range(self._lanes)]
 
     async def step(
         self, lane: int, kind: Kind, dtype: np.dtype[np.generic], mine: Array | None, shape: tuple[int, ...] | None

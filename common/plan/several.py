@@ -154,20 +154,14 @@ class SeveralPlan(Request):
         )
 
     def _check_model(self) -> None:
-        if isinstance(self.model, Trees):
-            self._check_trees(self.model)
+        if isinstance(self.model, Trees) and self.min_live is not None:
+            raise ValueError("min_live: boosted trees wait for all banks, as what splits them is told while they grow")
         if not isinstance(self.model, Model):
             return
         if self.model.dealer != "whole":
             raise ValueError("model.dealer: with several banks whole")
         if self.model.optimiser != "nesterov" or not self.model.closed:
             raise ValueError("model: with several banks nobody holds the model (reveal = 'none'), and steps are over all rows")
-
-    def _check_trees(self, model: Trees) -> None:
-        if model.abreast > 1:
-            raise ValueError("model.abreast: with several banks trees are grown one after the other, abreast = 1")
-        if self.min_live is not None:
-            raise ValueError("min_live: boosted trees wait for all banks, as what splits them is told while they grow")
 
     def _check_alone(self) -> None:
         if len(self.banks) < self._fewest:

@@ -94,8 +94,8 @@ class TreesOfSeveral:
         return cost.several_dealt(layout, section, rows)
 
     def more_rounds(self, section: Trees, layout: TreesLayout) -> int:
-        """A sum of each level and of the leaves."""
-        return section.trees * (section.depth + 1)
+        """A sum of each level and of the leaves, of trees side by side together."""
+        return len(layout.hub(section).groups()) * (section.depth + 1)
 
     def at_bank(
         self, part: Part, layout: TreesLayout, section: Trees, prepared: Prepared, label: Reals, scratch: Scratch | None

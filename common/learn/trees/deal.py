@@ -118,17 +118,20 @@ class Growing:
     def __init__(self, prg: Prgs, forest: Forest) -> None:
         self._prg, self._forest, self._labels = prg, forest, Labels(forest)
         self._masks = {party: TreeMasks(prg[party], forest) for party in Party}
+        self._roots: tuple[int, dict[Party, Narrow]] | None = None  # of which trees side by side, by the first one's number
 
     def deal(self) -> Iterator[Dealt]:
         """Everything the training consumes, a tree after the other: see `dealt_arrays`."""
         for group in self._forest.groups():
-            root = {p: self._masks[p].nodes(group[0], 0) for p in Party}
             for tree in group:
-                yield self._joined(tree, root)
+                yield self._all_of(tree, self._tree(tree))
 
-    def _joined(self, tree: int, root: dict[Party, Narrow]) -> Dealt:
-        """What each party is dealt for a tree: its parts, one after the other."""
-        return self._all_of(tree, self._tree(tree, root))
+    def _root(self, tree: int) -> dict[Party, Narrow]:
+        """What hides the root's vectors of a tree and of those beside it."""
+        first = tree - tree % self._forest.abreast
+        if self._roots is None or self._roots[0] != first:
+            self._roots = first, {p: self._masks[p].nodes(first, 0) for p in Party}
+        return self._roots[1]
 
     def _all_of(self, tree: int, every: Iterable[Dealt]) -> Dealt:
         found: dict[Party, list[Array]] = {p: [] for p in Party}
@@ -137,9 +140,9 @@ class Growing:
                 found[party].append(words)
         return [(p, dealt_array(p, self._forest, tree)[0], np.concatenate(words)) for p, words in found.items() if words]
 
-    def _tree(self, tree: int, root: dict[Party, Narrow]) -> Iterator[Dealt]:
-        if tree % self._forest.abreast == 0:
-            yield self._link(tree)
+    def _tree(self, tree: int) -> Iterator[Dealt]:
+        yield self._link(tree)
+        root = self._root(tree)
         state = _Growing(self._cells(tree), root, root)
         for level in range(self._forest.shape.depth):
             yield from self._at_level(tree, level, self._lacking(level, state))
@@ -149,7 +152,7 @@ class Growing:
 
     def of_rows(self, tree: int) -> tuple[Dealt, list[Narrow]]:
         """What a line of several banks is dealt for a tree, and what left children's histograms lack at each level."""
-        root = {p: self._masks[p].nodes(tree, 0) for p in Party}
+        root = self._root(tree)
         state, lacking = _Growing(self._cells(tree), root, root), list[Narrow]()
         parts = [self._link(tree)]
         for level in range(self._forest.shape.depth):
@@ -203,7 +206,9 @@ class Growing:
         return [(p, label, as_words(dealt)) for p, dealt in found.items()]
 
     def _link(self, tree: int) -> Dealt:
-        """Cosines of the angle that completes what the parties open to the grid, sines to the bank."""
+        """Cosines of the angle that completes what the parties open to the grid, sines to the bank; of several trees once."""
+        if tree % self._forest.abreast:
+            return []
         angle = self._masks[Party.GRID].angle(tree) + self._masks[Party.BANK].angle(tree)
         tables, label = link_tables(self._forest.g_bits).dealt, self._labels.of(tree, 0, LINK)
         found = {p: tables[p.index].take(angle, 0) for p in Party}

@@ -99,10 +99,10 @@ class Forest:
         found = _drawn(self.seed, tree, sum(self.thresholds), self.looked_at)
         return {Party.GRID: found[found < grid], Party.BANK: found[found >= grid] - grid}
 
-    def groups(self) -> list[range]:
-        """The trees that are grown side by side."""
+    def groups(self, first: int = 0) -> list[range]:
+        """The trees that are grown side by side, from `first` on, which begins such a group."""
         trees = self.shape.trees
-        return [range(first, min(trees, first + self.abreast)) for first in range(0, trees, self.abreast)]
+        return [range(low, min(trees, low + self.abreast)) for low in range(first, trees, self.abreast)]
 
     def number(self, tree: int, level: int = 0) -> int:
         """Under which the masks of this level of this tree are expanded."""

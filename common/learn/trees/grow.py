@@ -40,6 +40,12 @@ class Arrivals:
             await self._next()
             self._kept.clear()
 
+    async def take(self, trees: int) -> None:
+        """Takes what is dealt for so many trees more, which they are to use: where other things are dealt behind it."""
+        async with self._turn:
+            for _ in range(trees):
+                await self._next()
+
     async def _next(self) -> None:
         party, forest, tree = self._source.party, self._forest, next(self._coming)
         label, shape = dealt_array(party, forest, tree)
@@ -141,6 +147,10 @@ class Grower:
         share, mine = await self._gradients(tree), self._masks.nodes(tree, 0)
         seen = await remask(self._session, share[None], mine)
         return Vectors(seen, mine, seen, mine)
+
+    async def take(self, trees: int) -> None:
+        """Takes what is dealt for so many trees more: see `Arrivals.take`."""
+        await self._coming.take(trees)
 
     async def _gradients(self, tree: int) -> Narrow:
         """A share of (g, h), (2, rows), g = p - y and h = p (1 - p), rounded at random; of zeros where rows are none."""

@@ -34,11 +34,14 @@ class TreesLayout(BanksLayout):
 
 
 def sum_number(forest: Forest, tree: int, level: int) -> int:
-    """The number of the sum over banks of a level's histograms and totals; of the leaves' sums at the last one."""
+    """The number of the sum over banks of a level's histograms and totals; of the leaves' sums at the last one.
+
+    tree: of several side by side the first.
+    """
     return training_sum(forest.number(tree, level))
 
 
 def sum_words(forest: Forest, level: int) -> int:
-    """Words of that sum: histograms of left children and totals of all nodes, at the last level totals alone."""
+    """Words of that sum for each tree: histograms of left children and totals of all nodes, at the last level totals alone."""
     histograms = 0 if level == forest.shape.depth else 2 * (1 << max(0, level - 1)) * forest.looked_at
     return histograms + (2 << level)

@@ -23,6 +23,7 @@ from common.learn.trees.order import Directions
 from common.learn.trees.tree import Level, Thresholds, Tree, TreeGrower, Vectors
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Correlations
+from common.mpc.lockstep import Lockstep, Rounds
 from common.mpc.narrow import MASK, Bytes, Narrow
 from common.mpc.session import Kind, Session
 from common.mpc.several.hub import Hub
@@ -50,7 +51,7 @@ class TreesLine:
 async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout, section: Trees, diary: Diary) -> list[Tree]:
     """All trees as this end has them, or those that are left. lines: at a bank its own; at the grid those of all, in order.
 
-    A tree has the rounds of one bank's, and a sum at each level and of the leaves.
+    A tree, or as many as are grown side by side, has the rounds of one bank's, and a sum at each level and of the leaves.
     """
     whole, forests = layout.hub(section), [layout.line(section, line.rows) for line in lines]
     taken = [forest.rows for forest in forests]
@@ -69,16 +70,17 @@ async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout
     arrivals = Arrivals(hub.correlations.ordered(), whole, first)
     source = replace(hub.correlations.ordered(), fetch=arrivals.fetch)
     shared = Thresholds(np.empty((0, 0), np.uint8), np.empty((0, 0), np.int32), lines[0].directions)
-    for number in range(first, section.trees):
-        tree = TreeGrower(hub.spoken, source, whole, shared, number)
+    for group in whole.groups(first):
+        lanes = Lockstep(hub.spoken, len(group)).lanes()
+        trees = [TreeGrower(lane, source, whole, shared, number) for lane, number in zip(lanes, group, strict=True)]
         begun = zip(lines, growers, forests, thresholds, strict=True)
         async with (
             nullcontext() if at_grid else hub.spoken.together(throughout=True)
         ):  # a bank says once what waits for nothing
-            parts = await side_by_side(_Part.begin(*one, number) for one in begun)
-            found.append(await _grow(hub, tree, whole, number, parts))
+            parts = await side_by_side(_begin(*one, group) for one in begun)
+            found += await _grow(hub, trees, whole, group[0], parts)
         await course.enter(diary, whole, course.Grown(found, np.concatenate([grower.u for grower in growers])))
-        hub.session.reporter.progress(number + 1, section.trees)
+        hub.session.reporter.progress(group.stop, section.trees)
     return found
 
 
@@ -86,19 +88,13 @@ async def grow_several(hub: Hub, lines: Sequence[TreesLine], layout: TreesLayout
 class _Part:
     """One line's part of growing a tree: what its rows hand on from level to level."""
 
-    line: TreesLine
+    rounds: Rounds
     grower: Grower
     tree: TreeGrower
     path: Bytes
     vectors: Vectors
     totals: Narrow
     theirs: Bytes
-
-    @classmethod
-    async def begin(cls, line: TreesLine, grower: Grower, forest: LineForest, thresholds: Thresholds, number: int) -> _Part:
-        tree = TreeGrower(line.session, grower.arrivals, forest, thresholds, number)
-        path = np.zeros(forest.rows, np.uint8)
-        return cls(line, grower, tree, path, await grower.root(number), np.empty(0, np.uint32), path)
 
     async def add_up(self, level: int) -> Narrow:
         """Shares of left children's histograms and all nodes' totals, one after the other, off by what the dealer knows."""
@@ -118,40 +114,69 @@ class _Part:
 
     async def hear(self, who: Party) -> None:
         """`who` hears what the other chooses of each row, hidden."""
-        session, mine = self.line.session, self.tree.packed_choice(self.path)
-        if session.party is not who:
-            await session.post(Kind.MASKED_CHOICE, mine)
+        mine = self.tree.packed_choice(self.path)
+        if self.rounds.party is not who:
+            await self.rounds.send(Kind.MASKED_CHOICE, mine)
         else:
-            packed = await session.collect(Kind.MASKED_CHOICE, np.uint8, mine.shape)
+            packed = await self.rounds.receive(Kind.MASKED_CHOICE, np.uint8, mine.shape)
             self.theirs = unpacked_paths(packed, len(self.path))
 
     async def choose(self, levels: Levels, leaves: Short) -> None:
         """Adds to each row's u its leaf."""
-        self.grower.u += await self.tree.choose(levels, leaves, self.path, self.theirs)
+        leaf = await self.tree.choose(levels, leaves, self.path, self.theirs)
+        self.grower.u += leaf
 
 
-async def _grow(hub: Hub, tree: TreeGrower, forest: HubForest, number: int, parts: Sequence[_Part]) -> Tree:
-    """One tree. parts: of each line of this end."""
-    depth, state, splits = forest.shape.depth, Level(), list[int]()
+async def _begin(line: TreesLine, grower: Grower, forest: LineForest, thresholds: Thresholds, group: range) -> list[_Part]:
+    """One line's part of each of these trees, whose root and gradients are the same."""
+    root = await grower.root(group[0])
+    await grower.take(len(group) - 1)  # sums are dealt behind
+    found = list[_Part]()
+    for lane, number in zip(Lockstep(line.session, len(group)).lanes(), group, strict=True):
+        tree, path = TreeGrower(lane, grower.arrivals, forest, thresholds, number), np.zeros(forest.rows, np.uint8)
+        found.append(_Part(lane, grower, tree, path, root, np.empty(0, np.uint32), path))
+    return found
+
+
+async def _grow(
+    hub: Hub, trees: Sequence[TreeGrower], forest: HubForest, first: int, lines: Sequence[Sequence[_Part]]
+) -> list[Tree]:
+    """Trees side by side, `first` and those after it. lines: of each line of this end the parts of these trees."""
+    depth, states = forest.shape.depth, [Level() for _ in trees]
+    splits: list[list[int]] = [[] for _ in trees]
     for level in range(depth):
-        added = await _summed(hub, sum_number(forest, number, level), (part.add_up(level) for part in parts))
-        cut = len(added) - (2 << level)
-        left = added[:cut].reshape(-1, 2, forest.looked_at)
-        state.sums = left if level == 0 else children(left, state.sums)
-        state.totals = added[cut:].reshape(-1, 2)
+        work = (_of_all(part.add_up(level) for part in parts) for parts in lines)
+        added = np.split(await _summed(hub, sum_number(forest, first, level), work), len(trees))
+        for state, own in zip(states, added, strict=True):
+            cut = len(own) - (2 << level)
+            left = own[:cut].reshape(-1, 2, forest.looked_at)
+            state.sums = left if level == 0 else children(left, state.sums)
+            state.totals = own[cut:].reshape(-1, 2)
         async with _told_at_once(hub):
-            splits.append(await tree.split(level, state))
-            await side_by_side(part.move(level, splits[-1]) for part in parts)
-    totals = await _summed(hub, sum_number(forest, number, depth), (part.end() for part in parts))
-    state.totals = totals.reshape(-1, 2)
+            chosen = await side_by_side(tree.split(level, state) for tree, state in zip(trees, states, strict=True))
+            moves = (part.move(level, split) for parts in lines for part, split in zip(parts, chosen, strict=True))
+            await side_by_side(moves)
+        for own_splits, split in zip(splits, chosen, strict=True):
+            own_splits.append(split)
+    ends = (_of_all(part.end() for part in parts) for parts in lines)
+    totals = np.split(await _summed(hub, sum_number(forest, first, depth), ends), len(trees))
+    for state, own in zip(states, totals, strict=True):
+        state.totals = own.reshape(-1, 2)
     async with _told_at_once(hub):
-        leaves = await tree.leaves(state)
-        await side_by_side(part.hear(Party.BANK) for part in parts)
+        leaves = await side_by_side(tree.leaves(state) for tree, state in zip(trees, states, strict=True))
+        await side_by_side(part.hear(Party.BANK) for parts in lines for part in parts)
     if forest.monotone:
-        leaves = await tree.ordered(leaves, splits)
-    levels = Levels.of(np.array(splits) >= 0)
-    await side_by_side(part.choose(levels, leaves) for part in parts)
-    return Tree(tuple(splits), leaves)
+        leaves = await side_by_side(tree.ordered(table, own) for tree, table, own in zip(trees, leaves, splits, strict=True))
+    found = [Tree(tuple(own), table) for own, table in zip(splits, leaves, strict=True)]
+    levels = [Levels.of(np.array(own) >= 0) for own in splits]
+    chosen_by = (zip(parts, levels, leaves, strict=True) for parts in lines)
+    await side_by_side(part.choose(owned, table) for of_line in chosen_by for part, owned, table in of_line)
+    return found
+
+
+async def _of_all(work: Iterable[Awaitable[Narrow]]) -> Narrow:
+    """What one line's parts of trees side by side give, one after the other."""
+    return np.concatenate(await side_by_side(work))
 
 
 def _told_at_once(hub: Hub) -> AbstractAsyncContextManager[None]:

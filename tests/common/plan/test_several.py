@@ -74,10 +74,6 @@ def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
         ({"dealt": "ahead"}, "'dealt': with several banks all is dealt while the job runs"),
         ({"split": {"stratify": True}}, "'split.stratify': with several banks no label"),
         ({"min_live": 1}, "min_live"),
-        (
-            {"model": {"kind": "trees", "abreast": 2}},
-            "model.abreast: with several banks trees are grown one after the other",
-        ),
         ({"model": {"kind": "network", "dealer": "none"}}, "dealer"),
         ({"grid": "none", "banks": named(*THREE), "model": {"kind": "network"}}, "without a grid the model is linear"),
         ({"model": {"kind": "trees"}, "min_live": 2}, "min_live: boosted trees wait for all banks"),

@@ -27,6 +27,7 @@ from common.learn.trees.order import DECREASING, INCREASING
 from common.learn.trees.several import TreesLine, grow_several
 from common.learn.trees.tree import Tree, TreeGrower
 from common.mpc.narrow import packed_size
+from common.mpc.session import Kind
 from common.mpc.several.hub import Hub
 from common.party import Party
 from common.plan.trees import Trees
@@ -108,6 +109,21 @@ async def test_each_level_splits_by_the_best_candidate_and_each_leaf_is_the_twin
     assert {party for tree in trees for party, _ in tree.splits} == set(Party)
 
 
+@pytest.mark.parametrize(("rows", "abreast"), [((700, 900, 500), 2), ((1400, 600), 3)])
+async def test_trees_side_by_side_are_those_of_the_twin_and_as_many_rounds_fewer(rows: tuple[int, ...], abreast: int) -> None:
+    world, section = World.made(rows), SECTION.model_copy(update={"trees": 5, "abreast": abreast})
+    banks = Banks(len(rows))
+    grid, *ends = await grown(world, section, banks)
+    trees, forest = [opened(mine, theirs) for mine, theirs in zip(grid, ends[0], strict=True)], world.layout.hub(section)
+    twin.check(forest, world.problem.below, world.problem.label, first(world), trees, 0.95)  # of later ones gains are small
+    groups = forest.groups()
+    sent = [label.kind for label, _ in banks.peer[0][Party.BANK].log]
+    assert sent.count(Kind.MASKED_U) == len(groups) == -(-5 // abreast)
+    assert sent.count(Kind.MASKED_ADDEND) == len(groups) * (section.depth + 1)
+    for bank in ends:
+        assert all(np.array_equal(a.leaves, b.leaves) and a.splits == b.splits for a, b in zip(bank, ends[0], strict=True))
+
+
 async def test_all_banks_hold_the_same_splits_and_the_same_share_of_the_leaves() -> None:
     _, *banks = await grown(World.made((500, 400, 300)))
     for bank in banks:
@@ -116,10 +132,15 @@ async def test_all_banks_hold_the_same_splits_and_the_same_share_of_the_leaves()
     assert np.concatenate([tree.leaves for tree in banks[0]]).std() > 1e4  # not the leaves themselves
 
 
-@pytest.mark.parametrize("monotone", [False, True])
-@pytest.mark.parametrize("rows", [(400, 300), (210, 333, 170)])
-async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tuple[int, ...], monotone: bool) -> None:
-    section, banks, world = SECTION.model_copy(update={"monotone": monotone}), Banks(len(rows)), World.made(rows)
+@pytest.mark.parametrize(
+    ("rows", "monotone", "abreast"),
+    [((400, 300), False, 1), ((210, 333, 170), True, 1), ((400, 300), True, 2), ((210, 333, 170), False, 3)],
+)
+async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
+    rows: tuple[int, ...], monotone: bool, abreast: int
+) -> None:
+    section = SECTION.model_copy(update={"monotone": monotone, "abreast": abreast})
+    banks, world = Banks(len(rows)), World.made(rows)
     grid, *halves = await grown(world, section, banks)
     layout = world.layout
     for k, own in enumerate(rows):
@@ -141,7 +162,7 @@ async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tu
         dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
         assert sum(values.nbytes for values in dealt) == expected.dealt
         rounds = TreeLearner().rounds(section, Size(sum(rows), 1, 1)) + TreesOfSeveral().more_rounds(section, layout)
-        more = section.trees + 2  # choices, which nobody waits for; thresholds are shared before
+        more = 2 * -(-section.trees // abreast) + 2  # choices, which nobody waits for; thresholds are shared before
         assert k or rounds <= banks.session[k][Party.BANK].traffic.rounds <= rounds + more
     assert banks.dealt_to_grid() == TreesOfSeveral().dealt(section, layout, rows)
 
@@ -161,21 +182,23 @@ class Notes:
         self.kept.append(progress)
 
 
-async def test_a_training_goes_on_from_what_all_ends_have_kept() -> None:
-    world, section, kept = World.made((500, 350, 400)), SECTION.model_copy(update={"trees": 11}), [Notes() for _ in range(4)]
+@pytest.mark.parametrize(("trees", "abreast", "points"), [(11, 1, [8, 11]), (19, 2, [16, 19])])
+async def test_a_training_goes_on_from_what_all_ends_have_kept(trees: int, abreast: int, points: list[int]) -> None:
+    section, kept = SECTION.model_copy(update={"trees": trees, "abreast": abreast}), [Notes() for _ in range(4)]
+    world, done = World.made((500, 350, 400)), points[0]
     whole = await grown(world, section, notes=kept)
-    assert [[progress.done for progress in one.kept] for one in kept] == [[8, 11]] * 4
+    assert [[progress.done for progress in one.kept] for one in kept] == [points] * 4
     again = Banks(3, seed=1)
     resumed = await grown(world, section, again, [Notes(one.kept[0]) for one in kept])
     for one, other in zip(whole, resumed, strict=True):
-        assert [tree.splits for tree in one[:8]] == [tree.splits for tree in other[:8]]
-        assert all(np.array_equal(a.leaves, b.leaves) for a, b in zip(one[:8], other[:8], strict=True))
+        assert [tree.splits for tree in one[:done]] == [tree.splits for tree in other[:done]]
+        assert all(np.array_equal(a.leaves, b.leaves) for a, b in zip(one[:done], other[:done], strict=True))
     for a, b, c, d in zip(whole[0], whole[1], resumed[0], resumed[1], strict=True):
         assert np.abs(opened(a, b).leaves - opened(c, d).leaves).max() < 0.05
     dealt = [label.kind.value for label, _ in again.at_dealer[0][Party.GRID].log]
-    assert dealt.count("dealt_sum") == 3 * (SECTION.depth + 1)
-    done = await grown(world, section, Banks(3, seed=2), [Notes(one.kept[1]) for one in kept])
-    assert [tree.splits for tree in done[0]] == [tree.splits for tree in whole[0]]
+    assert dealt.count("dealt_sum") == -(-3 // abreast) * (SECTION.depth + 1)
+    ended = await grown(world, section, Banks(3, seed=2), [Notes(one.kept[1]) for one in kept])
+    assert [tree.splits for tree in ended[0]] == [tree.splits for tree in whole[0]]
 
 
 async def test_beyond_so_many_rows_each_bank_brings_its_part_of_them() -> None:

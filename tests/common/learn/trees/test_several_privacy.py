@@ -27,6 +27,7 @@ from tests.common.mpc.uniform import uneven
 
 ROWS, JOBS = (128, 96, 64), 5
 SECTION = Trees(kind="trees", trees=2, depth=2, candidates=10, monotone=True)
+SECTIONS = SECTION, SECTION.model_copy(update={"trees": 3, "abreast": 2})
 HUB = {Kind.MASKED_SUMS, Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.MASKED_ORDER}
 ELSEWHERE = {Kind.SEED, Kind.NONCES}
 OF_HUB = 1 << 40
@@ -143,12 +144,13 @@ def test_a_missing_mask_would_be_found(monkeypatch: pytest.MonkeyPatch, where: t
     assert uneven(asyncio.run(heard())) > 20.0
 
 
-def test_the_grid_sees_no_banks_sum_and_no_sum_of_two() -> None:
+@pytest.mark.parametrize("section", SECTIONS, ids=["alone", "abreast"])
+def test_the_grid_sees_no_banks_sum_and_no_sum_of_two(section: Trees) -> None:
     """What the grid holds of one bank's addends, or of two banks', says nothing of them."""
 
     async def addends(seed: int) -> list[Words]:
         banks = Banks(len(ROWS), seed=seed)
-        await grown(worlds()[2], SECTION, banks)
+        await grown(worlds()[2], section, banks)
         return banks.addends()
 
     every = [asyncio.run(addends(seed)) for seed in range(4)]
@@ -157,24 +159,27 @@ def test_the_grid_sees_no_banks_sum_and_no_sum_of_two() -> None:
         assert uneven(told.tobytes()) < 6.0, some
 
 
-async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purpose, int]]]) -> None:
+@pytest.mark.parametrize("section", SECTIONS, ids=["alone", "abreast"])
+async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purpose, int]]], section: Trees) -> None:
     """As many pads of each kind as values that they hide: each sent once, on one line, or by all banks alike."""
     banks, world = Banks(len(ROWS)), worlds()[0]
-    await grown(world, SECTION, banks)
+    await grown(world, section, banks)
     counts = Counter(purpose for _, purpose, _ in {key for used in streams.values() for key in used})
     logs = [label.kind for line in range(3) for party in Party for label, _ in banks.peer[line][party].log]
-    sent, lines, trees = Counter(logs), 3, SECTION.trees
-    levels = trees * SECTION.depth
+    sent, lines, trees = Counter(logs), 3, section.trees
+    levels, groups = trees * section.depth, -(-trees // section.abreast)
+    told = groups * (section.depth + 1)  # sums, of trees side by side together
     assert counts[Purpose.TREE_MATRIX] == lines * (world.layout.grid + world.layout.common)
-    assert counts[Purpose.TREE_NODES] == sent[Kind.MASKED_NODES] == 2 * lines * levels
-    assert counts[Purpose.TREE_ANGLE] == sent[Kind.MASKED_U] == 2 * lines * trees
-    assert counts[Purpose.TREE_CHOICE] == sent[Kind.MASKED_CHOICE] == 2 * lines * trees
-    assert counts[Purpose.TREE_PADS] == sent[Kind.MASKED_LEAVES] == 2 * lines * trees
+    assert counts[Purpose.TREE_NODES] == 2 * lines * (groups + levels - trees)  # a root for trees side by side
+    assert sent[Kind.MASKED_NODES] == 2 * lines * groups * section.depth
+    assert counts[Purpose.TREE_ANGLE] == sent[Kind.MASKED_U] == 2 * lines * groups
+    assert counts[Purpose.TREE_CHOICE] == counts[Purpose.TREE_PADS] == 2 * lines * trees
+    assert sent[Kind.MASKED_CHOICE] == sent[Kind.MASKED_LEAVES] == 2 * lines * groups
     assert counts[Purpose.TREE_SUMS] + counts[Purpose.TREE_LEAVES] == 2 * (levels + trees)  # the grid's, and that of all banks
-    assert sent[Kind.MASKED_SUMS] == (lines + 1) * (levels + trees)  # to each bank the same, and of all banks from the first
+    assert sent[Kind.MASKED_SUMS] == (lines + 1) * told  # to each bank the same, and of all banks from the first
     assert counts[Purpose.LARGEST_MASK] == counts[Purpose.LARGEST_BITS] == 2 * levels
     assert counts[Purpose.TREE_ORDER_MASK] == counts[Purpose.TREE_ORDER_BITS] == 2 * levels
-    assert counts[Purpose.SUM] == lines * counts[Purpose.SUM_OUT] == lines * (levels + trees) == sent[Kind.MASKED_ADDEND]
+    assert counts[Purpose.SUM] == lines * counts[Purpose.SUM_OUT] == lines * told == sent[Kind.MASKED_ADDEND]
     assert (
         counts[Purpose.TREE_MOMENTS] == levels and counts[Purpose.TREE_LEAF_MOMENTS] == trees
     )  # of all banks; the grid is dealt

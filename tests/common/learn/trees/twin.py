@@ -82,14 +82,15 @@ def check(
     trees: Iterable[TwinTree],
     least: float = 0.98,
 ) -> None:
-    """Asserts of trees grown one after the other that floats would have split and valued them so.
+    """Asserts of trees, those of a group grown from the same gradients, that floats would have split and valued them so.
 
     first: u of each row before. least: part of the largest gain that each level's split has, as gains are rounded.
     """
     u = first.copy()
     for t, tree in enumerate(trees):
-        p = sigmoid(u)
-        g, h = p - label, p * (1.0 - p)
+        if t % forest.abreast == 0:
+            p = sigmoid(u)
+            g, h = p - label, p * (1.0 - p)
         order = candidates(forest, t)
         cells = np.stack([below[party][k] for party, k in order]).astype(np.float64)
         place = np.zeros(len(u), np.int64)
