@@ -1,8 +1,8 @@
-"""Words modulo 2^48 or 2^56 as they cross a line: 6 or 7 bytes each. PROTOCOL.md section 2.
+"""Words modulo 2^40, 2^48 or 2^56 as they cross a line: 5, 6 or 7 bytes each. PROTOCOL.md section 2.
 
-Of all words the low 32 bits come first, then the next 16 of each, then the upper 8 where there are 7 bytes: planes, which the
-processor's wide instructions take apart and put together. Parties send them as bytes; what is dealt and stored is words of 8
-bytes, the last of which is filled up with zeros.
+Of all words the low 32 bits come first, then the next 16 of each but where there are 5 bytes, then the upper 8 but where there
+are 6: planes, which the processor's wide instructions take apart and put together. Parties send them as bytes; what is dealt
+and stored is words of 8 bytes, the last of which is filled up with zeros.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from common.mpc.fixedpoint import Words
 from common.mpc.narrow import word_count
 
 WIDE = 8  # bytes of a word that is not short
-WIDTHS = (6, 7)
+WIDTHS = (6, 7)  # of words that are dealt and what they mask
+LEAST = 5  # of what is sent of samples, which are cut
 _BLOCK = 1 << 14  # words that stay in the processor's cache from one plane to the next
 
 Sent = npt.NDArray[Any]
@@ -42,13 +43,13 @@ class Short:
     """
 
     def __init__(self, sent: Sent, count: int, width: int) -> None:
-        """sent: as dealt or sent. Raises LocalProtocolError for another size, or another width than 6 or 7."""
+        """sent: as dealt or sent. Raises LocalProtocolError for another size, or another width than 5, 6 or 7."""
         data = sent.view(np.uint8)
-        if width not in WIDTHS or data.ndim != 1 or not 0 <= len(data) - width * count < 8:
+        if width not in (LEAST, *WIDTHS) or data.ndim != 1 or not 0 <= len(data) - width * count < 8:
             raise LocalProtocolError("short words of another size", got=(sent.dtype, sent.shape, count, width))
         self._low: Sent = data[: 4 * count].view("<u4")
-        self._middle: Sent = data[4 * count : 6 * count].view("<u2")
-        self._upper: Sent = data[6 * count : width * count]  # of no words where there are 6 bytes
+        self._middle: Sent = data[4 * count : (width & 6) * count].view("<u2")  # of no words where there are 5 bytes
+        self._upper: Sent = data[(width & 6) * count : width * count]  # and these where there are 6
 
     def rows(self, size: int) -> list[Short]:
         """Their rows of `size` words, one after the other."""
@@ -62,8 +63,9 @@ class Short:
     def __getitem__(self, part: slice) -> Words:
         if len(self._upper):
             words: Words = self._upper[part].astype(np.uint64)
-            words <<= np.uint64(16)
-            words |= self._middle[part]
+            if len(self._middle):
+                words <<= np.uint64(16)
+                words |= self._middle[part]
         else:
             words = self._middle[part].astype(np.uint64)
         words <<= np.uint64(32)
@@ -72,9 +74,10 @@ class Short:
 
     def __setitem__(self, part: slice, words: Words) -> None:
         self._low[part] = words.view("<u4")[::2]
-        self._middle[part] = words.view("<u2")[2::4]
+        if len(self._middle):
+            self._middle[part] = words.view("<u2")[2::4]
         if len(self._upper):
-            self._upper[part] = words.view(np.uint8)[6::8]
+            self._upper[part] = words.view(np.uint8)[6 if len(self._middle) else 4 :: 8]
 
 
 def dealt_place(shape: tuple[int, ...], width: int) -> Words:

@@ -26,7 +26,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.lattice.carries import polynomials_of
 from common.mpc.lattice.embedding import BLOCK
 from common.mpc.lattice.embedding import blocks_of as filled_blocks
-from common.mpc.lattice.phasors import CUT_BYTES, spans_of
+from common.mpc.lattice.phasors import CUT_BYTES, PHASOR_BYTES, spans_of
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES
@@ -83,7 +83,7 @@ def phased_step(step: Step, waves: int, party: Party) -> int:
     """Samples with weights and residual; for each span a key, phasors of every other block, replies to the others'."""
     keys = sum(span.count(party) > 0 for span in spans_of(step.high))
     mine, others = (sum(span.count(owner) for span in spans_of(step.high)) for owner in (party, party.other))
-    return DEGREE * (3 * 8 + 12 * keys + CUT_BYTES * waves * mine + 12 * others)
+    return DEGREE * (3 * 8 + CUT_BYTES * (keys + others) + PHASOR_BYTES * waves * mine)
 
 
 def undealt_across(party: Party, own: int, other: int) -> int:

@@ -52,12 +52,19 @@ def spectrum(coefficients: Integers | Reals) -> Spectrum:
     return found
 
 
-def integers(values: Spectrum) -> Integers:
-    """The coefficients, (..., N), of polynomials of whole ones with these transforms, (..., N / 2)."""
+def integers(values: Spectrum, dither: Reals | None = None) -> Integers:
+    """The coefficients, (..., N), of polynomials of whole ones with these transforms, (..., N / 2).
+
+    dither: numbers from 0 to 1, (..., N), by which coefficients that are none are rounded up or down, in place of the nearest.
+    """
     folded = np.fft.fft(values, norm="forward")
     folded *= _BACK
     found = np.empty((*values.shape[:-1], DEGREE), np.int64)
-    found[..., :HALF], found[..., HALF:] = np.rint(folded.real), np.rint(folded.imag)
+    if dither is None:
+        found[..., :HALF], found[..., HALF:] = np.rint(folded.real), np.rint(folded.imag)
+    else:
+        found[..., :HALF] = np.floor(folded.real + dither[..., :HALF])
+        found[..., HALF:] = np.floor(folded.imag + dither[..., HALF:])
     return found
 
 

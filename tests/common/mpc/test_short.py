@@ -13,7 +13,7 @@ from common.mpc.short import WIDE, Short, dealt_place, dealt_shape, lengthen, se
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**48 - 1, 2**48, 2**56 - 1, 2**56, 2**63, 2**64 - 1]
 
 
-@given(st.lists(st.sampled_from(EDGES) | st.integers(0, 2**64 - 1), max_size=40), st.sampled_from([6, 7, 8]))
+@given(st.lists(st.sampled_from(EDGES) | st.integers(0, 2**64 - 1), max_size=40), st.sampled_from([5, 6, 7, 8]))
 def test_what_is_sent_is_the_low_bytes(values: list[int], width: int) -> None:
     words = np.array(values, np.uint64)
     sent = shorten(words, width)
@@ -22,9 +22,10 @@ def test_what_is_sent_is_the_low_bytes(values: list[int], width: int) -> None:
 
 
 def test_planes_as_documented() -> None:
-    """Low 32 bits of all, the next 16 of all, the upper 8 of all; dealt ones with zeros up to 8 bytes."""
+    """Low 32 bits of all, the next 16 of all or the next 8, the upper 8 of all; dealt ones with zeros up to 8 bytes."""
     words = np.array([0x1122334455667788, 0x99AABBCCDDEEFF00], np.uint64)
     low, middle = "8877665500ffeedd", "4433ccbb"
+    assert shorten(words, 5).tobytes().hex() == low + "44cc"
     assert shorten(words, 6).tobytes().hex() == low + middle
     assert shorten(words, 7).tobytes().hex() == low + middle + "22aa"
     assert dealt_shape((3, 5), 6) == (12,) and dealt_shape((3, 5), 7) == (14,) and dealt_shape((3, 5), WIDE) == (3, 5)
@@ -34,7 +35,7 @@ def test_planes_as_documented() -> None:
     assert shorten(words, WIDE) is words and lengthen(words, WIDE, (2,)) is words
 
 
-@pytest.mark.parametrize("width", [6, 7])
+@pytest.mark.parametrize("width", [5, 6, 7])
 def test_rows_are_read_and_written_by_slices(width: int) -> None:
     words = np.random.default_rng(width).integers(0, 2**64, (3, 50), dtype=np.uint64)
     place, kept = dealt_place(words.shape, width), words & np.uint64(2 ** (8 * width) - 1)
@@ -47,7 +48,7 @@ def test_rows_are_read_and_written_by_slices(width: int) -> None:
         assert (row[40:60] == values[40:]).all()
 
 
-@pytest.mark.parametrize("width", [6, 7])
+@pytest.mark.parametrize("width", [5, 6, 7])
 def test_sums_of_products_hold_modulo_the_width(width: int) -> None:
     """What is above a share's width is lost, and the sum moved up does not know it."""
     rng, spare = np.random.default_rng(width), np.uint64(64 - 8 * width)
@@ -58,7 +59,7 @@ def test_sums_of_products_hold_modulo_the_width(width: int) -> None:
     assert (total == (table * factor) << spare).all()
 
 
-@pytest.mark.parametrize(("count", "width"), [(9, 6), (8, 5), (8, 8)])
+@pytest.mark.parametrize(("count", "width"), [(9, 6), (10, 5), (8, 4), (8, 8)])
 def test_another_size_is_refused(count: int, width: int) -> None:
     with pytest.raises(LocalProtocolError, match="another size"):
         Short(np.zeros(6, np.uint64), count, width)

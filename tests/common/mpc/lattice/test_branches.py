@@ -21,7 +21,7 @@ PUBLIC = {
     *("count", "rows", "low", "first", "part", "place", "step", "sizes", "size", "i", "j", "number"),
     *("range", "enumerate", "zip", "len", "min", "slice", "blocks_of", "self", "party", "Party", "nonces"),
     *("session", "bank", "total", "column", "columns", "blocks", "owner", "places", "factors"),
-    "again",  # whether there is one
+    *("again", "dither"),  # whether there is one
 }
 LISTS = {
     "left",

@@ -10,13 +10,13 @@ import pytest
 
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.lattice.embedding import BLOCK, encoded, folded
-from common.mpc.lattice.phasors import FLOOD_BITS, HeldPhasors, LinkPublic, OwnPhasors, Waves
+from common.mpc.lattice.phasors import CUT_BYTES, FLOOD_BITS, PHASOR_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Waves
 from common.mpc.lattice.ring import DEGREE, Integers, spectrum
-from common.mpc.lattice.ring96 import LIMBS, SMALL, WORDS, Long, joined
+from common.mpc.lattice.ring96 import LIMBS, SMALL, WORDS, joined
 from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
 from common.mpc.link import Fourier
 from tests.common.mpc.lattice.test_distinguisher import COINS, EvenErrors, NoErrors, NoSecrets, OneSecret
-from tests.common.mpc.lattice.test_ring96 import MODULUS, long_of, product, whole
+from tests.common.mpc.lattice.test_ring96 import MODULUS, product, whole
 from tests.common.mpc.lattice.test_shares import NoFlood, distance, public
 
 LINKS = [Fourier(), Fourier(32, 8, odd=False)]
@@ -29,7 +29,10 @@ class NoNoise(NoFlood):
         return np.zeros(shape, np.int64)
 
 
-def waves_of(link: Fourier, one: float = 2.0**73) -> Waves:
+ONE = 2.0**78  # of a step of 2.5 over 20,000 rows
+
+
+def waves_of(link: Fourier, one: float = ONE) -> Waves:
     return Waves(link.coefficients, link.odd, one)
 
 
@@ -46,9 +49,9 @@ def angles(rows: int, seed: int = 0) -> tuple[Reals, Words, Words]:
 class Exchange:
     """A span's messages and both parties' shares."""
 
-    key: Long
+    key: Words
     hidden: Words
-    c: Long
+    c: Words
     shares: tuple[Words, Words]
 
     @property
@@ -58,7 +61,7 @@ class Exchange:
         return found
 
 
-def exchanged(link: Fourier, rows: int = ROWS, kind: type[Sampler] = Sampler, one: float = 2.0**73) -> Exchange:
+def exchanged(link: Fourier, rows: int = ROWS, kind: type[Sampler] = Sampler, one: float = ONE) -> Exchange:
     _, mine, theirs = angles(rows)
     publics, waves = LinkPublic(public(), link.terms), waves_of(link, one)
     owner, holder = OwnPhasors(kind(bytes(32)), publics), HeldPhasors(kind(bytes([1]) * 32), publics)
@@ -71,24 +74,34 @@ def exchanged(link: Fourier, rows: int = ROWS, kind: type[Sampler] = Sampler, on
 @pytest.mark.parametrize("rows", [1, BLOCK, ROWS])
 def test_slots_are_the_links_values_less_a_half(link: Fourier, rows: int) -> None:
     turns, _, _ = angles(rows)
-    found = exchanged(link, rows).slots / 2.0**73
+    found = exchanged(link, rows).slots / ONE
     off = found[:rows] - (link(turns[:rows] * float(link.period)) - 0.5)
-    assert np.abs(off).max() < 0.03 and abs(off.mean()) < 0.03 / math.sqrt(rows)
-    assert np.abs(found[rows:]).max(initial=0) < 0.03
+    assert np.abs(off).max() < 0.08 and abs(off.mean()) < 0.08 / math.sqrt(rows)
+    assert np.abs(found[rows:]).max(initial=0) < 0.08
+
+
+def dithered(waves: Waves) -> float:
+    """The variance that rounding up or down leaves in coefficients of all p_k together: 1/6 each where they are not small."""
+    drawn = np.random.default_rng(0).standard_normal(1 << 16)
+    parts = [np.modf(np.abs(drawn) * b * waves.slot / BLOCK**0.5 * 0.5**0.5)[0] for b in np.abs(waves.coefficients)]
+    return float(sum((part * (1 - part)).mean() for part in parts))
 
 
 def deviation(link: Fourier, one: float, flood: float) -> float:
     """Of a coefficient of the sum, by the module's formulas."""
     waves, squares = waves_of(link, one), sum(b * b for b in link.coefficients)
-    p = waves.slot**2 * squares + DEGREE * link.terms / 12
-    dropped = 2.0**96 / 12 * p
-    rounded = waves.scale**2 * link.terms / 12
+    p = waves.slot**2 * squares + DEGREE * dithered(waves)
+    dropped = 2.0**112 / 12 * p
+    rounded = waves.scale**2 * dithered(waves)
     secret = ERROR_DEVIATION**2 * (2 * DEGREE * 2 / 3 + p)
-    return math.sqrt(dropped + rounded + secret + flood * 2.0 ** (2 * FLOOD_BITS) * 2 / 3)
+    return math.sqrt(dropped + rounded + secret + CUT**2 + flood * 2.0 ** (2 * FLOOD_BITS) * 2 / 3)
+
+
+CUT = 2.0**48 * math.sqrt(DEGREE / 9)
 
 
 @pytest.mark.parametrize("link", LINKS, ids=str)
-@pytest.mark.parametrize("one", [2.0**68, 2.0**76])
+@pytest.mark.parametrize("one", [2.0**68, 2.0**78])
 @pytest.mark.parametrize(("kind", "flood"), [(NoFlood, 0.0), (Sampler, 1.0)])
 def test_noise_is_what_the_formula_says(link: Fourier, one: float, kind: type[Sampler], flood: float) -> None:
     """What drops, or what is rounded, stands out; from above and, which a wrong scale would show, from below."""
@@ -100,28 +113,18 @@ def test_noise_is_what_the_formula_says(link: Fourier, one: float, kind: type[Sa
     assert abs(off.mean()) < 6 * off.std() / math.sqrt(off.size)
 
 
-def test_floods_hide_what_comes_of_secrets() -> None:
-    """By 46 bits; measured where nothing is rounded: phasors and factors of zeros."""
-    publics, waves = LinkPublic(public(), 1), Waves((1.0,), False, 2.0**73)
-    zeros = np.zeros((1, BLOCK), np.uint64)
+@pytest.mark.parametrize("kind", [NoFlood, NoNoise])
+def test_floods_hide_what_comes_of_secrets(kind: type[Sampler]) -> None:
+    """By 50 bits what errors give, and by 7 what c and key are sent without: measured of phasors and factors of zeros."""
+    publics, waves = LinkPublic(public(), 1), Waves((1.0,), False, ONE)
+    zeros = np.zeros((4, BLOCK), np.uint64)
     secret = ERROR_DEVIATION * math.sqrt(2 * DEGREE * 2 / 3)
-    assert 2.0**FLOOD_BITS / secret > 2.0**46
-    sums = []
-    for kind in (NoFlood, NoNoise):
-        owner, holder = OwnPhasors(kind(bytes(32)), publics), HeldPhasors(kind(bytes([1]) * 32), publics)
-        key = owner.key()
-        c, share = holder.reply(waves, key, np.zeros((1, 1, DEGREE), np.uint64), zeros, 0)
-        low = np.array(whole(c[0]), object)  # the owner's share to the last bit, which is less than a word's unit
-        s = Sampler(bytes(32)).ternary(DEGREE)
-        v = Sampler(bytes([1]) * 32).ternary(DEGREE)
-        exact = np.array(product(whole(key), v.tolist()), object) - np.array(product(low.tolist(), s.tolist()), object)
-        sums.append(np.array([(x + MODULUS // 2) % MODULUS - MODULUS // 2 for x in exact.tolist()], float))
-        assert (
-            np.abs((share - (np.array(product(whole(key), v.tolist()), object) >> 32).astype(np.uint64)).view(np.int64)).max()
-            == 0
-        )
-    assert sums[0].std() == pytest.approx(secret, rel=0.05)
-    assert np.abs(sums[1]).max() == 0
+    assert 2.0**FLOOD_BITS / secret > 2.0**50 and 2.0**FLOOD_BITS / CUT > 2.0**7
+    owner, holder = OwnPhasors(kind(bytes(32)), publics), HeldPhasors(kind(bytes([1]) * 32), publics)
+    c, share = holder.reply(waves, owner.key(), np.zeros((4, 1, DEGREE), np.uint64), zeros, 0)
+    off = (share + owner.share(c)).view(np.int64) * UNIT
+    assert off.std() == pytest.approx(math.hypot(CUT, secret), rel=0.05)
+    assert abs(off.mean()) < 6 * CUT / math.sqrt(off.size)
 
 
 @pytest.mark.parametrize("link", [*LINKS, Fourier(256, 30), Fourier(8, 2)], ids=str)
@@ -136,11 +139,11 @@ def test_what_multiplies_a_limb_is_within_the_reach(link: Fourier) -> None:
         assert all(norm <= abs(b) * waves.slot + 32 for norm, b in zip(norms, link.coefficients, strict=True))
 
 
-def cut_distance(words: Words) -> float:
-    """`distance` of words of 48 bits."""
+def cut_distance(words: Words, width: int = CUT_BYTES) -> float:
+    """`distance` of words of so many bytes."""
     flat = words.reshape(-1)
-    low, middle = flat.view(np.uint32)[::2], flat.view(np.uint16)[2::4]
-    return max(distance(np.ascontiguousarray(part).view(np.uint64)) for part in (low, middle))
+    upper = flat.view(np.uint16)[2::4] if width == CUT_BYTES else flat.view(np.uint8)[4::8]
+    return max(distance(np.ascontiguousarray(part).view(np.uint64)) for part in (flat.view(np.uint32)[::2], upper))
 
 
 def low(numbers: list[int]) -> Words:
@@ -154,8 +157,9 @@ def told(kind: type[Sampler]) -> set[str]:
     publics, waves = LinkPublic(public(), link.terms), waves_of(link)
     owners = [OwnPhasors(sampler, publics) for sampler in [kind(bytes(32))] for _ in range(2)]
     holder = HeldPhasors(kind(bytes([1]) * 32), publics)
+    holder._sampler.fractions = lambda *shape: np.full(shape, 0.5)  # type: ignore[method-assign]  # so that factors are known
     phasors = [encoded(z, waves.scale / UNIT).view(np.uint64) for z in waves.phasors(mine[0], BLOCK)]
-    known = np.stack(phasors) >> np.uint64(16)
+    known = np.stack(phasors) >> np.uint64(64 - 8 * PHASOR_BYTES)
     keys, bare = [owner.key() for owner in owners], [owner.hidden(waves, mine, BLOCK)[0] - known for owner in owners]
     replies = [
         holder.reply(waves, keys[0], np.zeros((1, link.terms, DEGREE), np.uint64), theirs, BLOCK)[0][0] for _ in range(2)
@@ -167,15 +171,16 @@ def told(kind: type[Sampler]) -> set[str]:
     publicly = public().long(3, 64, link.terms)
     for a, factor in zip(publicly, factors, strict=True):
         sums += np.array(product(whole(a), factor.tolist()), object)
-    answers = [[int(x - y) % MODULUS for x, y in zip(whole(reply), sums, strict=True)] for reply in replies]
+    answers = [reply - low([int(x) % MODULUS >> 48 for x in sums]) for reply in replies]
     a_0, sample = whole(public().long(3, 0, 1)[0]), whole(joined(owners[0]._sample(publics.block(0)[0])))
-    crossed = np.array(product(whole(keys[0]), whole(publicly[0])), object) - np.array(product(sample, a_0), object)
+    key = whole(joined(owners[0]._sample(publics.key)))
+    crossed = np.array(product(key, whole(publicly[0])), object) - np.array(product(sample, a_0), object)
     seen = {
-        "key": distance(low(whole(keys[0]))),
-        "phasors": max(cut_distance(one) for one in bare[0]),
-        "spans": cut_distance(bare[0][0] - bare[1][0]),
-        "reply": distance(low(answers[0])),
-        "replies": distance(low(answers[0]) - low(answers[1])),
+        "key": cut_distance(keys[0]),
+        "phasors": max(cut_distance(one, PHASOR_BYTES) for one in bare[0]),
+        "spans": cut_distance(bare[0][0] - bare[1][0], PHASOR_BYTES),
+        "reply": cut_distance(answers[0]),
+        "replies": cut_distance(answers[0] - answers[1]),
         "crossed": distance(low(crossed.tolist())),
     }
     return {name for name, far in seen.items() if far > COINS}
@@ -214,15 +219,14 @@ def test_known_answers() -> None:
     owner, holder = OwnPhasors(Sampler(bytes(32)), publics), HeldPhasors(Sampler(bytes([1]) * 32), publics)
     key, hidden = owner.key(), owner.hidden(waves_of(link), zeros, BLOCK)
     c, _ = holder.reply(waves_of(link), key, hidden, zeros, BLOCK)
-    found = [whole(a[0])[0], whole(key)[0], *hidden[0, :2, 0].tolist(), whole(c[0])[0]]
+    found = [whole(a[0])[0], int(key[0]), *hidden[0, :2, 0].tolist(), int(c[0, 0])]
     assert [hex(word) for word in found] == ANSWERS
-    assert long_of(whole(key)).tolist() == key.tolist()
 
 
 ANSWERS = [
     "0x1274bc22a9661038c8888ebf",
-    "0xb3b467624176a74c4c1d4d80",
-    "0xd0fc414f73eb",
-    "0xef642eaf72e4",
-    "0x44f843d4e24a59a8b024ce4b",
+    "0xb3b467624177",
+    "0xd0fc41536c",
+    "0xef642eb36b",
+    "0xc99760ffc734",
 ]
