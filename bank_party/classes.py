@@ -30,7 +30,7 @@ class Floors:
 
         So a count that is known but for one label is not held against a number that somebody chose.
         """
-        digest = blake2b(distinct(row_keys(table)).tobytes(), key=secret, digest_size=16, person=b"wattscore.floor").digest()
+        digest = blake2b(distinct(row_keys(table)).data, key=secret, digest_size=16, person=b"wattscore.floor").digest()
         one, two = (int.from_bytes(digest[k : k + 8], "little") for k in (0, 8))
         return Floors(self.train + one % (1 + min(_SPAN, self.train)), self.held + two % (1 + min(_SPAN, self.held)))
 
@@ -38,7 +38,7 @@ class Floors:
 def check_classes(table: FeatureTable, test: Mask, floors: Floors) -> None:
     """table: all matched rows; those of `test` (n,) are held out. Raises PolicyError, of which others do not hear why."""
     for what, rows, least in (("training", ~test, floors.train), ("held-out", test, floors.held)):
-        ones = int(table.outcomes[rows].sum())
+        ones = int(np.sum(table.outcomes, where=rows))
         if min(ones, int(rows.sum()) - ones) < least:
             raise PolicyError(
                 f"the matched {what} rows hold fewer labels of one class than this bank trains on",

@@ -43,7 +43,7 @@ from common.stages.split import Mask
 from common.stages.willing import agree_to_charge
 
 _log = logging.getLogger(__name__)
-_MANY = 1 << 20  # rows, from which on a stage leaves more memory behind than it takes time to give back
+_MANY = 1 << 20  # rows, from which on a step leaves more memory behind than it takes time to give back
 
 
 class StageReporter(Reporter, Protocol):
@@ -206,10 +206,14 @@ class Told:
         self._stage = name
         start, rounds = time.monotonic(), self.session.traffic.rounds
         yield
-        if self.outcome.counts.get("own_rows", 0) > _MANY:
-            give_memory_back()
+        self.give_back()
         self.outcome.seconds[name] = time.monotonic() - start
         self.outcome.rounds[name] = self.session.traffic.rounds - rounds
+
+    def give_back(self) -> None:
+        """Gives back the memory that a step over many rows has left, before the next one takes its own."""
+        if self.outcome.counts.get("own_rows", 0) > _MANY:
+            give_memory_back()
 
     def warn(self, *texts: str, public: str | None = None) -> None:
         """Tells this party's log; others hear `public`, by default only that there is something to read there."""

@@ -71,13 +71,16 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         if plan.mixes_enterprises and job.party is Party.BANK:
             job.warn(split.MIXED, public=split.MIXED)
         order, train_rows = split.training_first(matched, test), len(test) - int(test.sum())
+        del matched, test
+        job.give_back()
         table, columns = await asyncio.to_thread(loaded.table.move, order, job.scratch), loaded.columns
-        del loaded, matched, test, order
+        del loaded, order
     with job.stage(Stage.PREPARE):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
         most = room(train_rows, plan.limits.rows_per_column)
         own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation), most)
         prepared, other = await prepare(job, plan, own)
+        job.give_back()
         rival = None
         if plan.challenge:
             chain = job.session, job.registry, job.home.models
@@ -102,7 +105,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, table, train_rows)
         heard = await tell_scores(job, plan, made, rival)
+        job.give_back()
         kept = await job.role.trained(job, plan, made, heard)
+        job.give_back()
         known = await asyncio.to_thread(reference.describe, table, train_rows, heard.u if heard else None)
         packed = pack(model)
         seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
@@ -257,8 +262,10 @@ async def align_training(job: PartyJob, plan: TrainPlan, table: FeatureTable) ->
     if (kept := job.course.at(Point.ALIGNED)) is not None:
         return restore_rows(job, *kept), kept[0]["test"].astype(np.bool_)
     matched = await align_rows(job, table, max(plan.limits.min_matched, job.home.policy.min_matched))
+    job.give_back()
     keys = table.keys(matched)
     await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
+    job.give_back()
     test = await split.agree(job.session, keys, plan.split, partial(job.role.check_labels, job))
     await keep_rows(job, matched=matched, test=test)
     return matched, test

@@ -17,6 +17,10 @@ from common.rows.table import FeatureTable, Index
 
 Mask = npt.NDArray[np.bool_]
 
+_SOME = 1 << 20  # rows at a time
+_FIRST = 16  # bits of a hash by which rows are counted
+_REST = np.uint64(64 - _FIRST)
+
 MIXED = "the split is by row, so months of one enterprise both train and test: split by enterprise or by time"
 
 
@@ -54,21 +58,39 @@ def _smallest(order: npt.NDArray[np.uint64], label: npt.NDArray[np.float64], spl
         ones = round(split.test * float(label.sum()))
         parts = [(label == 1.0, ones), (label == 0.0, held - ones)]
     for members, count in parts:
-        values = order[members]
-        if not (some := min(count, len(values))):
+        if not (some := min(count, int(members.sum()))):
             continue
-        values.partition(some - 1)
-        last = values[some - 1]
-        del values
+        last = _ranked(order, members, some - 1)
         below = members & (order < last)
         test |= below
         test[np.flatnonzero(members & (order == last))[: some - int(below.sum())]] = True  # of one hash the first rows
     return test
 
 
+def _ranked(order: npt.NDArray[np.uint64], members: Mask, rank: int) -> np.uint64:
+    """The value of this rank, from 0, among those of `order` that are members: by their first bits, without a copy of them."""
+    parts = [slice(low, low + _SOME) for low in range(0, len(order), _SOME)]
+    counts = np.zeros(1 << _FIRST, np.int64)
+    for rows in parts:
+        counts += np.bincount((order[rows][members[rows]] >> _REST).view(np.int64), minlength=len(counts))
+    ends = np.cumsum(counts)
+    first = int(np.searchsorted(ends, rank, side="right"))
+    near = np.concatenate([order[rows][members[rows] & (order[rows] >> _REST == np.uint64(first))] for rows in parts])
+    rank -= int(ends[first] - counts[first])
+    near.partition(rank)
+    found: np.uint64 = near[rank]
+    return found
+
+
 def training_first(matched: Index, test: Mask) -> Index:
     """The places of matched rows, (n,), those that train before those held out, each in their order."""
-    return np.concatenate([matched[~test], matched[test]])
+    order, end = np.empty_like(matched), 0
+    for members in (~test, test):
+        for low in range(0, len(matched), _SOME):
+            part = matched[low : low + _SOME][members[low : low + _SOME]]
+            order[end : end + len(part)] = part
+            end += len(part)
+    return order
 
 
 def _last_months(table: FeatureTable, months: int) -> Mask:

@@ -92,7 +92,7 @@ def newton(design: Design, y: Array, penalty: Array, offset: Array | None = None
     y: (n,) within [0, 1], not only 0 and 1. offset: (n,), zero by default. penalty: (m, m). The loss never rises from step to
     step, so that even without an optimum the end is no worse than the start.
     """
-    beta, u = np.zeros(design.columns), np.zeros(design.rows) if offset is None else offset
+    beta, u = np.zeros(design.columns), np.zeros(design.rows) if offset is None else offset.copy()
     for _ in range(_ITERATIONS):
         gradient, hessian, largest = design.curvature(u, y)
         gradient += penalty @ beta
@@ -104,7 +104,7 @@ def newton(design: Design, y: Array, penalty: Array, offset: Array | None = None
             return Descended(beta, u, "the columns are collinear or the classes separated")
         if (moved := _damped(design, y, penalty, beta, u, step)) is None:
             return Descended(beta, u, "no step lowers the objective")
-        beta, u = moved
+        beta = moved
     return Descended(beta, u, "the fit did not converge")
 
 
@@ -117,15 +117,17 @@ def covariance(design: Design, u: Array, penalty: Array) -> Array:
         return np.full_like(penalty, np.nan)
 
 
-def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> tuple[Array, Array] | None:
-    """beta + step and its u, the step halved until the objective does not rise; None if it always does."""
+def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> Array | None:
+    """beta + step, the step halved until the objective does not rise; None if it always does. u, (n,), becomes that of it."""
     along = design.times(step)
     start = _objective(u, along, 0.0, y, penalty, beta)
     # Close to the optimum a good step changes the objective by less than its rounding: that much may rise.
     allowed, size = start + 1e-13 * (1 + abs(start)), 1.0
     for _ in range(_HALVINGS):
         if _objective(u, along, size, y, penalty, beta + size * step) <= allowed:
-            return beta + size * step, u + size * along
+            for low in range(0, len(u), _BLOCK):  # of many rows no third array is made
+                u[low : low + _BLOCK] += size * along[low : low + _BLOCK]
+            return beta + size * step
         size = size / 2
     return None
 

@@ -81,7 +81,7 @@ def start(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Trial, Any]:
     """A trial to enter, and the context that must be entered before it. settings: further ones of a process, by its name."""
-    every = {name: {**own, **(settings or {}).get(name, {})} for name, own in SETTINGS.items()}
+    every = {name: {**SETTINGS.get(name, {}), **own} for name, own in {**SETTINGS, **(settings or {})}.items()}
     lines = Lines(shape) if shape else nullcontext()
     via = {"via": lines.via} if isinstance(lines, Lines) else {}
     return kind(folder / "trial", datasets, every, **via), lines

@@ -12,7 +12,7 @@ import runpy
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,15 @@ class MeasuredTrial(Trial):
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def bench_memory(plan: TrainPlan, paths: dict[str, Path], folder: Path, *, period: bool) -> dict[str, Any]:
-    """What one training took: peak MiB of each process, and by stage, at the parties, MiB, seconds and processor seconds."""
+def bench_memory(
+    plan: TrainPlan, paths: dict[str, Path], folder: Path, *, period: bool, settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What one training took: peak MiB of each process, and by stage, at the parties, MiB, seconds and processor seconds.
+
+    settings: of processes, by name, beside the benchmarks' own.
+    """
     datasets = {party: {"t": dataset} for party, dataset in jobs.declare(paths, period=period).items()}
-    daemons, lines = jobs.start(folder, datasets, kind=MeasuredTrial)
+    daemons, lines = jobs.start(folder, datasets, kind=MeasuredTrial, settings=settings)
     with lines, daemons as trial, trial.client() as client:
         job, seconds = jobs.run(client, plan)
         grid, bank, dealer = job.grid.report, job.bank.report, job.dealer
@@ -104,8 +109,10 @@ def table(found: dict[str, Any]) -> Text:
 @click.option("--rows", type=int, help="As of `train`.")
 @click.option("--grid", default=10, show_default=True, help="The grid's columns, with --rows.")
 @click.option("--bank", default=10, show_default=True, help="The bank's columns, with --rows.")
+@click.option("--memory-mib", default=512, show_default=True, help="What a party may hold in memory of its columns.")
+@click.option("--workers", default=2, show_default=True, help="The coordinator's threads that deal.")
 @JSON
-def memory(ids: int | None, rows: int | None, grid: int, bank: int, out: Path | None) -> None:
+def memory(ids: int | None, rows: int | None, grid: int, bank: int, memory_mib: int, workers: int, out: Path | None) -> None:
     """Memory by stage of the job of `align --ids`, or of `train --rows`, without the plaintext beside it."""
     if (ids is None) == (rows is None):
         raise click.UsageError("give --ids or --rows")
@@ -121,7 +128,8 @@ def memory(ids: int | None, rows: int | None, grid: int, bank: int, out: Path | 
         else:
             work = Workload(rows or 0, grid, bank)
             plan, paths = work.plan(), write_tables(folder, round(work.rows / (1.0 - HELD_OUT)), grid, bank)
-        found = bench_memory(plan, paths, folder, period=ids is None)
+        settings = {**{name: {"memory_mib": memory_mib} for name in ("grid", "bank")}, "coordinator": {"workers": workers}}
+        found = bench_memory(plan, paths, folder, period=ids is None, settings=settings)
     tell(found, out, table(found))
 
 

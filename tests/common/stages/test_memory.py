@@ -14,7 +14,7 @@ from common.monitor import reference
 from common.party import Party
 from common.rows import alike, dataset, hashes, ids
 from common.rows import table as rows
-from common.stages import align, job
+from common.stages import align, job, split
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.plain import weights_of
 
@@ -58,12 +58,12 @@ async def test_rows_worked_on_a_few_at_a_time_make_the_job_of_all_at_once(
     for module, name, few in (
         (ids, "MANY", -1), (dataset, "MANY", -1), (job, "_MANY", -1), (alike, "_SOME", 7), (rows, "_SOME", 7),
         (hashes, "_BLOCK", 7), (align, "_SOME", 7), (rowsets, "_SOME", 7), (setbook, "_SOME", 7), (reference, "_ROWS", 7),
-        (blobs, "_PIECE", 64),
+        (blobs, "_PIECE", 64), (split, "_SOME", 7),
     ):  # fmt: skip
         assert getattr(module, name) > few
         monkeypatch.setattr(module, name, few)
     two = await companies.run("job-2", companies.plan())
-    assert len(given) == 2 * 6
+    assert len(given) == 2 * (6 + 6)  # after each stage, and six times within one
     for party in Party:
         assert two[party].counts == one[party].counts and two[party].warnings == one[party].warnings
         assert companies.models(party).load("job-1").columns == companies.models(party).load("job-2").columns

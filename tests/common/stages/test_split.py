@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -183,13 +184,14 @@ def test_another_option_of_the_split_is_another_draw(other: dict[str, object]) -
 
 
 @given(
-    order=st.lists(st.integers(0, 9), min_size=1, max_size=60),
+    order=st.lists(st.sampled_from([0, 1, 2, 2**48 - 1, 2**48, 2**48 + 1, 2**63, 2**64 - 1]), min_size=1, max_size=60),
     bad=st.integers(0, 2**60),
     share=st.floats(0.01, 0.99),
     stratify=st.booleans(),
+    some=st.sampled_from([7, 60, 1 << 20]),
 )
 def test_the_smallest_hashes_of_each_class_and_of_one_hash_the_first_rows(
-    order: list[int], bad: int, share: float, stratify: bool
+    order: list[int], bad: int, share: float, stratify: bool, some: int
 ) -> None:
     hashes, label = np.array(order, np.uint64), np.array([float(bad >> k & 1) for k in range(len(order))])
     split = Split(test=share, stratify=stratify)
@@ -200,6 +202,7 @@ def test_the_smallest_hashes_of_each_class_and_of_one_hash_the_first_rows(
     for members, count in wanted:
         rows = np.flatnonzero(members)
         test[rows[np.argsort(hashes[rows], kind="stable")[:count]]] = True
-    assert _smallest(hashes, label, split).tolist() == test.tolist()
-    places = np.arange(len(order)) * 3
-    assert training_first(places, test).tolist() == places[np.argsort(test, kind="stable")].tolist()
+    with patch("common.stages.split._SOME", some):
+        assert _smallest(hashes, label, split).tolist() == test.tolist()
+        places = np.arange(len(order)) * 3
+        assert training_first(places, test).tolist() == places[np.argsort(test, kind="stable")].tolist()

@@ -112,4 +112,5 @@ def test_where_there_is_no_optimum_the_end_is_no_worse_than_the_start(seed, spre
     target, offset = rng.choice([0.0, 0.1, 1.0], 12), np.full(12, -1.0)
     found = newton(Design.of(x), target, np.zeros((2, 2)), offset)
     assert np.isfinite(found.beta).all()
+    assert (offset == -1.0).all(), "it is the caller's"
     assert loss(x, target, found.u) <= loss(x, target, offset) + 1e-10
