@@ -24,6 +24,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "linear": {"model": {"iterations": 15}, "preparation": {"coding": "linear"}},
     "network": {"model": {"kind": "network", "epochs": 5, "batch": 0}, "preparation": {"coding": "linear"}},
     "trees": {"model": {"kind": "trees", "trees": 20}},
+    "trees-abreast": {"model": {"kind": "trees", "trees": 20, "abreast": 4, "rate": 0.15}},
 }
 _OFTEN: dict[str, Any] = {"jobs_per_day": 1000, "models_per_day": 1000}
 _TOLD: dict[str, Any] = {"metric_bits": 1e6, "label_bits": 1e3}
