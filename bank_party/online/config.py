@@ -34,7 +34,7 @@ class RefillConfig(StrictModel):
         default=0,
         ge=0,
         le=30,
-        description="Texts of the grid's reasons that they are dealt for, of a linear champion: as many as the grid declares.",
+        description="Texts of the grid's reasons that they are dealt for: as many as the grid declares.",
     )
 
     def open_at(self, hour: int, minute: int) -> bool:
@@ -89,8 +89,8 @@ class OnlineConfig(StrictModel):
         default=0,
         ge=0,
         le=2,
-        description="Most reasons of the grid's columns told of each row, as both policies allow (reasons_per_row); by linear"
-        " champions, where nobody holds one's weights from stocks that are dealt for it.",
+        description="Most reasons of the grid's columns told of each row, as both policies allow (reasons_per_row);"
+        " of a champion that nobody holds from stocks that are dealt for it.",
     )
     stock_rows: int = Field(default=1, ge=1, le=10_000_000, description="Fewest rows of a stock that is taken.")
     warn_rows: int = Field(

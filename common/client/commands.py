@@ -130,7 +130,7 @@ def score(
     "--reasons",
     type=click.IntRange(0, 30),
     default=0,
-    help="With --scores, for scores on request by a linear model: reasons of the grid too, of at most so many texts.",
+    help="With --scores, for scores on request: reasons of the grid too, of at most so many texts.",
 )
 @click.option("--like", help="A finished training job: its columns; to train, 5 % more rows and, without PLAN, its model.")
 @_WITH_BANK

@@ -60,10 +60,8 @@ def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = Non
     """What is dealt for so many rows to score by this training's model. Raises PlanError as `as_before`.
 
     bank: which one is to score, of several; default: that of the training, or the coordinator's first. reasons: of so many
-    texts of the grid's too, where the model is of a kind that tells them on request.
+    texts of the grid's too.
     """
-    raw = {**for_scores(as_before(job, scores=True)), "rows": rows, "name": name}
-    if raw["model"] == {} or raw["model"].reasons_ahead:
-        raw["reasons"] = reasons
+    raw = {**for_scores(as_before(job, scores=True)), "rows": rows, "name": name, "reasons": reasons}
     named = {} if bank is None else {"with_bank": str(bank)}
     return validate(PredealPlan, raw | named, "plan", PlanError)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import ConfigError, PeerProtocolError
-from common.mpc.fixedpoint import Words
+from common.mpc.fixedpoint import Reals, Words
 from common.mpc.ranks.masks import MOST
 from common.mpc.session import Session
 from common.party import Party
@@ -18,6 +18,9 @@ from common.rows.table import FeatureTable
 
 Groups = Sequence[int | None]
 """The group of each of the grid's prepared columns, or of its thresholds; empty at the bank."""
+
+
+_NEVER = 1.0  # log-odds beside the threshold by which a group that has no text fails it
 
 
 def check_groups(session: Session, groups: int) -> None:
@@ -32,6 +35,13 @@ def check_groups(session: Session, groups: int) -> None:
 def members(groups: Groups, count: int) -> npt.NDArray[np.bool_]:
     """Which columns each group has, (count, columns)."""
     return np.array([[of == group for of in groups] for group in range(count)], np.bool_)
+
+
+def least_of(threshold: float, named: int, groups: int) -> Reals:
+    """The log-odds by which each of `groups` groups must raise u, (groups,): those that have no text are never told."""
+    least = np.full(groups, threshold)
+    least[named:] += _NEVER
+    return least
 
 
 def dither_groups(secret: bytes, table: FeatureTable, groups: int, step: int) -> Callable[[slice], Words]:

@@ -60,15 +60,15 @@ class Reasons:
 
     cost, rounds: bytes, and messages one after another, of so many groups and at most so many codes a row, by a model that
     this section trained. again: whether rows are scored once more without each group. ahead, asked: what is dealt for telling
-    them of rows that are asked for, and who tells them; None where they are told of matched rows alone.
+    them of rows that are asked for, and who tells them.
     """
 
     tell: Callable[..., Awaitable[Bytes | None]]
     cost: Callable[[Party, Any, Size, int, int], Cost]
     rounds: Callable[[Any, Size, int], int]
     again: bool
-    ahead: Callable[[Size, int], Ahead] | None = None
-    asked: Callable[..., Awaitable[AskedGroups]] | None = None
+    ahead: Callable[[Any, Size, int], Ahead]
+    asked: Callable[..., Awaitable[AskedGroups]]
 
 
 class AskedGroups(Protocol):
@@ -78,8 +78,8 @@ class AskedGroups(Protocol):
     def held(self) -> int:
         """How many values of the grid were held at what it takes."""
 
-    async def post(self, table: FeatureTable | None, rows: int) -> Ranking:
-        """Sends what can be sent of so many rows before anything is heard of them. table: at the grid, those rows."""
+    async def post(self, table: FeatureTable) -> Ranking:
+        """Finds with the other party what groups contribute in these rows, and sends this one's half of it, masked."""
 
 
 def _by_trees(section: Trees, size: Size, groups: int) -> TreeReasonsDemand:
@@ -105,12 +105,16 @@ REASONS: dict[str, Reasons] = {
         lambda party, section, size, groups, most: tree_cost.reasons(party, _by_trees(section, size, groups), most),
         lambda section, size, groups: tree_cost.reasons_rounds(_by_trees(section, size, groups)),
         again=True,
+        ahead=tree_reasons.asked_ahead,
+        asked=tree_reasons.ByGroups.begin,
     ),
     NetworkLearner.name: Reasons(
         network_reasons.tell_groups,
         lambda party, section, size, groups, most: network_cost.reasons(party, _by_network(section, size, groups), most),
         lambda section, size, groups: network_cost.reasons_rounds(_by_network(section, size, groups)),
         again=True,
+        ahead=network_reasons.asked_ahead,
+        asked=network_reasons.ByGroups.begin,
     ),
 }
 """By the name of the learner."""
@@ -158,26 +162,16 @@ def check_on_request(half: Half) -> None:
 
 
 def scores_dealt(name: str, section: Section, size: Size, bits: int, texts: int) -> Ahead:
-    """What scores by models of this learner are dealt, and for rows that are asked for what reasons of so many texts take.
-
-    Raises PlanError where these are not told of such rows.
-    """
+    """What scores by models of this learner are dealt, and for rows that are asked for what reasons of so many texts take."""
     scores = named(name).ahead_scores(section, size, bits)
-    if not texts:
-        return scores
-    if name not in REASONS or (ahead := REASONS[name].ahead) is None:
-        raise PlanError(
-            f"reasons of the grid are not told on request by models of kind {name}: nothing is dealt for them",
-            remedy="Deal with reasons = 0; a scoring job of matched rows tells them.",
-        )
-    return replace(scores, then=ahead(size, texts))
+    return replace(scores, then=REASONS[name].ahead(section, size, texts)) if texts else scores
 
 
 def tells_on_request(half: Half) -> bool:
     """Whether reasons of the grid are told of rows that are asked for, by this model."""
     if half.coefficients is not None:
         return True
-    return takes_stock(half) and half.learner in REASONS and REASONS[half.learner].asked is not None
+    return takes_stock(half) and half.learner in REASONS
 
 
 def pack(half: Half) -> Packed:

@@ -171,10 +171,6 @@ class Model(Section):
         return frozenset({Opened.TRAINING_CHECK, *(() if self.closed else (Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS))})
 
     @property
-    def reasons_ahead(self) -> bool:
-        return True
-
-    @property
     def reach(self) -> float:
         return self.make_link().reach
 

@@ -36,7 +36,7 @@ class PredealPlan(OneBank):
         default=0,
         ge=0,
         le=30,
-        description="For scores on request by a linear model: reasons of the grid too, of at most so many texts.",
+        description="For scores on request: reasons of the grid too, of at most so many texts.",
     )
 
     @model_validator(mode="after")
@@ -45,8 +45,8 @@ class PredealPlan(OneBank):
             self.model.check_ahead()
         elif self.model.undealt:
             raise ValueError("model.dealer = 'none': scores by a model that nobody deals for take no stock")
-        if self.reasons and (self.serves == "training" or not self.model.reasons_ahead):
-            raise ValueError("reasons of the grid are dealt ahead for scores by linear models alone: reasons must be 0")
+        if self.reasons and self.serves == "training":
+            raise ValueError("reasons of the grid are dealt ahead for scores alone: reasons must be 0")
         given = {"grid_columns": self.grid_columns, "bank_columns": self.bank_columns}
         if (named := self._named) is not None:
             if extra := {key: value for key, value in given.items() if value is not None}:

@@ -88,11 +88,6 @@ class Section(StrictModel, ABC):
         """Of this section what scores are dealt by, two numbers by key, where that is not how many columns each side has."""
         return None
 
-    @property
-    def reasons_ahead(self) -> bool:
-        """Whether the grid's reasons of rows asked for can be dealt ahead with the scores."""
-        return False
-
     @abstractmethod
     def refused(self, floors: Floors) -> list[str]:
         """Each thing a party with these floors does not allow, in words."""

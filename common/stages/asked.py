@@ -370,7 +370,7 @@ class _Bank:
             assert u is not None  # noqa: S101
             named = None
             if (reasons := self._supply.reasons) is not None:
-                named = Named(await reasons.hear(len(kept)), reasons.named)
+                named = Named(await reasons.hear(part), reasons.named)
             decided = self._decide(part, u, named)  # while that waits for the disk
             try:
                 await rated

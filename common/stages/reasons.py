@@ -154,7 +154,6 @@ class AskedReasons:
             )
             return
         begin = REASONS[self._model.learner].asked
-        assert begin is not None  # noqa: S101  (checked before the session began)
         self._by = await begin(self._session, correlations, self._model, self._groups, count, self._threshold, rows, texts)
 
     async def tell(self, table: FeatureTable) -> Callable[[], Awaitable[None]]:
@@ -165,7 +164,7 @@ class AskedReasons:
             codes = await self._session.compute(partial(self._chosen, table), table.rows * len(self._groups))
             await self._session.post(Kind.GRID_REASONS, codes)
             return _nothing
-        ranking = await self._by.post(table, table.rows)
+        ranking = await self._by.post(table)
         if self._by.held and not self._warned:
             self._warned = True
             self._session.reporter.warn("values of the grid lay beyond what reasons hold, and were held there")
@@ -175,14 +174,14 @@ class AskedReasons:
 
         return rest
 
-    async def hear(self, rows: int) -> Bytes:
-        """At the bank: codes (rows, most), zeros where they are untold."""
+    async def hear(self, table: FeatureTable) -> Bytes:
+        """At the bank: codes of these rows, (rows, most), zeros where they are untold."""
         if self.untold:
-            return np.zeros((rows, self._most), np.uint8)
+            return np.zeros((table.rows, self._most), np.uint8)
         if self._by is None:
-            codes = await self._session.receive(Kind.GRID_REASONS, np.uint8, (rows, self._most))
+            codes = await self._session.receive(Kind.GRID_REASONS, np.uint8, (table.rows, self._most))
         else:
-            found = await (await self._by.post(None, rows)).tell(self._most, Kind.GRID_REASONS)
+            found = await (await self._by.post(table)).tell(self._most, Kind.GRID_REASONS)
             assert found is not None  # noqa: S101
             codes = found
         return _checked(codes, self.named)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from common.errors import PeerProtocolError
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS
-from common.mpc.compare.masks import dealt_words as sign_words
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.dealer import Dealt, Prgs, deal_truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import forward, forward_units
-from common.mpc.ranks.dealer import deal_ranks
-from common.mpc.ranks.masks import MOST, WIDTH, compared, dealt_words
+from common.mpc.ranks.dealer import deal_ranks, rank_arrays
+from common.mpc.ranks.masks import MOST, WIDTH, compared
 from common.mpc.session import Kind, Round
 from common.party import Party
 
@@ -51,9 +50,7 @@ class ReasonsDemand:
         """Label and shape of each array of words that a party is dealt for it, in the order of its use."""
         yield Round(Kind.DEALT_TRUNCATION, self.key), (self.groups * self.grid_columns,)
         for number, rows in self.blocks():
-            size = rows.stop - rows.start
-            yield Round(Kind.DEALT_DIGITS, number), (sign_words(compared(self.groups) * size, party),)
-            yield Round(Kind.DEALT_RANKS, number), (dealt_words(self.groups, size, party),)
+            yield from rank_arrays(number, self.groups, rows.stop - rows.start, party)
 
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The number and the rows of each block, whose contributions are compared together."""

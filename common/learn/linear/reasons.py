@@ -15,7 +15,7 @@ import numpy as np
 
 from common.errors import PolicyError
 from common.learn.dealt_ahead import Ahead
-from common.learn.groups import Groups, dither_groups, members
+from common.learn.groups import Groups, dither_groups, least_of, members
 from common.learn.learner import Size
 from common.learn.linear.deal_reasons import MOST_CELLS, ROW_SCALE, STEP_BITS, VALUE_BITS, VALUE_SCALE, ReasonsDemand
 from common.learn.linear.half import ClosedModel
@@ -29,9 +29,8 @@ from common.mpc.ranks.find import Ranking, RankParts, take_rank_parts
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
+from common.plan.linear import Model
 from common.rows.table import FeatureTable
-
-_NEVER = 1.0  # log-odds beside the threshold by which a group that has no text fails it
 
 
 async def tell_groups(
@@ -61,8 +60,8 @@ async def tell_groups(
     codes = np.zeros((table.rows, most), np.uint8)
     dither = dither_groups(model.own.tobytes(), table, count, STEP_BITS) if grid else None
     for _, rows in demand.blocks():
-        part = table.part(rows.start, rows.stop) if dither is not None else None
-        ranking = await by.post(part, rows.stop - rows.start, dither(rows) if dither is not None else None)
+        part = table.part(rows.start, rows.stop)
+        ranking = await by.post(part, dither(rows) if dither is not None else None)
         told = await ranking.tell(most, Kind.GRID_REASONS)
         if told is not None:
             codes[rows] = told
@@ -89,7 +88,7 @@ async def begin_asked(
     return by
 
 
-def asked_ahead(size: Size, texts: int) -> Ahead:
+def asked_ahead(section: Model, size: Size, texts: int) -> Ahead:
     """What that is dealt. Raises PolicyError for sizes that nothing is dealt for."""
     demand = ReasonsDemand(size.rows, size.grid_columns, texts)
     _check_fits(demand)
@@ -159,8 +158,7 @@ class ByGroups:
         else:
             weights = correlations.weight_mask(demand.key + 1, shares.size).reshape(shares.shape)
             await session.send(Kind.MASKED_WEIGHTS, shares - weights)
-        least = np.full(demand.groups, threshold)
-        least[named:] += _NEVER
+        least = least_of(threshold, named, demand.groups)
         return cls(session, correlations, source, model, weights.T, least, Lots(demand.blocks(), demand.rows), named)
 
     async def warm(self) -> None:
@@ -189,15 +187,15 @@ class ByGroups:
             return found[0]
         return _Masks(np.concatenate([one.hide for one in found], axis=1), RankParts.joined([one.parts for one in found]))
 
-    async def post(self, table: FeatureTable | None, rows: int, dither: Words | None = None) -> Ranking:
-        """Contributions of each group to u in so many rows, as they are about to be ranked, and this party's half of them.
+    async def post(self, table: FeatureTable, dither: Words | None = None) -> Ranking:
+        """Contributions of each group to u in these rows, as they are about to be ranked, and this party's half of them.
 
-        table: at the grid those rows; dither: what is added to their contributions, (named groups, rows), where that is made
-        already. One message from the grid, 8 bytes a row and column, and one each way, 17 bits a row and group.
+        dither: at the grid, what is added to them, (named groups, rows), where that is made already. One message from the grid,
+        8 bytes a row and column, and one each way, 17 bits a row and group.
         """
-        session, (columns, groups), masks = self._session, self._weights.shape, await self._taken(rows)
-        work = rows * columns * groups
-        if table is None:
+        session, (columns, groups), rows = self._session, self._weights.shape, table.rows
+        masks, work = await self._taken(rows), rows * columns * groups
+        if session.party is Party.BANK:
             masked = await session.collect(Kind.MASKED_MATRIX, np.uint64, (columns, rows))
             values = await session.compute(lambda: forward_units(masked.T, self._weights), work)
         else:

@@ -9,15 +9,16 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.learn.network.activations import DEAL, NAMES
-from common.learn.network.deal import CELLS, block_masks, fits_a_network
+from common.learn.network.deal import CELLS, block_masks, fits_a_network, unit_arrays
 from common.learn.network.scales import Scales
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.dealer import Dealt, Prgs, both
 from common.mpc.fixedpoint import top32
 from common.mpc.prg import Purpose
 from common.mpc.product import forward_units
-from common.mpc.ranks.dealer import deal_ranks
+from common.mpc.ranks.dealer import deal_ranks, rank_arrays
 from common.mpc.ranks.masks import MOST, WIDTH, compared
+from common.mpc.session import Round
 from common.party import Party
 
 _FIRST = 1 << 49  # above every number of a training and of a scoring
@@ -78,6 +79,13 @@ class NetworkReasonsDemand:
     def ranked(self, key: int) -> int:
         """The number under which the contributions of this block are ranked."""
         return key | _RANKED
+
+    def arrays(self, party: Party) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array of words that a party is dealt for it, in the order of its use."""
+        for key, rows in self.blocks():
+            count = rows.stop - rows.start
+            yield from unit_arrays(self.name, party, key, self.versions * count * self.units, trained=False)
+            yield from rank_arrays(self.ranked(key), self.groups, count, party)
 
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The number and the rows of each block."""

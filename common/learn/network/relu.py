@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.network.scales import SUM, Scales
-from common.learn.network.units import Lacks, Output, Seat
+from common.learn.network.units import Lacks, Output, Seat, Which
 from common.mpc.compare.dealer import deal_signs
 from common.mpc.compare.signs import SignMasks, compare_signs, take_sign_masks
 from common.mpc.dealer import Dealt, Prgs, both, deal_halves
@@ -65,13 +65,14 @@ class ReluMasks:
         self._signs: SignMasks | None = None
         self._shares: list[Words] | None = None
 
-    async def signs(self, rows: slice) -> SignMasks:
+    async def signs(self, rows: Which) -> SignMasks:
         """What comparing all units of these rows consumes, as one line."""
         if self._signs is None:
             self._signs = await take_sign_masks(self._seat.source, self._number, math.prod(self.whole))
-        if rows == slice(0, self.whole[1]):
+        if isinstance(rows, slice) and rows == slice(0, self.whole[1]):
             return self._signs
-        return self._signs.at(np.arange(math.prod(self.whole)).reshape(self.whole)[:, rows].ravel())
+        units, count = self.whole
+        return self._signs.at((np.arange(units)[:, None] * count + np.arange(count)[rows]).ravel())
 
     async def shares(self) -> list[Words]:
         """Of b, r and b r, and in a training of b times the residual's mask, (units, rows) each."""
@@ -88,7 +89,7 @@ class ReluMasks:
 
 
 async def look_up(
-    session: Session, masks: ReluMasks, at: slice, sums: Words, output: Output, scales: Scales, *, spare: bool = False
+    session: Session, masks: ReluMasks, at: Which, sums: Words, output: Output, scales: Scales, *, spare: bool = False
 ) -> tuple[Words, HeldRelu]:
     """A share of u, (rows,) at `scales.output`, without the output's intercept and off by what the dealer knows.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.network.scales import FORWARD, SUM, Scales
-from common.learn.network.units import Lacks, Output, Seat
+from common.learn.network.units import Lacks, Output, Seat, Which
 from common.mpc.circle import Turns
 from common.mpc.dealer import Dealt, Prgs, both_halves, deal_halves
 from common.mpc.fixedpoint import Words, top32
@@ -74,7 +74,7 @@ class SineMasks:
 
 
 async def look_up(
-    session: Session, masks: SineMasks, at: slice, sums: Words, output: Output, scales: Scales, *, spare: bool = False
+    session: Session, masks: SineMasks, at: Which, sums: Words, output: Output, scales: Scales, *, spare: bool = False
 ) -> tuple[Words, HeldSine]:
     """A share of u, (rows,) at `scales.output`, without the output's intercept, and what the way back needs.
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Session
+
+Which = slice | npt.NDArray[np.intp]
+"""Some of the rows that masks were taken for, by their places."""
 
 
 @dataclass(frozen=True, repr=False)

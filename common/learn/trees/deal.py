@@ -63,6 +63,11 @@ class TreeScoreDemand:
     def shape(self) -> Shape:
         return Shape(self.trees, self.depth)
 
+    @property
+    def versions(self) -> int:
+        """How often a row goes through the trees."""
+        return 1
+
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The number and the rows of each block."""
         for block, low in enumerate(range(0, self.rows, BLOCK_ROWS)):

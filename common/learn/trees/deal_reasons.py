@@ -11,9 +11,11 @@ from common.errors import PeerProtocolError
 from common.learn.trees.deal import BLOCK_ROWS, deal_block
 from common.learn.trees.forest import Shape
 from common.mpc.dealer import Dealt, Prgs
-from common.mpc.ranks.dealer import deal_ranks
+from common.mpc.narrow import word_count
+from common.mpc.ranks.dealer import deal_ranks, rank_arrays
 from common.mpc.ranks.masks import MOST
 from common.mpc.session import Kind, Round
+from common.party import Party
 from common.plan.trees import MOST_DEPTH, MOST_TREES
 
 MOST_ROWS = 1 << 31
@@ -56,6 +58,13 @@ class TreeReasonsDemand:
 
     def label(self, block: int) -> Round:
         return Round(Kind.DEALT_TREES, _FIRST | block)
+
+    def arrays(self, party: Party) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array of words that a party is dealt for it, in the order of its use."""
+        for block, rows in self.blocks():
+            count = rows.stop - rows.start
+            yield self.label(block), (word_count(2 * self.trees * self.versions * count),)
+            yield from rank_arrays(self.ranked(block), self.groups, count, party)
 
     def ranked(self, block: int) -> int:
         """The number under which what groups raise u by is ranked."""

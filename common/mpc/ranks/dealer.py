@@ -9,11 +9,18 @@ import numpy as np
 from common.mpc.circle import Turns
 from common.mpc.compare.dealer import deal_signs
 from common.mpc.compare.masks import IGNORED
+from common.mpc.compare.masks import dealt_words as sign_words
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.narrow import as_words
-from common.mpc.ranks.masks import LOSSES, RankMasks, compared, with_differences
+from common.mpc.ranks.masks import LOSSES, RankMasks, compared, dealt_words, with_differences
 from common.mpc.session import Kind, Round
 from common.party import Party
+
+
+def rank_arrays(number: int, count: int, rows: int, party: Party) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array that a party is dealt for ranking so many values of so many rows."""
+    yield Round(Kind.DEALT_DIGITS, number), (sign_words(compared(count) * rows, party),)
+    yield Round(Kind.DEALT_RANKS, number), (dealt_words(count, rows, party),)
 
 
 def deal_ranks(prg: Prgs, number: int, lacks: Turns) -> Iterator[Dealt]:

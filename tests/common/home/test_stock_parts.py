@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from common.errors import LocalProtocolError, PlanError, PolicyError
+from common.errors import LocalProtocolError, PolicyError
 from common.home.stock import StockLabel, StoredArrays, stock_bytes
 from common.home.stocks import Stocks, predealt
+from common.learn.dealings import dealings
 from common.learn.learner import Size
 from common.learn.learners import scores_dealt
+from common.learn.linear import deal_reasons as linear_reasons
 from common.learn.linear.deal import ScoreDemand
 from common.learn.linear.deal_reasons import ReasonsDemand
+from common.learn.network import deal_reasons as network_reasons
+from common.learn.trees import deal_reasons as tree_reasons
+from common.mpc.prg import Prg
 from common.mpc.session import Kind, Round
 from common.party import Party
 from common.plan.linear import Model
+from common.plan.network import Network
 from common.plan.predeal import PredealPlan
 from common.plan.trees import Trees
 
@@ -76,13 +84,37 @@ def test_labels_without_reasons_are_what_they_were_and_others_tell_how_many() ->
     assert len({bytes(label.digest()) for label in (plain, *told)}) == 3
 
 
-def test_reasons_are_dealt_for_scores_by_linear_models_of_sizes_that_are_told() -> None:
+def test_reasons_are_dealt_for_scores_of_sizes_that_are_told() -> None:
     assert "reasons" not in PLAN.model_copy(update={"reasons": 0}).canonical() and '"reasons":2' in PLAN.canonical()
     sizes = {"rows": 9, "grid_columns": 4, "bank_columns": 3}
-    for wrong in ({**sizes, "serves": "training"}, {"rows": 9, "serves": "scores", "model": {"kind": "trees"}}):
-        with pytest.raises(ValueError, match="linear models alone"):
-            PredealPlan.model_validate({**wrong, "reasons": 1})
-    with pytest.raises(PlanError, match="not told on request by models of kind trees"):
-        scores_dealt("trees", Trees(kind="trees"), Size(9, 4, 3), 5, 1)
+    with pytest.raises(ValueError, match="for scores alone"):
+        PredealPlan.model_validate({**sizes, "serves": "training", "reasons": 1})
     with pytest.raises(PolicyError, match=r"30 texts over 3000 prepared columns .* too large a matrix"):
         scores_dealt("linear", Model(), Size(9, 3000, 3), 5, 30)
+
+
+@pytest.mark.parametrize("most", [9, 3000])
+@pytest.mark.parametrize(
+    ("name", "section", "size"),
+    [
+        ("trees", Trees(kind="trees", trees=3, depth=2), Size(50, 3, 2)),
+        ("network", Network(kind="network", hidden=2), Size(50, 4, 3)),
+        ("network", Network(kind="network", hidden=2, activation="relu"), Size(50, 4, 3)),
+        ("linear", Model(), Size(50, 4, 3)),
+    ],
+)
+def test_what_a_stock_lists_of_reasons_is_what_is_dealt_for_them(
+    name: str, section: Any, size: Size, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Label, shape and order of each array, at either party, of one block and of several."""
+    monkeypatch.setattr(tree_reasons, "BLOCK_ROWS", 3 * most)
+    monkeypatch.setattr(network_reasons, "CELLS", 6 * most)
+    monkeypatch.setattr(linear_reasons, "_CELLS", 3 * most)
+    ahead = scores_dealt(name, section, size, 5, 2).then
+    assert ahead is not None
+    deal = dealings(PLAN, 1 << 20)[type(ahead.demand)]
+    dealt = [one for group in deal({p: Prg(bytes([p.index]) * 32) for p in Party}, ahead.demand) for one in group]
+    for party in Party:
+        found = [(label, words.size) for to, label, words in dealt if to is party]
+        assert found == [(label, math.prod(shape)) for label, shape in ahead.arrays(party)]
+        assert len(found) > 6 or most > 50

@@ -15,14 +15,18 @@ from bank_party.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import PlanError
 from common.features.contributions import contributions, grouped
+from common.learn.learners import takes_stock
 from common.learn.linear import deal_reasons
-from common.learn.linear.half import ClosedModel
+from common.learn.linear.half import ClosedModel, CommittedModel
+from common.learn.network import deal_reasons as network_reasons
+from common.learn.trees import deal_reasons as tree_reasons
+from common.learn.trees import walk
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.mpc.session import Kind
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.stages.desk import Answer, Remains, Warm
-from common.stages.reasons import AskedReasons
+from common.stages.reasons import AskedReasons, check_reasons
 from grid_party.settings import GridPolicy
 from tests.common.learn.linear.groups import TIE, right
 from tests.common.stages.companies import COMMON, POLICY, Companies, frames
@@ -183,13 +187,57 @@ async def test_of_more_texts_than_are_ranked_no_stock_is_asked_for(tmp_path: Pat
             "the grid declares 31 texts of reasons, and 30 can be ranked of a model that nobody holds:"
             " its columns are to share texts"
         )
-        assert not (await asked.hear(3)).any()
+        assert not (await asked.hear(table(["A", "B", "C"]))).any()
 
 
-async def test_what_is_not_told_on_request_is_refused_by_name(tmp_path: Path) -> None:
-    at = await companies(tmp_path, {"kind": "trees", "trees": 4, "depth": 2, "bins": 6, "candidates": 12})
-    with pytest.raises(PlanError, match=r"reasons of the grid on request, and model job-1, of kind trees, gives none"):
-        await ask(at, "score-2", [["F0001"]], 100)
+def test_what_is_not_told_on_request_is_refused_by_name() -> None:
+    """By a model that nobody holds and nobody deals for there is no stock to tell them from."""
+    model: Any = object.__new__(CommittedModel)
+    for name, value in (("job", "job-1"), ("banks", ())):
+        object.__setattr__(model, name, value)
+    assert model.closed and not takes_stock(model)
+    with pytest.raises(PlanError, match=r"reasons of the grid on request, and model job-1, of kind linear, gives none"):
+        check_reasons(2, model, on_request=True)
+
+
+TREES = {"kind": "trees", "trees": 6, "depth": 2, "bins": 6, "candidates": 12}
+NETWORK = {"kind": "network", "hidden": 3, "epochs": 12, "batch": 0}
+
+
+@pytest.mark.parametrize(
+    ("model", "equal"),
+    [(TREES, 1.0), (NETWORK, 0.97), ({**NETWORK, "activation": "relu"}, 0.97)],
+    ids=["trees", "sine", "relu"],
+)
+async def test_by_trees_and_networks_the_reasons_are_those_of_a_scoring_job(
+    model: dict[str, Any], equal: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By trees in every row; by a network but where two groups are as strong as each other, to a step or two."""
+    at = await companies(tmp_path, model)
+    monkeypatch.setattr(tree_reasons, "BLOCK_ROWS", 5 * 40)  # lots of 40 rows for four texts: requests lie across them
+    monkeypatch.setattr(network_reasons, "CELLS", 3 * 5 * 40)
+    monkeypatch.setattr(walk, "_PADS", 6 * 4 * 5 * 7)  # windows of seven
+    texts = 4  # one more than there are
+    sizes = {} if model is TREES else dict(zip(("grid_columns", "bank_columns"), columns(at), strict=True))
+    plan = PredealPlan(serves="scores", rows=700, reasons=texts, model=model, **sizes)  # type: ignore[arg-type]
+    await deal(at.folder, plan, "predeal-1")
+    monthly = told(at, "score-1")
+    ids = list(monthly.index)
+    requests = [[ids[0]], ids[1:4], ["F9999", *ids[4:30]], *([id] for id in ids[30:60]), ids[60:180], ids[180:]]
+    seat = await ask(at, "score-2", requests, 250)
+    assert not any(remains.untold for remains in seat.remains) and seat.answers["F9999"].refused
+    # rows that were held out have been scored twice by now, which is as often as the grid allows
+    said = pd.Series({id: seat.answers[id].decided["grid_reasons"] for id in ids if not seat.answers[id].refused})
+    assert len(said) > 200 and len(set(said)) > 3
+    assert (said == monthly[said.index]).mean() >= equal
+    sent = at.trio.session[Party.BANK].traffic.sent
+    assert Kind.MASKED_RANKS in sent and Kind.GRID_REASONS not in sent
+    assert (told(at, "score-2") == said.sort_index()).all()
+
+
+def columns(at: Companies) -> tuple[int, int]:
+    grid, bank = (len(at.models(party).load("job-1").columns) for party in Party)
+    return grid, bank
 
 
 async def test_a_row_that_is_asked_for_again_is_masked_anew(tmp_path: Path) -> None:

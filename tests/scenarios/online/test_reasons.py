@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from common.features.contributions import contributions, grouped
+from common.client.like import scores_like
+from common.features.contributions import contributions, grouped, strongest
 from common.home.models import ModelStore
+from common.learn.groups import members
 from common.party import Party
+from common.plan.promote import PromotePlan
 from common.rows.dataset import DatasetConfig, read_table
 from grid_party.settings import GridPolicy
 from tests.common.learn.linear.groups import right
 from tests.common.stages.plain import weights_of
 from tests.common.web.pki import Caller
-from tests.scenarios.end_to_end.lab import eventually
+from tests.scenarios.end_to_end.lab import eventually, make_plan, succeed
 from tests.scenarios.online.conftest import ROWS, Office, charged, opened
 
 TEXTS = {"g0": "Falling use", "g1": "Late payments"}
@@ -57,3 +61,40 @@ def test_answers_name_the_grids_reasons_also_when_repeated_and_after_a_restart(o
     eventually(office.serving, 60.0)
     with closing(office.caller()) as later:
         assert later.score("reasons-many", ids=ids) == (200, many) and later.headers["idempotent-replayed"] == "true"
+
+
+def by_trees(office: Office, model: str) -> pd.Series[str]:
+    """The text that each enterprise's answer names, by both halves of trees."""
+    halves: dict[Party, Any] = {party: ModelStore(office.data(party.value) / "models").load(model) for party in Party}
+    tables = {}
+    for party, half in halves.items():
+        config = DatasetConfig.model_validate(office._datasets[party.value]["new"])
+        read = read_table(config.model_copy(update={"columns": half.source}), name="new", party=party).table
+        tables[party] = read.take(np.argsort(np.array([*read.ids])))
+    grid, bank = halves[Party.GRID], halves[Party.BANK]
+    groups, named = grouped([column.source for column in grid.fitted.fitted], TEXTS)
+    leaves = (grid.leaves + bank.leaves).view(np.int16) / 2.0**11
+    own = np.tile(bank.paths(tables[Party.BANK]), 1 + len(named))
+    place = (grid.paths(tables[Party.GRID], list(members(groups, len(named)))) | own).astype(np.int64)
+    u = np.take_along_axis(leaves, place, 1).sum(0).reshape(1 + len(named), -1)
+    codes = strongest((u[0] - u[1:]).T, 1, GridPolicy().reason_threshold)
+    return pd.Series(["" if not code else named[code - 1] for code in codes[:, 0].tolist()], index=[*tables[Party.GRID].ids])
+
+
+def test_by_trees_answers_name_them_too_from_a_stock_dealt_for_them(office: Office, caller: Caller) -> None:
+    with office.client() as client:
+        section = {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4, "bins": 6}
+        trained = succeed(client, make_plan("main", model=section))
+        succeed(client, scores_like(client.show(trained.id), 3 * ROWS, "stock", reasons=len(TEXTS) + 1))
+        succeed(client, PromotePlan(model=trained.id, force=True))
+    office.model = trained.id
+    eventually(lambda: caller.ask("GET", "/v1/health")[1].get("model") == trained.id, 60.0)
+    exact = by_trees(office, trained.id)
+    ids = list(map(str, exact.index))
+    status, one = caller.score("trees-one", id=ids[0])
+    assert status == 200 and one["grid_reasons_untold"] is None
+    status, many = caller.score("trees-many", ids=ids)
+    assert status == 200 and many["grid_reasons_untold"] is None
+    told = [next(iter(result["grid_reasons"]), "") for result in many["results"]]
+    assert told == exact.tolist() and len(set(told)) > 1
+    assert one["results"][0]["grid_reasons"] == many["results"][0]["grid_reasons"]

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import PolicyError
 from common.learn.learner import Telling
-from common.learn.trees import asked, deal
+from common.learn.trees import deal, walk
 from common.learn.trees.asked import Scores
 from common.learn.trees.deal import TreeScoreDemand, deal_tree_scores
 from common.learn.trees.forest import Shape
@@ -47,7 +47,7 @@ async def test_rows_asked_for_one_after_another_are_scored_as_all_at_once(
 ) -> None:
     """In lots, and within a lot in windows of pads, whose ends no table keeps to."""
     monkeypatch.setattr(deal, "BLOCK_ROWS", 100)
-    monkeypatch.setattr(asked, "_PADS", 30 * TREES * (1 << DEPTH))
+    monkeypatch.setattr(walk, "_PADS", 30 * TREES * (1 << DEPTH))
     models, leaves = halves()
     sizes = [1, 1, 27, 1, 1, 40, 120, 1, 8]  # within a window, over its end, over the end of a lot, over two
     found = await score_one_by_one(Trio(), models, 200, sizes, Telling(Kind.SCORES, bits, dealt=210), warm)
@@ -68,17 +68,17 @@ async def test_a_table_asked_for_is_sent_as_it_is_where_all_are_scored_at_once()
 
 async def test_no_row_takes_the_masks_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same row asked for again and again: what hides its path is another one each time."""
-    monkeypatch.setattr(asked, "_PADS", 7 * TREES * (1 << DEPTH))
+    monkeypatch.setattr(walk, "_PADS", 7 * TREES * (1 << DEPTH))
     models, _ = halves()
     trio, used = Trio(), list[bytes]()
-    made = asked._Masks.of
+    made = walk._Masks.of
 
     def watched(*given: Any) -> Any:
         found = made(*given)
-        used.extend(found.choice[:, k].tobytes() for k in range(60))
+        used.extend(found.choice[:, 0, k].tobytes() for k in range(60))
         return found
 
-    monkeypatch.setattr(asked._Masks, "of", watched)
+    monkeypatch.setattr(walk._Masks, "of", watched)
     await score_one_by_one(trio, models, 60, [1] * 60, Telling(Kind.SCORES, 5))
     assert len(set(used)) == 120  # of both parties
     sent = [values.tobytes() for label, values in trio.peer[Party.GRID].log if label.kind is Kind.MASKED_LEAVES]
