@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from common.learn.linear.descent import ONE, Step
+from common.learn.linear.path import ONE, Step
 
 Reals = npt.NDArray[np.float64]
 
@@ -32,16 +32,15 @@ def descend(
     weights = np.zeros(x.shape[1]) if start is None else start
     ahead, measured = weights, dict[tuple[int, int], Reals]()
 
-    def pulled(step: Step, point: Reals) -> Reals:
-        rows = slice(step.low, step.high)
-        over = step.rows if step.whole is None else step.whole
-        return x[rows].T @ (link(x[rows] @ point) - y[rows]) / over + ridge @ point
+    def pulled(low: int, high: int, over: int, point: Reals) -> Reals:
+        rows = slice(low, high)
+        return x[rows].T @ (link(x[rows] @ point) - y[rows]) / over
 
     for step in steps:
         if step.measures:
-            measured[step.low, step.high] = pulled(step, ahead)
+            measured |= {part: pulled(*part, step.rows, ahead) for part in step.measures}
             continue
-        gradient = pulled(step, ahead)
+        gradient = pulled(step.low, step.high, step.rows if step.whole is None else step.whole, ahead) + ridge @ ahead
         if step.corrected:
             gradient = gradient + sum(measured.values()) - len(measured) * measured[step.low, step.high]
         now = ahead - step.size * (gradient if joint is None else joint @ gradient)

@@ -21,7 +21,10 @@ X_SCALE = 10  # prepared columns
 X_LIMIT = 64.0  # |x| after whitening; a guard, far outside where values lie
 WEIGHT_SCALE = 20
 MOMENTUM_SCALE = 8
-FACTOR_SCALE = 24  # of what multiplies a gradient in secret
+FACTOR_SCALE = 24  # of the sides' correlation, and of what multiplies a look-ahead in secret
+JOINT_SCALE = 18  # of the matrix that multiplies a gradient in secret
+GRADIENT_SCALE = 16  # of a gradient then
+MOVED_SCALE = JOINT_SCALE + GRADIENT_SCALE  # of weights that have moved by it
 U_SCALE = X_SCALE + WEIGHT_SCALE + MOMENTUM_SCALE
 UPDATE_SHIFT = 36  # taken back by the truncation that ends a step
 UPDATE_SCALE = WEIGHT_SCALE + UPDATE_SHIFT
@@ -30,7 +33,7 @@ RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 RESIDUAL_SCALE = UPDATE_SCALE - X_SCALE
 FINE_BITS = 16  # of step / n in a residual, below which factors are dithered
 WEIGHT_LIMIT = 2.0 ** (62 - UPDATE_SCALE)  # |weight| the truncation of a step can hold
-JOINT_LIMIT = 2.0 ** (62 - WEIGHT_SCALE - MOMENTUM_SCALE - FACTOR_SCALE)  # the same after a product with the joint matrix
+JOINT_LIMIT = 2.0**10  # the same of what a weight that is opened can be, where the joint matrix multiplies gradients
 
 
 def encode(values: npt.ArrayLike, scale: int) -> Words:

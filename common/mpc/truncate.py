@@ -56,8 +56,24 @@ def opened(c: Words, shift: Shift) -> tuple[Words, Words]:
     return public, (np.uint64(1) - np.uint64(2) * top) * unit
 
 
-def tagged(party: Party, dealt: TagParts, c: Words, shift: int, own: Places, other: Places) -> Tagged:
-    """The shares that `shifted` gives, with tags: each is top times a public number, less body, plus a public number.
+def placed(part: TruncationPart, c: Words, shift: Shift, own: Places) -> Words:
+    """`shifted`, where the public part of a value is added by the party in whose block it stands. own: which are in this one's.
+
+    Of the other's block a party then has, modulo 2^(64 - shift), what was dealt or expanded alone: the dealer knows it.
+    """
+    public, sign = opened(c, shift)
+    result: Words = sign * part.top - part.body
+    result[own] += public[own]
+    return result
+
+
+def known(body: Words, top: Words, shift: int) -> Words:
+    """A party's share of the other's block by `placed`, modulo 2^(64 - shift), of its shares of body and top."""
+    return (top << np.uint64(63 - shift)) - body
+
+
+def tagged(dealt: TagParts, c: Words, shift: int, own: Places, other: Places) -> Tagged:
+    """The shares of the other's block that `placed` gives, with tags: each is top times a public number, less body.
 
     own, other: which of the values are of this party's own block, and of the other's.
     """
@@ -68,12 +84,7 @@ def tagged(party: Party, dealt: TagParts, c: Words, shift: int, own: Places, oth
         signs = [(1 if word < 1 << 63 else -1) << 63 - shift for word in at]
         return [sign * top - body for sign, body, top in zip(signs, parts[:half], parts[half:], strict=True)]
 
-    def public(at: list[int], added: bool) -> list[int]:  # as `opened` has it, which the bank adds to its shares
-        bits = ((word & (1 << 63) - 1, word >> 63) for word in at)
-        return [(low >> shift) + (top << 63 - shift) - (1 << 62 - shift) if added else 0 for low, top in bits]
-
-    plus, known = public(theirs, party is Party.BANK), public(mine, party is Party.GRID)
-    values = tuple((v + a) % RING for v, a in zip(joined(dealt.values, theirs), plus, strict=True))
+    values = tuple(v % RING for v in joined(dealt.values, theirs))
     tags = tuple(t % RING for t in joined(dealt.tags, theirs))
-    pads = tuple((p - f * a) % RING for p, f, a in zip(joined(dealt.pads, mine), dealt.factors, known, strict=True))
+    pads = tuple(p % RING for p in joined(dealt.pads, mine))
     return Tagged(values, tags, pads, dealt.marks)

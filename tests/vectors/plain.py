@@ -81,9 +81,30 @@ def truncated(party: str, seed: bytes, number: int, dealt: Vector, c: Vector, sh
     out = []
     for opened, low, high in zip(c, body, top, strict=True):
         bit = opened // (HALF * 2)
-        public = (opened % (HALF * 2)) // 2**shift + bit * 2 ** (63 - shift) - 2 ** (62 - shift)
-        out.append(((public if party == BANK else 0) - low + 2 ** (63 - shift) * high * (1 - 2 * bit)) % RING)
+        out.append(((public_of(opened, shift) if party == BANK else 0) - low + 2 ** (63 - shift) * high * (1 - 2 * bit)) % RING)
     return out
+
+
+def placed(party: str, seed: bytes, number: int, dealt: Vector, c: Vector, shift: int, own: range) -> Vector:
+    """Sections 4 and 6: the same, its public part with the party in whose block a value stands. own: where this one's are."""
+    out = truncated(GRID, seed, number, dealt, c, shift) if party == GRID else []
+    if party == BANK:
+        mask = truncated(BANK, seed, number, dealt, c, shift)
+        out = [(value - public_of(word, shift)) % RING for value, word in zip(mask, c, strict=True)]
+    return [(value + (public_of(c[at], shift) if at in own else 0)) % RING for at, value in enumerate(out)]
+
+
+def public_of(word: int, shift: int) -> int:
+    bit = word // (HALF * 2)
+    return (word % (HALF * 2)) // 2**shift + bit * 2 ** (63 - shift) - 2 ** (62 - shift)
+
+
+def share_known(party: str, seed: bytes, number: int, dealt: Vector, shift: int) -> Vector:
+    """Section 6: what D knows a party's share of a moved weight to be, modulo 2^(64 - shift), of the other's block."""
+    count = len(dealt)
+    body = words(seed, TRUNCATION_BODY, number, count) if party == GRID else dealt
+    top = dealt if party == GRID else words(seed, TRUNCATION_TOP, number, count)
+    return [(high * 2 ** (63 - shift) - low) % 2 ** (64 - shift) for low, high in zip(body, top, strict=True)]
 
 
 def multiples(terms: int, odd: bool) -> Vector:
@@ -209,16 +230,19 @@ def m_lacks(seeds: dict[str, bytes], c: Matrix, g: int, b: int) -> tuple[list[tu
     """What the words of M's truncations lack, from the mask of C; and the mask of M."""
     sizes = [*[2 * b * b] * DOUBLINGS, b * b, g * b, g * g]
     masks = [operand_mask(seeds, SETUP | j, size) for j, size in enumerate(sizes, 1)]
-    q, lacks = cut(masks[-2], b), [(product(turned(c), c), 24)]
+    q, lacks = cut(masks[-2], b), [(product(turned(c), c), 30)]
     for k in range(DOUBLINGS):
         series, power = cut(masks[k], b)[:b], cut(masks[k], b)[b:]
-        lacks.append((product(series, power) + (product(power, power) if k < DOUBLINGS - 1 else []), 24))
+        lacks.append((product(series, power) + (product(power, power) if k < DOUBLINGS - 1 else []), 18))
     lacks += [(product(c, cut(masks[-3], b)), 24), (product(q, turned(c)), 24)]
     return lacks, m_of(cut(masks[-1], g), q, cut(masks[-3], b))
 
 
 class Side:
-    """One party of a training with the taylor link and one span a step, section 6; it keeps what it sends."""
+    """One party of a training with the taylor link and one span a step or part, section 6; it keeps what it sends.
+
+    By the joint matrix D knows its share of the other's look-ahead, but for the ridge.
+    """
 
     def __init__(self, party: str, seed: bytes, x: Matrix, ridge: Matrix, start: Vector, label: Vector | None) -> None:
         self.party, self.seed, self.x, self.ridge, self.label = party, seed, x, ridge, label
@@ -243,26 +267,29 @@ class Side:
         self.sent.append((kind, values))
         return values
 
-    def over(self, low: int, high: int) -> None:
-        """What follows is over these rows."""
-        self.x, self.e, self.low = self.every[low:high], self.every_e[low:high], low
+    def over(self, low: int, high: int, span: int) -> None:
+        """What follows is over these rows, of this number."""
+        self.x, self.e, self.low, self.span = self.every[low:high], self.every_e[low:high], low, span
 
     def weights(self, t: int) -> Vector:
         self.v = words(self.seed, WEIGHTS, t, len(self.other))
         return self.say("masked_weights", less(self.ahead[1], self.v))
 
-    def u(self, t: int, received: Vector, bits: int) -> Vector:
+    def hear(self, received: Vector) -> None:
         self.q = plus(self.ahead[0], received)
-        share = plus(times(self.x, self.q), times(self.e, self.v))
+
+    def u(self, bits: int, *, known: bool) -> Vector:
+        own, other = self.ahead if known else (self.q, self.v)
+        share = plus(times(self.x, own), times(self.e, other))
         tau = [(word % 2**bits) >> (bits - 32) for word in share]
-        mask = words(self.seed, ANGLE, t << 24, len(tau), 4)
+        mask = words(self.seed, ANGLE, self.span, len(tau), 4)
         self.masked = [(a - b) % 2**32 for a, b in zip(tau, mask, strict=True)]
         return self.say("masked_u", self.masked)
 
-    def residual(self, t: int, theirs: Vector, dealt: Vector, case: dict[str, Any]) -> Vector:
+    def residual(self, theirs: Vector, dealt: Vector, case: dict[str, Any]) -> Vector:
         c = [(a + b) % 2**32 for a, b in zip(self.masked, theirs, strict=True)]
         n = len(c)
-        seeded, dealt = words(self.seed, LINK, t << 24, n), dealt_words(dealt, n)
+        seeded, dealt = words(self.seed, LINK, self.span, n), dealt_words(dealt, n)
         shares = (dealt, seeded) if self.party == GRID else (seeded, dealt)
         out = []
         for row in range(n):
@@ -272,7 +299,7 @@ class Side:
                 value += public - self.label[self.low + row] * round(case["real_step_over_n"] * 2**30)
             out.append(value * 2**16 % RING)
         self.r = out
-        self.h = lifted(words(self.seed, RESIDUAL, t << 24, n))
+        self.h = lifted(words(self.seed, RESIDUAL, self.span, n))
         return self.say("masked_residual", planes([value >> 16 for value in less(out, self.h)]))
 
     def raw_correlation(self) -> Matrix:
@@ -291,25 +318,27 @@ class Side:
         parts = [product(a[0], b[1]), product(a[1], b[0])]
         return added(*parts, product(a[0], b[0])) if self.party == BANK else added(*parts)
 
-    def pulled(self, theirs: Vector) -> Vector:
-        """A share of a step's update, off by delta."""
+    def pulled(self, theirs: Vector, *, ridge: bool = True) -> Vector:
+        """A share of a step's update, off by delta; of one that measures without the ridge's pull."""
         s = plus(self.r, lifted(from_planes(theirs)))
-        own = plus(times(turned(self.x), s), times(self.ridge, self.q))
-        return self.joined(own, plus(times(turned(self.e), self.h), times(self.e_ridge, self.v)))
+        own, other = times(turned(self.x), s), times(turned(self.e), self.h)
+        if ridge:
+            own, other = plus(own, times(self.ridge, self.q)), plus(other, times(self.e_ridge, self.v))
+        return self.joined(own, other)
 
     def gradient(self, t: int, pulled: Vector) -> Vector:
         self.c = truncation_sent(self.party, self.seed, GRADIENT | t, pulled)
         return self.say("masked_update", self.c)
 
     def operand(self, t: int, theirs: Vector, dealt: Vector) -> Vector:
-        short = truncated(self.party, self.seed, GRADIENT | t, dealt, plus(self.c, theirs), 28)
+        short = truncated(self.party, self.seed, GRADIENT | t, dealt, plus(self.c, theirs), 40)
         self.hidden = self.hide(GRADIENT | t, short)
         return self.hidden[0]
 
     def joint_update(self, t: int, theirs: Vector, m: tuple[Matrix, Matrix]) -> Vector:
         opened, mask = plus(self.hidden[0], theirs), self.hidden[1]
         pull = joined(self.multiplied(m, (turned([opened]), turned([mask]))))
-        self.c = truncation_sent(self.party, self.seed, t, less([z << 24 for z in self.joined(*self.ahead)], pull))
+        self.c = truncation_sent(self.party, self.seed, t, less([z << 6 for z in self.joined(*self.ahead)], pull))
         return self.say("masked_update", self.c)
 
     def update(self, t: int, pulled: Vector) -> Vector:
@@ -317,8 +346,9 @@ class Side:
         return self.say("masked_update", self.c)
 
     def step(self, t: int, theirs: Vector, dealt: Vector, momentum: int, shift: int = 36) -> None:
-        now = truncated(self.party, self.seed, t, dealt, plus(self.c, theirs), shift)
         first = len(self.own if self.party == GRID else self.other)
+        own = range(first) if self.party == GRID else range(first, first + len(self.own))
+        now = placed(self.party, self.seed, t, dealt, plus(self.c, theirs), shift, own)
         halves = (now[:first], now[first:]) if self.party == GRID else (now[first:], now[:first])
         pairs = zip(halves, (self.own, self.other), strict=True)
         ahead = [[(w * (256 + momentum) - b * momentum) % RING for w, b in zip(*pair, strict=True)] for pair in pairs]
@@ -350,7 +380,7 @@ class Setup:
         return {p: joined(self.sides[p].multiplied(one[p], two[p])) for p in self.sides}
 
     def m_from(self, c: Pairs, gain: float) -> Pairs:
-        sides, scaled, (g, b) = self.sides, {GRID: 0, BANK: round(gain * 2**24)}, (len(s.own) for s in self.sides.values())
+        sides, scaled, (g, b) = self.sides, {GRID: 0, BANK: round(gain * 2**18)}, (len(s.own) for s in self.sides.values())
 
         def across(pair: Pairs) -> Pairs:
             return {p: (turned(a), turned(m)) for p, (a, m) in pair.items()}
@@ -358,12 +388,12 @@ class Setup:
         def unit(size: int, p: str) -> Vector:
             return [scaled[p] if at % (size + 1) == 0 else 0 for at in range(size * size)]
 
-        power, series = self.shortened(self.times_of(across(c), c)), {p: unit(b, p) for p in sides}
+        power, series = self.shortened(self.times_of(across(c), c), 30), {p: unit(b, p) for p in sides}
         for k in range(DOUBLINGS):
             pair = self.opened({p: series[p] + power[p] for p in sides}, b)
             s = {p: (a[b:], m[b:]) for p, (a, m) in pair.items()}
             more, last = self.times_of({p: (a[:b], m[:b]) for p, (a, m) in pair.items()}, s), k == DOUBLINGS - 1
-            done = self.shortened(more if last else {p: more[p] + self.times_of(s, s)[p] for p in sides})
+            done = self.shortened(more if last else {p: more[p] + self.times_of(s, s)[p] for p in sides}, 18)
             series, power = {p: plus(series[p], done[p][: b * b]) for p in sides}, {p: done[p][b * b :] for p in sides}
         q = self.opened(self.shortened(self.times_of(c, whole := self.opened(series, b))), b)
         pulled = self.shortened(self.times_of(q, across(c)))

@@ -73,10 +73,10 @@ class Whole:
         c, h, gradient = cut(hidden[: g * b], b), cut(hidden[g * b : -every], every), hidden[-every:]
         more, m = m_lacks(seeds, c, g, b)
         none = [[0] * (2 * g * (2 * b + 1))]
-        out = cuts_dealt(seeds, [(first + first, 24), (none, 30), *more, (product(m, h), 28)])
+        out = cuts_dealt(seeds, [(first + first, 24), (none, 30), *more, (product(m, h), 22)])
         a = cut(operand_mask(seeds, LAST, every * every), every)
         for t in range(len(self.case["steps"])):
-            lacks = less(times(a, operand_mask(seeds, POINT | t, every)), times(m, gradient))
+            lacks = less(times(a, operand_mask(seeds, POINT | t, every)), [x << 6 for x in times(m, gradient)])
             out.append(truncation_dealt(seeds, t, lacks, 32))
         end = len(self.case["steps"])
         lacks = times(h, operand_mask(seeds, POINT | end, every))
@@ -129,8 +129,8 @@ class Whole:
         setup.opens = itertools.count(1)
         m = setup.m_from(piece(0, g * b, b), self.case["gain"])
         h_pair = piece(g * b, end, every)
-        a = setup.opened(setup.shortened(setup.times_of(m, h_pair), 28), every)
-        pulled = setup.times_of(m, piece(end, end + every, 1))
+        a = setup.opened(setup.shortened(setup.times_of(m, h_pair), 22), every)
+        pulled = {p: [x << 6 for x in one] for p, one in setup.times_of(m, piece(end, end + every, 1)).items()}
         for t, (_, momentum) in enumerate(self.case["steps"]):
             z = {p: sides[p].joined(*sides[p].ahead) for p in sides}
             points = {p: sides[p].hide(POINT | t, z[p]) for p in sides}

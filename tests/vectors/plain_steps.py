@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.vectors.plain import (
     ANGLE,
     BANK,
@@ -13,6 +15,7 @@ from tests.vectors.plain import (
     RIDGE_MATRIX,
     WEIGHTS,
     Matrix,
+    Side,
     Vector,
     cut,
     joined,
@@ -20,6 +23,7 @@ from tests.vectors.plain import (
     negative,
     operand_mask,
     plus,
+    share_known,
     tables,
     times,
     truncation_dealt,
@@ -30,20 +34,33 @@ from tests.vectors.plain_short import as_words, lifted, planes
 
 
 def link_dealt(
-    seeds: dict[str, bytes], t: int, rows: tuple[int, int], whole: int, columns: dict[str, int], period: int, scale: int
+    seeds: dict[str, bytes],
+    span: int,
+    rows: tuple[int, int],
+    whole: int,
+    shares: dict[str, Vector],
+    period: int,
+    scale: int,
+    *,
+    ridge: bool,
 ) -> tuple[dict[str, Vector], Vector]:
-    """Of step t over these of all rows by the taylor link in 6 bytes, on masks alone: the tables, and delta."""
+    """Of a span over these of all rows by the taylor link in 6 bytes, on masks alone: the tables, and delta.
+
+    shares: by whose columns they are, what D knows the other's share of the look-ahead to be. ridge: whether it pulls.
+    """
     n, other, bits = rows[1] - rows[0], {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
-    v = {p: words(seeds[other[p]], WEIGHTS, t, m) for p, m in columns.items()}
-    h = {p: lifted(words(seeds[other[p]], RESIDUAL, t << 24, n)) for p in columns}
+    columns = {p: len(share) for p, share in shares.items()}
+    v = {p: words(seeds[other[p]], WEIGHTS, span >> 24, m) for p, m in columns.items()}
+    h = {p: lifted(words(seeds[other[p]], RESIDUAL, span, n)) for p in columns}
     masks = {p: [row[slice(*rows)] for row in cut(words(seeds[p], MATRIX, 0, whole * m), whole)] for p, m in columns.items()}
     ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
-    o = plus(*(times(turned(masks[p]), v[p]) for p in columns))
-    angles = [words(seeds[p], ANGLE, t << 24, n, 4) for p in columns]
+    o = plus(*(times(turned(masks[p]), shares[p]) for p in columns))
+    angles = [words(seeds[p], ANGLE, span, n, 4) for p in columns]
     a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
     known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
-    tables_of = {p: less(known[i], words(seeds[other[p]], LINK, t << 24, n)) for i, p in enumerate((GRID, BANK))}
-    delta = joined([plus(times(masks[p], h[p]), times(turned(ridges[p]), v[p])) for p in columns])
+    tables_of = {p: less(known[i], words(seeds[other[p]], LINK, span, n)) for i, p in enumerate((GRID, BANK))}
+    pulls = {p: times(turned(ridges[p]), v[p]) if ridge else [0] * columns[p] for p in columns}
+    delta = joined([plus(times(masks[p], h[p]), pulls[p]) for p in columns])
     return {p: as_words(planes(values)) for p, values in tables_of.items()}, delta
 
 
@@ -52,22 +69,76 @@ def truncations_dealt(seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m:
     if mask_of_m is None:
         return [truncation_dealt(seeds, t, delta, 36)]
     lack = times(mask_of_m, operand_mask(seeds, GRADIENT | t, len(delta)))
-    return [truncation_dealt(seeds, GRADIENT | t, negative(delta), 28), truncation_dealt(seeds, t, lack, 32)]
+    return [truncation_dealt(seeds, GRADIENT | t, negative(delta), 40), truncation_dealt(seeds, t, lack, 14)]
+
+
+class Known:
+    """What D knows of each party's share of the other's block, by whose block it is: modulo 2^50, with the joint matrix."""
+
+    def __init__(self, columns: dict[str, int]) -> None:
+        self.weights = self.ahead = {p: [0] * m for p, m in columns.items()}
+
+    def step(self, seeds: dict[str, bytes], t: int, dealt: dict[str, Vector], momentum: int) -> None:
+        grid, before = len(self.weights[GRID]), self.weights
+        held = {p: share_known(p, seeds[p], t, dealt[p], 14) for p in (GRID, BANK)}
+        self.weights = {GRID: held[BANK][:grid], BANK: held[GRID][grid:]}
+        pairs = {p: zip(self.weights[p], before[p], strict=True) for p in before}
+        self.ahead = {p: [w * (256 + momentum) - b * momentum for w, b in pair] for p, pair in pairs.items()}
 
 
 class Corrected:
     """Updates by which steps move, with all that were measured: shares of them at a party, delta at the dealer."""
 
-    def __init__(self, rows: list[list[int]], measures: list[int], corrected: list[int]) -> None:
-        self.rows, self.measures, self.corrected = rows, measures, corrected
+    def __init__(self, rows: list[list[int]], corrected: list[int]) -> None:
+        self.rows, self.corrected = rows, corrected
         self.kept = list[tuple[list[int], Vector]]()
 
+    def keep(self, part: list[int], update: Vector) -> None:
+        self.kept.append((part, update))
+
     def of(self, t: int, update: Vector) -> Vector:
-        if t in self.measures:
-            self.kept.append((self.rows[t], update))
         if t not in self.corrected:
             return update
         (own,) = (kept for rows, kept in self.kept if rows == self.rows[t])
         for _, kept in self.kept:
             update = plus(update, less(kept, own))
         return update
+
+
+def measure(
+    sides: dict[str, Side],
+    kept: dict[str, Corrected],
+    spans: list[tuple[int, list[int], dict[str, Vector]]],
+    bits: int,
+    sizes: dict[str, Any],
+) -> None:
+    """A step that measures parts, of one span each: what is sent goes one span ahead of what is computed of it."""
+    other, states, u, r = {GRID: BANK, BANK: GRID}, dict[int, dict[str, Any]](), dict[int, Any](), dict[int, Any]()
+
+    def at(number: int, part: list[int]) -> None:
+        for p, side in sides.items():
+            side.over(*part, number)
+            vars(side).update(states.get(number, {}).get(p, {}))
+
+    def left(number: int) -> None:
+        states[number] = {
+            p: {"masked": side.masked, "r": getattr(side, "r", None), "h": getattr(side, "h", None)}
+            for p, side in sides.items()
+        }
+
+    for turn in range(len(spans) + 2):
+        if turn < len(spans):
+            number, part, _ = spans[turn]
+            at(number, part)
+            u[turn] = {p: side.u(bits, known=True) for p, side in sides.items()}
+            left(number)
+        if 0 < turn <= len(spans):
+            number, part, link = spans[turn - 1]
+            at(number, part)
+            r[turn - 1] = {p: side.residual(u[turn - 1][other[p]], link[p], sizes) for p, side in sides.items()}
+            left(number)
+        if turn > 1:
+            number, part, _ = spans[turn - 2]
+            at(number, part)
+            for p, side in sides.items():
+                kept[p].keep(part, side.pulled(r[turn - 2][other[p]], ridge=False))

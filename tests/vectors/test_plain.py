@@ -13,7 +13,7 @@ from tests.common.match.test_curve import elligator
 from tests.vectors import plain, plain_hessian, plain_rows
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID, Side
-from tests.vectors.plain_steps import Corrected, link_dealt, truncations_dealt
+from tests.vectors.plain_steps import Corrected, Known, link_dealt, measure, truncations_dealt
 
 OTHER = {GRID: BANK, BANK: GRID}
 
@@ -110,32 +110,46 @@ def test_a_training_message_by_message(place: int) -> None:
         for dealt in setup:
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         m = plain.joint_matrix(sides, setup, case["gain"])
-    kept = {who: Corrected(case["rows"], case["measures"], case["corrected"]) for who in ("dealer", *sides)}
+    kept, known_shares = {who: Corrected(case["rows"], case["corrected"]) for who in ("dealer", *sides)}, Known(columns)
+    joint = mask_of_m is not None
     steps = zip(case["steps"], case["rows"], case["over"], case["table_scales"], strict=True)
     for t, ((size, momentum), (low, high), averaged, scale) in enumerate(steps):
         over = plain.even(size / averaged, 30)
         unit = max(1, round(over / 4 * 2 ** (30 - scale)))
         sizes = {"period": case["period"], "step_over_n": over, "factor_scale": 30 - scale}
         sizes["real_step_over_n"] = 4 * unit / 2 ** (30 - scale)
-        link, delta = link_dealt(known, t, (low, high), whole, columns, case["period"], scale)
-        delta, moves = kept["dealer"].of(t, delta), t not in case["measures"]
-        truncations = truncations_dealt(known, t, delta, mask_of_m) if moves else []
+        if case["measures"][t]:
+            spans = list(enumerate(case["measures"][t], t << 24))
+            made = [
+                link_dealt(known, k, part, whole, known_shares.ahead, case["period"], scale, ridge=False) for k, part in spans
+            ]
+            for (_, part), (link, delta) in zip(spans, made, strict=True):
+                assert {p: integers(next(dealings[p])) for p in sides} == link
+                kept["dealer"].keep(part, delta)
+            measure(sides, kept, [(k, part, link) for (k, part), (link, _) in zip(spans, made, strict=True)], bits, sizes)
+            continue
+        shares = (
+            known_shares.ahead if joint else {p: plain.words(known[OTHER[p]], plain.WEIGHTS, t, m) for p, m in columns.items()}
+        )
+        link, delta = link_dealt(known, t << 24, (low, high), whole, shares, case["period"], scale, ridge=True)
+        truncations = truncations_dealt(known, t, kept["dealer"].of(t, delta), mask_of_m)
         for dealt in (link, *truncations):
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         for side in sides.values():
-            side.over(low, high)
+            side.over(low, high, t << 24)
         v = {p: sides[p].weights(t) for p in sides}
-        u = {p: sides[p].u(t, v[OTHER[p]], bits) for p in sides}
-        r = {p: sides[p].residual(t, u[OTHER[p]], link[p], sizes) for p in sides}
+        for p, side in sides.items():
+            side.hear(v[OTHER[p]])
+        u = {p: sides[p].u(bits, known=joint) for p in sides}
+        r = {p: sides[p].residual(u[OTHER[p]], link[p], sizes) for p in sides}
         pulled = {p: kept[p].of(t, sides[p].pulled(r[OTHER[p]])) for p in sides}
-        if not moves:
-            continue
         if mask_of_m is None:
             c, shift = {p: sides[p].update(t, pulled[p]) for p in sides}, 36
         else:
             g = {p: sides[p].gradient(t, pulled[p]) for p in sides}
             hidden = {p: sides[p].operand(t, g[OTHER[p]], truncations[0][p]) for p in sides}
-            c, shift = {p: sides[p].joint_update(t, hidden[OTHER[p]], m[p]) for p in sides}, 32
+            c, shift = {p: sides[p].joint_update(t, hidden[OTHER[p]], m[p]) for p in sides}, 14
+            known_shares.step(known, t, truncations[-1], momentum)
         for p, side in sides.items():
             side.step(t, c[OTHER[p]], truncations[-1][p], momentum, shift)
     for p, side in sides.items():

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.course import NOWHERE
-from common.learn.linear.descent import Blocks, Descent, Step, matrix_width
+from common.learn.linear.descent import Descent
 from common.learn.linear.hessian import Table, share_quadratic
 from common.learn.linear.joint import joint_matrix
+from common.learn.linear.path import Blocks, Step, matrix_width
 from common.learn.linear.products import Dealt
 from common.learn.linear.schedule import nesterov
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, X_SCALE, encode
+from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, X_SCALE, encode
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.product import share_matrices
 from common.mpc.session import Session
@@ -29,10 +30,10 @@ from tests.vectors.form import stored, whole
 
 _CORRECTED = [  # a part of the rows, corrected by all of them: section 6, levels
     Step(0, 0, 3, 4.0, 128),
-    *(Step(1 + part, 3 * part, 3 * part + 3, 4.0, 0, whole=9, measures=True) for part in range(3)),
-    Step(4, 3, 6, 4.0, 128, corrected=True),
-    Step(5, 0, 3, 4.0, 146, corrected=True),
-    Step(6, 0, 9, 4.0, 0),
+    Step(1, 0, 9, 4.0, 0, measures=((0, 3), (3, 6), (6, 9))),
+    Step(2, 3, 6, 4.0, 128, corrected=True),
+    Step(3, 0, 3, 4.0, 146, corrected=True),
+    Step(4, 0, 9, 4.0, 0),
 ]
 START = {Party.GRID: [0.0, 0.0], Party.BANK: [0.25, -1.5]}
 
@@ -62,7 +63,7 @@ async def _on_a_hessian(problem: Problem, steps: list[Step]) -> dict[str, Any]:
         own = session.party
         columns, label = problem.columns[own.other], problem.y if own is Party.BANK else None
         table = Table(words[own], ridge[own], columns, label, size, problem.rows)
-        gain = encode(1.0 if own is Party.BANK else 0.0, FACTOR_SCALE)
+        gain = encode(1.0 if own is Party.BANK else 0.0, JOINT_SCALE)
         quadratic = await share_quadratic(session, correlations, table, gain)
         found, _ = await quadratic.descend(steps, Blocks(start[own], np.zeros(columns, np.uint64)), NOWHERE)
         return found.own, found.other
@@ -109,11 +110,11 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         own = session.party
         columns = problem.columns[own.other]
         matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=matrix_width(steps, link))
-        products = Dealt(session, correlations, matrices, link)
+        products = Dealt(session, correlations, matrices, link, gain is not None)
         descent = Descent(session, correlations, products, link, label if own is Party.BANK else None)
         joint = None
         if gain is not None:
-            mine = encode(gain if own is Party.BANK else 0.0, FACTOR_SCALE)
+            mine = encode(gain if own is Party.BANK else 0.0, JOINT_SCALE)
             joint = await joint_matrix(session, correlations, matrices, problem.rows, mine)
         found = await descent.shared(steps, start[own], joint)
         return found.own, found.other
@@ -131,7 +132,7 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "steps": [[step.size, step.momentum] for step in steps],
         "rows": [[step.low, step.high] for step in steps],
         "over": [step.rows if step.whole is None else step.whole for step in steps],
-        "measures": [step.number for step in steps if step.measures],
+        "measures": [[list(part) for part in step.measures] for step in steps],
         "corrected": [step.number for step in steps if step.corrected],
         "x": {p.value: stored(words[p]) for p in Party},
         "ridge": {p.value: stored(ridge[p]) for p in Party},

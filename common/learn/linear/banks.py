@@ -129,8 +129,8 @@ class LinearOfSeveral:
         return cost.several_dealt(layout, section, rows)
 
     def more_rounds(self, section: Model, layout: Layout) -> int:
-        """A sum a step, one of the start, and one of the joint matrix."""
-        return len(layout.steps(section, layout.total)) + 1 + section.joint
+        """A sum a step, one of the start, and one of the joint matrix, after which weights are shared anew."""
+        return len(layout.steps(section, layout.total)) + 1 + 2 * section.joint
 
     def at_bank(
         self, part: Part, layout: Layout, section: Model, prepared: Prepared, label: Reals, scratch: Scratch | None

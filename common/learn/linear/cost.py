@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from common.learn.linear.deal import SCORE_WIDTH, Work
 from common.learn.linear.deal_reasons import ReasonsDemand
-from common.learn.linear.descent import Step, matrix_width
 from common.learn.linear.hessian import openings, sums, truncations
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
 from common.learn.linear.made import places, shifted
+from common.learn.linear.path import Step, matrix_width
 from common.learn.linear.quadratic import crossings, masks_rows
 from common.learn.linear.undealt import sends_columns
 from common.mpc.arrived import COMBINATIONS
@@ -59,8 +59,9 @@ def dealt_link(step: Step, link: Link, party: Party) -> int:
 
 
 def shared_step(step: Step, link: Link, own: int, other: int) -> int:
-    """Masked weights, link, masked residual, truncation: four rounds. Section 6."""
-    return 8 * other + link_round(step.rows) + residuals(step, link) + truncation(own + other)
+    """Masked weights, link, masked residual, truncation; of a step that measures the second and third alone. Section 6."""
+    moving = 0 if step.measures else 8 * other + truncation(own + other)
+    return moving + link_round(step.rows) + residuals(step, link)
 
 
 def undealt_matrices(rows: int, own_columns: int) -> int:
@@ -70,8 +71,9 @@ def undealt_matrices(rows: int, own_columns: int) -> int:
 
 
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
-    """Two samples with the weights, link, a sample with the residual, truncation: four rounds. Section 20."""
-    return 3 * 8 * DEGREE + link_round(step.rows) + truncation(own + other)
+    """Two samples with the weights, link, a sample with the residual of each part, truncation if it moves. Section 20."""
+    moving = 0 if step.measures else truncation(own + other)
+    return (2 + len(step.bounds)) * 8 * DEGREE + link_round(step.rows) + moving
 
 
 def phased_matrices(rows: int, own_columns: int) -> int:
@@ -173,7 +175,7 @@ def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
 
 def dealt_step(step: Step, columns: int, link: Link, party: Party) -> int:
     """Half of the link's tables and one half of a truncation over all `columns`: what one shared step is dealt."""
-    return dealt_link(step, link, party) + truncation(columns)
+    return dealt_link(step, link, party) + (0 if step.measures else truncation(columns))
 
 
 def dealt_owned_step(step: Step, other: int, link: Link, party: Party) -> int:
@@ -200,9 +202,7 @@ def descent(party: Party, work: Work) -> Cost:
     for s in work.steps:
         sent += step(s, work.link, own, other)
         received += step(s, work.link, other, own)
-        if s.measures:  # it moves nothing, so nothing is truncated
-            sent, received, dealt = sent - truncation(both), received - truncation(both), dealt - truncation(both)
-        elif work.joint:
+        if work.joint and not s.measures:
             sent, received, dealt = sent + 16 * both, received + 16 * both, dealt + truncation(both)
         if shared:
             dealt += dealt_step(s, own + other, work.link, party)
@@ -236,18 +236,19 @@ def _quadratic(party: Party, work: Work) -> Cost:
 def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. speaks: for all of them. Section 16."""
     own, every, link, every_step = layout.common + 1, layout.columns, model.make_link(), layout.steps(model, rows)
-    steps, width = len(every_step), matrix_width(every_step, link)
+    width = matrix_width(every_step, link)
     both = sum(link_round(step.rows) + residuals(step, link) for step in every_step)
-    line = matrices(rows, own, width) + steps * 8 * layout.grid + both
-    heard = matrices(rows, layout.grid, width) + steps * 8 * own + both + CHECK
-    moving = sum(not step.measures for step in every_step)
-    sums, turns = 8 * (every + steps * every), moving * truncation(every)  # masked addends: the start and each step; the hub's
+    moving, pulled = sum(not step.measures for step in every_step), sum(len(step.bounds) for step in every_step)
+    line = matrices(rows, own, width) + moving * 8 * layout.grid + both
+    heard = matrices(rows, layout.grid, width) + moving * 8 * own + both + CHECK
+    sums, turns = 8 * (every + pulled * every), moving * truncation(every)  # masked addends: the start and each step; the hub's
     tables = sum(dealt_link(step, link, Party.BANK) for step in every_step)
     dealt = tables + 2 * TAG * layout.grid + MARK
     if model.joint:
         told, _ = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank
         turns += told + moving * 16 * every
+        line, heard = line + speaks * 16 * layout.grid, heard + 16 * layout.bank  # shares before the first step
     return Cost(line + sums + speaks * turns, heard + turns, dealt)
 
 
@@ -257,8 +258,8 @@ def several_dealt(layout: Layout, model: Model, rows: Sequence[int]) -> int:
     tables = (dealt_link(step, link, Party.GRID) for each in rows for step in layout.steps(model, each))
     course, cuts = layout.steps(model, rows[0]), 2 if model.joint else 1  # of each both parts
     moving = sum(not step.measures for step in course)
-    lines = sum(tables) + len(rows) * (2 * TAG * own + MARK)
-    dealt = lines + 8 * (every + len(course) * every) + 2 * moving * cuts * truncation(every)
+    lines, pulled = sum(tables) + len(rows) * (2 * TAG * own + MARK), sum(len(step.bounds) for step in course)
+    dealt = lines + 8 * (every + pulled * every) + 2 * moving * cuts * truncation(every)
     if model.joint:
         dealt += 8 * layout.grid * layout.bank + 2 * joint_matrix(layout.grid, layout.bank)[1]
     return dealt

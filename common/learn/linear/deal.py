@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.linear.descent import JOINT_SHIFT, REST_SCALE, Correction, Span, Step, gradient_shift
-from common.learn.linear.hessian import AWAY, HESSIAN_SCALE, LIFT, PULL_SCALE, openings, sums, truncations
+from common.learn.linear.hessian import (
+    AWAY,
+    CUT_HESSIAN,
+    GRADIENT_LIFT,
+    HESSIAN_SCALE,
+    LIFT,
+    PULL_SCALE,
+    openings,
+    sums,
+    truncations,
+)
 from common.learn.linear.joint import (
     CROSS_SHIFT,
+    CUT_ACROSS,
+    CUT_POWER,
+    CUT_SERIES,
     DOUBLINGS,
     Sample,
+    begin_number,
     block_matrix,
     cross,
     gradient_number,
@@ -23,17 +36,19 @@ from common.learn.linear.joint import (
     setup_number,
     setup_openings,
 )
+from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Span, Step, gradient_shift
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed
 from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
-from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Words
+from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
 from common.mpc.session import Kind, Round
 from common.mpc.tags import LIMBS, MARK_WORDS
 from common.mpc.threads import in_order, within
+from common.mpc.truncate import known
 from common.party import Party
 
 KEPT_BYTES = 1 << 30
@@ -114,6 +129,11 @@ class Masks:
         bits = work.revealed_bits
         steering = Steering(self._prg, work.columns, self._update_scale)
         lacks_of: Lacks = self.sweep
+        if work.joint and not (work.undealt or work.quadratic):
+            steering.known = True
+            if work.first:
+                steering.begin()
+            lacks_of = lambda step: self.sweep(step, steering.ahead)  # noqa: E731
         if work.quadratic:
             halves = {p: self._prg[p].half_words for p in Party}
             lacks_of = yield from steering.quadratic(deal_crossed(halves, work.rows, sums(work.columns), self._workers))
@@ -135,16 +155,23 @@ class Masks:
             zero = np.zeros(sum(work.columns.values()), np.uint64)
             yield deal_truncation(self._prg, len(work.steps), zero, WEIGHT_SCALE - bits)
 
-    def sweep(self, step: Step) -> Generator[Dealt, None, Words]:
-        """The tables of one step; returns what its update then lacks, (m,), the grid's columns first."""
+    def sweep(self, step: Step, ahead: Mapping[Party, Words] | None = None) -> Generator[Dealt, None, Words]:
+        """The tables of one step; returns what its update then lacks, the grid's columns first: (m,), or that of each part.
+
+        ahead: by whose columns they are, the shares of the look-ahead that the other has; None where it hides them.
+        """
         if self._work.undealt:
             yield from in_order((partial(self._link, step, span) for span in step.spans()), self._workers)
-            return np.zeros(sum(self._work.columns.values()), np.uint64)
+            return np.zeros((*step.parts, sum(self._work.columns.values())), np.uint64)
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
-        weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
-        update = {p: forward(self._ridge[p], weights[p]) for p in Party}
-        yield from self._spans(step, update, weights)
-        return np.concatenate([update[p] for p in Party])
+        updates = [{p: np.zeros(self._work.columns[p], np.uint64) for p in Party} for _ in step.bounds]
+        if ahead is None or not step.measures:
+            weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
+            updates[0] = {p: forward(self._ridge[p], weights[p]) for p in Party}
+            ahead = weights if ahead is None else ahead
+        yield from self._spans(step, updates, ahead)
+        found = np.stack([np.concatenate([update[p] for p in Party]) for update in updates])
+        return found if step.measures else found[0]
 
     def across(self, sample: Sample) -> Words:
         """What both parties' shares of X_G^T X_B lack, (m_G, m_B): the product of both masks over the sample's rows."""
@@ -156,19 +183,22 @@ class Masks:
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
         offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
-        yield from self._spans(step, offsets)
+        yield from self._spans(step, [offsets])
         own = {p: self._prg[p].words(Purpose.GRADIENT, step.number, len(offsets[p])) for p in Party}
         yield [(p.other, Round(Kind.DEALT_GRADIENT, step.number), offsets[p] - own[p]) for p in Party]
 
-    def _spans(self, step: Step, lacks: dict[Party, Words], weights: dict[Party, Words] | None = None) -> Iterator[Dealt]:
-        """The tables of a step's spans; adds to `lacks` what X^T r of each lacks. weights: masks of those that are shared."""
-        spans = (partial(self._span, step, span, weights) for span in step.spans())
-        for dealt, more in in_order(spans, self._workers):
+    def _spans(
+        self, step: Step, lacks: Sequence[dict[Party, Words]], weights: Mapping[Party, Words] | None = None
+    ) -> Iterator[Dealt]:
+        """The tables of a step's spans; adds to `lacks` what X^T r of each part lacks. weights: the shares that are known."""
+        spans = step.spans()
+        work = (partial(self._span, step, span, weights) for span in spans)
+        for span, (dealt, more) in zip(spans, in_order(work, self._workers), strict=True):
             for party in Party:
-                lacks[party] += more[party]
+                lacks[span.part][party] += more[party]
             yield dealt
 
-    def _span(self, step: Step, span: Span, weights: dict[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
+    def _span(self, step: Step, span: Span, weights: Mapping[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
         matrix, spare = {p: self._matrix[p][span.slice] for p in Party}, np.uint64(step.scales(self._work.link).spare)
         lacks = None
         if weights is not None:
@@ -188,7 +218,8 @@ class Masks:
 class Steering:
     """What is dealt to turn updates into weights, once what the parties' shares of them lack is known.
 
-    parts: how the parts of the truncations' masks are shared.
+    parts: how the parts of the truncations' masks are shared. known: whether what each party has of the other's block of the
+    look-ahead is kept, modulo 2^(64 - MOVED_SHIFT): in `ahead`, by whose block it is.
     """
 
     def __init__(
@@ -200,6 +231,15 @@ class Steering:
         self._hessian: Words = np.zeros((0, 0), np.uint64)  # that of step H
         self._correction = Correction()
         self._last: Dealt = []
+        self.known = False
+        self.ahead = {p: np.zeros(columns[p], np.uint64) for p in Party}
+        self._weights = dict(self.ahead)
+
+    def begin(self) -> None:
+        """What each party expands of the other's block before the first step: see `Path.hidden`."""
+        for party, columns in self._columns.items():
+            expanded = self._prg[party.other].words(Purpose.WEIGHTS, begin_number(), 2 * columns)
+            self._weights[party], self.ahead[party] = expanded[:columns], expanded[columns:]
 
     def joint_matrix(self, across: Words) -> Iterator[Dealt]:
         """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M.
@@ -220,12 +260,12 @@ class Steering:
         yield self.cut(np.zeros(truncations(grid, bank)[1], np.uint64), AWAY)
         c, h, g = np.split(operand_mask(self._prg, setup_number(0), first), [grid * bank, first - every])
         m = yield from self.joint_by(c.reshape(grid, bank))
-        yield self.cut(m @ h.reshape(every, every), HESSIAN_SCALE)
+        yield self.cut(m @ h.reshape(every, every), CUT_HESSIAN)
         a = operand_mask(self._prg, setup_number(len(openings(grid, bank)) - 1), last).reshape(every, every)
 
         def lacks(step: Step) -> Generator[Dealt, None, Words]:
             yield from ()
-            return a @ operand_mask(self._prg, point_number(step.number), every) - m @ g
+            return a @ operand_mask(self._prg, point_number(step.number), every) - ((m @ g) << GRADIENT_LIFT)
 
         self._hessian = h.reshape(every, every)
         return lacks
@@ -236,7 +276,7 @@ class Steering:
         shift = HESSIAN_SCALE + WEIGHT_SCALE - REST_SCALE
         return self._parts.deal(self._prg, gradient_number(number), lacks, shift)
 
-    def cut(self, offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
+    def cut(self, offset: Words, shift: int) -> Dealt:
         """The next truncation before the first step."""
         return self._parts.deal(self._prg, setup_number(next(self._places)), offset.ravel(), shift)
 
@@ -245,17 +285,17 @@ class Steering:
         grid, bank = (self._columns[p] for p in Party)
         sizes = enumerate(setup_openings(grid, bank)[1:], 1)
         *hidden, n, q, g = (operand_mask(self._prg, setup_number(i), size) for i, size in sizes)
-        yield self.cut(c.T @ c)
+        yield self.cut(c.T @ c, CUT_POWER)
         for doubling in range(DOUBLINGS):
             series, s = hidden[doubling].reshape(2, bank, bank)
-            yield self.cut(np.stack([series @ s, s @ s] if doubling < DOUBLINGS - 1 else [series @ s]))
+            yield self.cut(np.stack([series @ s, s @ s] if doubling < DOUBLINGS - 1 else [series @ s]), CUT_SERIES)
         n, q, g = n.reshape(bank, bank), q.reshape(grid, bank), g.reshape(grid, grid)
-        yield self.cut(c @ n)
-        yield self.cut(q @ c.T)
+        yield self.cut(c @ n, CUT_ACROSS)
+        yield self.cut(q @ c.T, CUT_ACROSS)
         return block_matrix(g, q, n)
 
     def moved(self, step: Step, lacks: Words) -> Iterator[Dealt]:
-        """The truncations that end a step, if it moves. lacks: what the parties' shares of its update lack, (m,)."""
+        """The truncations that end a step, if it moves. lacks: what the parties' shares of its update lack: of `sweep`."""
         if (corrected := self._correction.of(step, lacks)) is None:
             return
         lacks = corrected
@@ -264,9 +304,20 @@ class Steering:
             yield self._parts.deal(self._prg, number, lacks, gradient_shift(self._update_scale))
             lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
         # a step subtracts the update
-        shift = self._update_scale - WEIGHT_SCALE if self._joint is None else JOINT_SHIFT
+        shift = self._update_scale - WEIGHT_SCALE if self._joint is None else MOVED_SHIFT
         self._last = self._parts.deal(self._prg, step.number, -lacks, shift)
+        if self.known:
+            self._follow(step)
         yield self._last
+
+    def _follow(self, step: Step) -> None:
+        """What each party has of the other's block after this step."""
+        grid, before = self._columns[Party.GRID], self._weights
+        places = {Party.GRID: slice(grid), Party.BANK: slice(grid, None)}
+        held = self._parts.held(self._prg, self._last)
+        self._weights = {p: known(*held[p.other], MOVED_SHIFT)[places[p]] for p in Party}
+        plus, minus = np.uint64(ONE + step.momentum), np.uint64(step.momentum)
+        self.ahead = {p: self._weights[p] * plus - before[p] * minus for p in Party}
 
     def held(self, grid: Places, bank: Places) -> dict[Party, list[Words]]:
         """Bodies and tops of the last truncation that each party has of the other's weights, which stand so among all."""

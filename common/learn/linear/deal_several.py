@@ -44,6 +44,9 @@ def deal_several(
         work = Work(steps[line], model.make_link(), demand.rows, columns, None, True, model.joint)
         each.append(Masks(masks.lines[line], work, memory // len(asked), workers))
     steering = Steering(masks.hub, {Party.GRID: layout.grid, Party.BANK: layout.bank}, parts=AtGrid())
+    if model.joint:
+        steering.known = True
+        steering.begin()
     if not first:
         yield deal_sum(masks, training_sum(START), layout.columns)
     if model.joint:
@@ -53,10 +56,12 @@ def deal_several(
         yield deal_sum(masks, training_sum(ACROSS), across.size)
         yield from (to_all(len(asked), dealt) for dealt in steering.joint_matrix(across * layout.factor))
     for place, step in enumerate(course[first:], first):
-        lacks = np.zeros(layout.columns, np.uint64)
+        lacks = np.zeros((*step.parts, layout.columns), np.uint64)
         for line in lines:
-            lacks[layout.places(line)] += yield from on_line(line, each[line].sweep(steps[line][place]))
-        yield deal_sum(masks, training_sum(FIRST_STEP + place), layout.columns)
+            ahead = {Party.GRID: steering.ahead[Party.GRID], Party.BANK: steering.ahead[Party.BANK][layout.bank_places(line)]}
+            swept = each[line].sweep(steps[line][place], ahead if model.joint else None)
+            lacks[..., layout.places(line)] += yield from on_line(line, swept)
+        yield deal_sum(masks, training_sum(FIRST_STEP + place), lacks.size)
         yield from (to_all(len(asked), dealt) for dealt in steering.moved(step, lacks))
     for line in lines:
         parts = steering.held(slice(layout.grid), layout.grid + layout.bank_places(line))

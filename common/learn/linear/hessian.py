@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from common.learn.linear.course import Course
-from common.learn.linear.descent import JOINT_SHIFT, REST_SCALE, Arrived, Blocks, Path, Step
 from common.learn.linear.joint import (
     SETUP_ROUNDS,
     Operand,
@@ -28,10 +27,21 @@ from common.learn.linear.joint import (
     setup_openings,
     setup_truncations,
 )
+from common.learn.linear.path import REST_SCALE, Arrived, Blocks, Path, Step
 from common.mpc.beside import ending
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.crossed import BITS, Whole, share_crossed
-from common.mpc.fixedpoint import FACTOR_SCALE, RIDGE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, encode
+from common.mpc.fixedpoint import (
+    FACTOR_SCALE,
+    JOINT_SCALE,
+    MOMENTUM_SCALE,
+    RIDGE_SCALE,
+    WEIGHT_SCALE,
+    X_SCALE,
+    Reals,
+    Words,
+    encode,
+)
 from common.mpc.prg import Prg, Purpose
 from common.mpc.product import Rows
 from common.mpc.session import Session
@@ -40,7 +50,9 @@ from common.party import Party
 
 MOST_ROWS = 1 << 24  # for which a step / 4n still has bits enough
 HESSIAN_SCALE = RIDGE_SCALE  # of step H and step g
-PULL_SCALE = WEIGHT_SCALE + JOINT_SHIFT
+PULL_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE + FACTOR_SCALE
+CUT_HESSIAN = JOINT_SCALE + HESSIAN_SCALE - FACTOR_SCALE  # off M times step H
+GRADIENT_LIFT = np.uint64(PULL_SCALE - JOINT_SCALE - HESSIAN_SCALE)  # of M times step g
 LIFT = 64 - BITS
 AWAY = 30  # bits that scaled sums have more than they are to have
 ROUNDS = SETUP_ROUNDS + 5  # besides those of steps and of blocks of rows
@@ -168,7 +180,8 @@ class Quadratic:
 
         start: this party's first share of the weights, (m_own,) and (m_other,), at WEIGHT_SCALE.
         """
-        path, cells = Path(self.session, self.correlations, update_scale=PULL_SCALE), len(self.gradient) ** 2
+        grid = len(start.own if self.session.party is Party.GRID else start.other)
+        path, cells = Path(self.session, self.correlations, grid, update_scale=PULL_SCALE), len(self.gradient) ** 2
         found = await path.arrive(steps, start, self.pull, course, lambda _: cells)
         short, c = await self._left(len(steps), found.last.weights)
         last = replace(found.last, resting=np.concatenate([found.last.resting, short, self.twice]))
@@ -188,7 +201,7 @@ class Quadratic:
 
 
 async def share_quadratic(session: Session, correlations: Correlations, table: Table, gain: Words) -> Quadratic:
-    """Each party's shares. gain: this party's share of it, a word at FACTOR_SCALE.
+    """Each party's shares. gain: this party's share of it, a word at JOINT_SCALE.
 
     5 bytes a number of its rows, and of the bank's labels, from each; then no message grows with rows.
     """
@@ -215,6 +228,6 @@ async def share_quadratic(session: Session, correlations: Correlations, table: T
 
     c, h, g = await opened(session, correlations, setup_number(0), correlated, hessian, gradient)
     m = await joint_by(session, correlations, c, gain, cut)
-    multiplied = await cut(product(party, m, h), HESSIAN_SCALE)
+    multiplied = await cut(product(party, m, h), CUT_HESSIAN)
     (a,) = await opened(session, correlations, setup_number(len(openings(grid, bank)) - 1), multiplied)
-    return Quadratic(session, correlations, a, product(party, m, g), h, gradient, made[0] - made[1])
+    return Quadratic(session, correlations, a, product(party, m, g) << GRADIENT_LIFT, h, gradient, made[0] - made[1])

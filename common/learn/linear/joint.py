@@ -18,13 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
-from common.mpc.fixedpoint import FACTOR_SCALE, Words
+from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, Words
 from common.mpc.product import Matrices, Rows
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
 
 DOUBLINGS = 6  # 2^6 terms of the series
+CUT_POWER = 2 * FACTOR_SCALE - JOINT_SCALE  # off a product of C and C, to the scale of M
+CUT_SERIES, CUT_ACROSS = JOINT_SCALE, FACTOR_SCALE  # off one of its powers, and off one with C
 SAMPLE_ROWS = 1 << 17
 CROSS_SHIFT = 44  # from products of columns, times `factor`, to 16 bits of the correlation
 _LOW_BITS = 16  # of a factor, all of them zero
@@ -36,6 +38,11 @@ _FIRST, _GRADIENT, _POINT = 1 << 40, 1 << 41, 1 << 42  # above every step's numb
 def setup_number(place: int) -> int:
     """The number of an opening or a truncation before the first step."""
     return _FIRST | place
+
+
+def begin_number() -> int:
+    """The number of what hides shares before the first step, that a dealer may know them."""
+    return _FIRST
 
 
 def point_number(step: int) -> int:
@@ -175,9 +182,9 @@ def block_matrix(grid: Words, across: Words, bank: Words) -> Words:
 async def joint_matrix(
     session: Session, correlations: Correlations, matrices: Matrices, data_rows: int, gain: Words
 ) -> Operand:
-    """M as an operand, (m, m) at FACTOR_SCALE, the grid's columns first.
+    """M as an operand, (m, m) at JOINT_SCALE, the grid's columns first.
 
-    gain: this party's share of it, a word at FACTOR_SCALE; the bank's alone, say. data_rows: rows that are not zeros.
+    gain: this party's share of it, a word at JOINT_SCALE; the bank's alone, say. data_rows: rows that are not zeros.
     """
     rows, own = matrices.own.shape
     other = matrices.masked.shape[1]
@@ -209,18 +216,18 @@ async def joint_by(session: Session, correlations: Correlations, c: Operand, gai
     async def open_(*shares: Words) -> list[Operand]:
         return await opened(session, correlations, setup_number(next(openings)), *shares)
 
-    power = await cut(product(session.party, c.transposed, c), FACTOR_SCALE)
+    power = await cut(product(session.party, c.transposed, c), CUT_POWER)
     series: Words = np.eye(bank, dtype=np.uint64) * gain
     for doubling in range(DOUBLINGS):
         n, s = await open_(series, power)
         more = [product(session.party, n, s)]
         if doubling < DOUBLINGS - 1:
             more.append(product(session.party, s, s))
-        done = await cut(np.stack(more), FACTOR_SCALE)
+        done = await cut(np.stack(more), CUT_SERIES)
         series, power = series + done[0], done[-1]
     (n,) = await open_(series)
-    (q,) = await open_(await cut(product(session.party, c, n), FACTOR_SCALE))
-    pulled = await cut(product(session.party, q, c.transposed), FACTOR_SCALE)
+    (q,) = await open_(await cut(product(session.party, c, n), CUT_ACROSS))
+    pulled = await cut(product(session.party, q, c.transposed), CUT_ACROSS)
     (g,) = await open_(pulled + np.eye(grid, dtype=np.uint64) * gain)
     return Operand(block_matrix(g.opened, q.opened, n.opened), block_matrix(g.mask, q.mask, n.mask))
 

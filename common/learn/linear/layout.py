@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from common.learn.layout import BanksLayout
-from common.learn.linear.descent import Step
 from common.learn.linear.joint import Sample
+from common.learn.linear.path import Step
 from common.learn.linear.steps import make_course
 from common.plan.linear import Model
 
@@ -57,6 +57,7 @@ class Layout(BanksLayout):
                 step,
                 low=rows * step.low // self.total,
                 high=rows * step.high // self.total,
+                measures=tuple((rows * low // self.total, rows * high // self.total) for low, high in step.measures),
                 data_rows=step.rows if step.whole is None else step.whole,
             )
             for step in self.course(model)

@@ -18,12 +18,12 @@ from common.learn.learner import Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
-from common.learn.linear.descent import Step
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
 from common.learn.linear.made import SPARE_ROWS, MadeAhead, made_arrays, make_ahead, places, shifted
+from common.learn.linear.path import Step
 from common.learn.linear.price import label_bits
 from common.learn.linear.schedule import LEVEL_ROWS
 from common.learn.linear.score import open_scores
@@ -171,8 +171,12 @@ class Linear:
             return _UNAIDED_ROUNDS + 2 * blocks + (spans + 4) * section.iterations
         if is_quadratic(section, rows):
             return -(-rows // MATRIX_BLOCK) + hessian.ROUNDS + 2 * section.iterations + 1
-        each = 2 if section.weights == "owned" else 5 if section.joint else 3
-        spans = sum(len(step.spans()) + (2 if step.measures else each) for step in _steps(section, size))
+        half = section.dealer == "half"
+        each = 2 if section.weights == "owned" else 4 + half if section.joint else 3
+        spans = 0
+        for step in _steps(section, size):
+            measuring = 1 + len(step.measures) if half else 1
+            spans += len(step.spans()) + (measuring if step.measures else each)
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
 
     def work(self, section: Model, size: Size) -> float:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.made import FOLDED_SCALE, MadeAhead, waves_of
+from common.learn.linear.path import Blocks, Step
 from common.learn.linear.undealt import PULL_BITS, ROW_BITS, TURNED_BITS, Undealt, rounded, share_masked
 from common.mpc.fixedpoint import UNDEALT_SCALE, Reals, Words
 from common.mpc.lattice.embedding import BLOCK, blocks_of, encoded, folded, turned

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.linear.descent import Blocks, Span, Step
+from common.learn.linear.path import Blocks, Span, Step
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, Words
 from common.mpc.link import Link
@@ -23,12 +23,16 @@ _PASSES = 8  # over a span's words, when its residual is hidden
 
 @dataclass(frozen=True, repr=False)
 class Dealt:
-    """Matrices under masks of which the dealer knows what each product lacks."""
+    """Matrices under masks of which the dealer knows what each product lacks.
+
+    known: whether it knows each party's share of the other's look-ahead as well, as far as u needs it; else shares are hidden.
+    """
 
     session: Session
     correlations: Correlations
     matrices: Matrices
     link: Link
+    known: bool = False
 
     @property
     def columns(self) -> tuple[int, int]:
@@ -39,31 +43,70 @@ class Dealt:
         return UPDATE_SCALE
 
     async def begin(self, step: Step, ahead: Blocks) -> DealtSweep:
-        """Hides the share of the other's weights, and exchanges it: every product of this step's weights is then local."""
-        mask, m = self.correlations.weight_mask(step.number, len(ahead.other)), self.matrices
-        received = await self.session.exchange(Kind.MASKED_WEIGHTS, ahead.other - mask, shape=ahead.own.shape)
-        point = ahead.own + received  # z less the other's mask, which the dealer knows: off by U v, no more
+        """Hides the share of the other's weights, and exchanges it: every product of this step's weights is then local.
 
-        # u of a slice of rows: this party's own product in clear, and the masked matrix times what hid the other's weights.
-        def u_of(rows: slice) -> Words:
-            return forward(m.own[rows], point) + forward(m.masked[rows], mask)
+        Where the dealer knows that share, u is so without it; it is sent along with u, for the ridge, which needs all its bits.
+        """
+        if self.known and step.measures:  # the ridge's pull falls out of what is measured
+            return DealtSweep(self, step, self._u_of(ahead.own, ahead.other))
+        mask = self.correlations.weight_mask(step.number, len(ahead.other))
+        await self.session.post(Kind.MASKED_WEIGHTS, ahead.other - mask)
+        hidden = Hidden(ahead.own, mask)
+        if self.known:
+            return DealtSweep(self, step, self._u_of(ahead.own, ahead.other), hidden)
+        point = await self.received(hidden)
+        return DealtSweep(self, step, self._u_of(point, mask), ridge=self.ridge_at(point, mask))
 
-        return DealtSweep(self, step, u_of, Blocks(forward(m.own_ridge, point), forward(m.masked_ridge, mask)))
+    async def received(self, hidden: Hidden) -> Words:
+        """z of own columns less the other's mask, which the dealer knows: off by U v, no more."""
+        own = hidden.own
+        return own + await self.session.collect(Kind.MASKED_WEIGHTS, own.dtype, own.shape)
+
+    def ridge_at(self, point: Words, mask: Words) -> Blocks:
+        return Blocks(forward(self.matrices.own_ridge, point), forward(self.matrices.masked_ridge, mask))
+
+    def _u_of(self, point: Words, mask: Words) -> Callable[[slice], Words]:
+        """u of a slice of rows: this party's own product in clear, and the masked matrix times what the dealer knows."""
+        m = self.matrices
+        return lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask)
 
     def owned(self, step: Step, weights: Words) -> DealtSweep:
         point, m = weights << np.uint64(MOMENTUM_SCALE), self.matrices
         ridge = Blocks(forward(m.own_ridge, point), np.zeros(m.masked.shape[1], np.uint64))
-        return DealtSweep(self, step, lambda rows: forward(m.own[rows], point), ridge)
+        return DealtSweep(self, step, lambda rows: forward(m.own[rows], point), ridge=ridge)
+
+
+@dataclass(frozen=True, repr=False)
+class Hidden:
+    """A look-ahead of which the other's block is on its way under `mask`; own: this party's share of its own block."""
+
+    own: Words
+    mask: Words
 
 
 class DealtSweep:
     """One step's products of matrices whose masks the dealer knows."""
 
-    def __init__(self, products: Dealt, step: Step, u_of: Callable[[slice], Words], ridge: Blocks) -> None:
-        """ridge: its pull, to which what the rows pull is added."""
-        self.u, self._products, self._total, self._scales = u_of, products, ridge, step.scales(products.link)
+    def __init__(
+        self,
+        products: Dealt,
+        step: Step,
+        u_of: Callable[[slice], Words],
+        hidden: Hidden | None = None,
+        *,
+        ridge: Blocks | None = None,
+    ) -> None:
+        """ridge: its pull, to which what the rows pull is added; hidden: by what it is told once that has arrived."""
+        self.u, self._products, self._waits, self._scales = u_of, products, hidden, step.scales(products.link)
+        self._total = [Blocks.zero(*products.columns) for _ in step.bounds]
+        self._total[0] += Blocks.zero(*products.columns) if ridge is None else ridge
         self._hidden = deque[tuple[Words, Words]]()
-        self.begun = deque[asyncio.Future[tuple[Words, Words]]]()
+        self.begun, self._parts = deque[asyncio.Future[tuple[Words, Words]]](), deque[int]()
+
+    async def settle(self) -> None:
+        if self._waits is not None:
+            point = await self._products.received(self._waits)
+            self._total[0] += self._products.ridge_at(point, self._waits.mask)
 
     async def give(self, span: Span, residual: Words) -> None:
         """What hides it has its low `spare` bits zero too: they are not sent."""
@@ -88,15 +131,16 @@ class DealtSweep:
             whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
             return backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)
 
+        self._parts.append(span.part)
         self.begun.append(session.begin(pull, span.rows * m.own.shape[1]))
         if len(self.begun) > _BESIDE:
             await self._add()
 
     async def _add(self) -> None:
-        own, other = await self.begun.popleft()
-        self._total = Blocks(self._total.own + own, self._total.other + other)
+        found = await self.begun.popleft()
+        self._total[self._parts.popleft()] += Blocks(*found)
 
-    async def pulled(self) -> Blocks:
+    async def pulled(self) -> list[Blocks]:
         while self.begun:
             await self._add()
         return self._total

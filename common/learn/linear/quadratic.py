@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.linear.descent import Blocks, Step
+from common.learn.linear.path import Blocks, Step
 from common.learn.linear.undealt import COLUMNS_AT_ONCE, TURNED_BITS, VECTOR_BITS, rounded
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import (

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 from common.mpc.correlations.asked import Correlations
-from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
+from common.mpc.fixedpoint import JOINT_LIMIT, WEIGHT_SCALE, Reals, Words, decode
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
 from common.mpc.truncate import truncate
@@ -50,10 +50,16 @@ async def reveal_weights(
 
 async def tell_weights(session: Session, own: Words, other: Words, bits: int) -> Reals:
     """This party's own weights, (m_own,), of rounded shares of its own block and of the other's."""
+    above = np.uint64(64 - bits - int(JOINT_LIMIT).bit_length())  # bits that no weight has: they are not sent
+    other = other << above >> above
     grid, bank = (own, other) if session.party is Party.GRID else (other, own)
+
+    def read(words: Words) -> Reals:
+        return decode(((words << above).view(np.int64) >> np.int64(above)).view(np.uint64), bits)
+
     if session.party is Party.GRID:
         await session.send(Kind.BANK_WEIGHT_SHARE, bank)
-        return decode(grid + await session.receive(Kind.GRID_WEIGHT_SHARE, np.uint64, grid.shape), bits)
+        return read(grid + await session.receive(Kind.GRID_WEIGHT_SHARE, np.uint64, grid.shape))
     mine = bank + await session.receive(Kind.BANK_WEIGHT_SHARE, np.uint64, bank.shape)
     await session.send(Kind.GRID_WEIGHT_SHARE, grid)
-    return decode(mine, bits)
+    return read(mine)

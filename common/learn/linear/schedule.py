@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from common.learn.linear.descent import ONE, Step
+from common.learn.linear.path import ONE, Step
 
 LEVEL_ROWS = 1 << 14  # the fewest of which there are early steps over parts
 COLUMN_ROWS = 160  # as many rows of a part for each column at least: its curvature is then right to a tenth
@@ -42,16 +42,16 @@ def nesterov(rows: int, iterations: int, size: float, full: int = 0, columns: in
     turns, first = itertools.cycle(bounds[: _in_turn(parts)]), _first(iterations, full)
     steps = [Step(0, *next(turns), size, momentum) for momentum in momenta[:first]]
     for _ in range(full - 1):
-        steps += [Step(0, *part, size, 0, whole=rows, measures=True) for part in bounds]
+        steps.append(Step(0, 0, rows, size, 0, measures=tuple(bounds)))
         for momentum in momenta[3 : iterations - first + 3]:
             steps.append(Step(0, *next(turns), size, momentum, corrected=True))
     return [replace(step, number=number) for number, step in enumerate([*steps, Step(0, 0, rows, size, 0)])]
 
 
-def count_steps(parts: int, iterations: int, full: int) -> int:
-    """How many steps those are where rows go in so many parts."""
+def count_steps(iterations: int, full: int) -> int:
+    """How many steps those are where rows go in parts."""
     first = _first(iterations, full)
-    return first + (full - 1) * (iterations - first + parts) + 1
+    return first + (full - 1) * (iterations - first + 1) + 1
 
 
 def _first(iterations: int, full: int) -> int:

@@ -17,16 +17,17 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
-from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Moved, Path, Step, matrix_width
+from common.learn.linear.descent import Descent
 from common.learn.linear.joint import Operand, correlation, joint_of
 from common.learn.linear.layout import Layout
+from common.learn.linear.path import REST_SCALE, Blocks, Moved, Path, Step, matrix_width
 from common.learn.linear.products import Dealt
 from common.learn.linear.steps import rest_limit
 from common.learn.linear.train import tagged_last
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Correlations
-from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
+from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.product import Matrices, Rows, share_matrices
 from common.mpc.session import Session
 from common.mpc.several.hub import Hub, training_sum
@@ -95,17 +96,18 @@ async def train_several(
     async def swept(line: Line, descent: Descent, number: int, ahead: Words) -> Words:
         places = layout.places(line.number)
         blocks = Blocks.zero(*descent.products.columns).split(party, ahead[places])
-        found: Words = (await descent.swept(steps[line.number][number], blocks)).joined(party)
-        return found
+        return await descent.pulled(steps[line.number][number], blocks)
 
     async def pull(step: Step, ahead: Words) -> Words:
         sweeps = [swept(line, descent, step.number, ahead) for line, descent in zip(lines, descents, strict=True)]
-        total = np.zeros(layout.columns, np.uint64)
+        total = np.zeros((*step.parts, layout.columns), np.uint64)
         for line, found in zip(lines, await side_by_side(sweeps), strict=True):
-            total[layout.places(line.number)] += found
-        return await hub.shared(training_sum(FIRST_STEP + step.number), total)
+            total[..., layout.places(line.number)] += found
+        return (await hub.shared(training_sum(FIRST_STEP + step.number), total.ravel())).reshape(total.shape)
 
-    path = Path(hub.spoken, hub.correlations, joint)
+    path = Path(hub.spoken, hub.correlations, layout.grid, joint)
+    if model.joint:
+        weights, ahead = await path.hidden(weights, ahead)
     found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
     rest = rest_limit(model, every, len(found.weights))
     sums = combinations(found.resting, found.opened.tobytes())
@@ -126,7 +128,7 @@ async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first:
         return cast(Rows, room.empty(shape, np.uint64))
 
     matrices = await share_matrices(line.session, line.correlations, line.own, line.own_ridge, other, place, width)
-    products = Dealt(line.session, line.correlations, matrices, link)
+    products = Dealt(line.session, line.correlations, matrices, link, known=model.joint)
     return Descent(line.session, line.correlations, products, link, label), matrices
 
 
@@ -138,7 +140,7 @@ async def _joint(hub: Hub, lines: Sequence[Line], matrices: Sequence[Matrices], 
         total[layout.across(line.number)] += await line.session.compute(work, math.prod(line.own.shape))
     shared = await hub.shared(training_sum(ACROSS), (total * layout.factor).ravel())
     scale = layout.sample.scale(layout.taken, layout.taken)
-    gained = encode(gain, FACTOR_SCALE)
+    gained = encode(gain, JOINT_SCALE)
     return await joint_of(hub.spoken, hub.correlations, shared.reshape(total.shape), scale, gained)
 
 

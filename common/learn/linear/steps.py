@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
-from common.learn.linear.descent import Step
 from common.learn.linear.hessian import MOST_ROWS
+from common.learn.linear.path import Step
 from common.learn.linear.schedule import count_parts, count_steps, nesterov, sgd
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
@@ -145,7 +145,7 @@ def _check_steps(model: Model, rows: int, parts: int) -> None:
     size = step_size(model)
     count = max(1, rows // batch) * model.epochs
     if full:
-        count = model.iterations if parts == 1 else count_steps(parts, model.iterations, model.full_steps)
+        count = model.iterations if parts == 1 else count_steps(model.iterations, model.full_steps)
     if count > MAX_STEPS:
         raise PlanError(
             "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."

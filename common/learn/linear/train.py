@@ -11,10 +11,11 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.descent import REST_SCALE, Arrived, Blocks, Descent, Moved, Step, matrix_width
+from common.learn.linear.descent import Descent
 from common.learn.linear.hessian import Table, nearer, share_quadratic
 from common.learn.linear.joint import Sample, joint_matrix, joint_of
 from common.learn.linear.made import MadeAhead
+from common.learn.linear.path import REST_SCALE, Arrived, Blocks, Moved, Step, matrix_width
 from common.learn.linear.products import Dealt
 from common.learn.linear.quadratic import Inputs
 from common.learn.linear.reveal import reveal_weights, tell_weights
@@ -23,7 +24,7 @@ from common.learn.linear.unaided import CommittedShares, train_unaided
 from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.correlations.asked import Correlations, Places
-from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.mpc.tags import Tagged
@@ -103,7 +104,7 @@ async def train(
     await correlations.order(replace(inputs.demand(session.party), first=course.first))
     mine = inputs.own, inputs.own_ridge, inputs.other_columns
     data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
-    gain, first = encode(inputs.gain, FACTOR_SCALE), encode(inputs.start, WEIGHT_SCALE)
+    gain, first = encode(inputs.gain, JOINT_SCALE), encode(inputs.start, WEIGHT_SCALE)
     if is_quadratic(model, inputs.own.shape[0]):
         table = Table(*mine, label, steps[0].size, data_rows)
         quadratic = await share_quadratic(session, correlations, table, gain)
@@ -115,7 +116,8 @@ async def train(
         products = await share_undealt(session, *mine, link, place)
     else:
         width = matrix_width(steps, link)
-        products = Dealt(session, correlations, await share_matrices(session, correlations, *mine, place, width), link)
+        matrices = await share_matrices(session, correlations, *mine, place, width)
+        products = Dealt(session, correlations, matrices, link, known=model.joint)
     labels = None if label is None else label.astype(np.uint8)
     descent = Descent(session, correlations, products, link, labels, course)
     if model.weights == "owned":
@@ -159,7 +161,7 @@ async def tagged_last(correlations: Correlations, party: Party, number: int, las
     """The shares that the last step left, number `number`, with tags. grid, bank: whose weights stand where among all."""
     own, other = (grid, bank) if party is Party.GRID else (bank, grid)
     dealt = await correlations.share_tags(number, last.part, own, other)
-    return tagged(party, dealt, last.opened, last.shift, own, other)
+    return tagged(dealt, last.opened, last.shift, own, other)
 
 
 async def _told(session: Session, model: Model, own: Words, other: Words, held: Tagged | None) -> Reals | Shares:

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from common.learn.linear.course import Course
-from common.learn.linear.descent import ONE, Blocks, Step
 from common.learn.linear.hessian import nearer
 from common.learn.linear.made import MadeAhead, shifted
+from common.learn.linear.path import ONE, Blocks, Step
 from common.learn.linear.phased import share_phased
 from common.learn.linear.quadratic import Inputs, share_quadratic
 from common.learn.linear.reveal import tell_weights

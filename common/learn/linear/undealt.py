@@ -15,8 +15,8 @@ from fractions import Fraction
 import numpy as np
 
 from common.errors import LocalProtocolError
-from common.learn.linear.descent import Blocks, Span, Step
 from common.learn.linear.joint import Sample
+from common.learn.linear.path import Blocks, Span, Step
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,
@@ -94,6 +94,10 @@ class Undealt:
         return UNDEALT_SCALE
 
     @property
+    def known(self) -> bool:
+        return False
+
+    @property
     def drop(self) -> int:
         """Low bits of a look-ahead that products do without."""
         return WEIGHT_SCALE + MOMENTUM_SCALE - vector_scale(self.link)
@@ -104,6 +108,8 @@ class Undealt:
         One, for the rows, is of the bits that count there alone: with more, more of the errors that mask rows would stand in u.
         """
         turns, ridge = await self.multiplied(ahead, step.high)
+        if step.measures:  # the ridge's pull falls out of what is measured
+            ridge = Blocks.zero(*self.columns)
         return UndealtSweep(self, step, turns >> np.uint64(64 - self.link.bits), ahead.own, ridge)
 
     async def multiplied(self, ahead: Blocks, rows: int) -> tuple[Words, Blocks]:
@@ -177,8 +183,10 @@ class UndealtSweep:
 
     def __init__(self, products: Undealt, step: Step, u: Words, point: Words, ridge: Blocks) -> None:
         """u: this party's share of what the weights that are shared give, (rows,). point: its share of its own weights."""
-        self._products, self._u, self._point, self._total = products, u, point, ridge
-        self._residual = np.zeros((1, step.high), np.uint64)
+        self._products, self._u, self._point = products, u, point
+        self._total = [Blocks.zero(*products.columns) for _ in step.bounds]
+        self._total[0] += ridge
+        self._residual = np.zeros((len(step.bounds), step.high), np.uint64)
 
     @property
     def begun(self) -> tuple[()]:
@@ -187,21 +195,25 @@ class UndealtSweep:
     def u(self, rows: slice) -> Words:
         return self._u[rows] + forward(self._products.matrix[rows], self._point)
 
+    async def settle(self) -> None:
+        """Nothing: what begins a sweep has arrived."""
+
     async def give(self, span: Span, residual: Words) -> None:
         matrix = self._products.matrix
         own = await self._products.session.compute(
             lambda: backward(matrix[span.slice], residual), span.rows * self._products.columns[0]
         )
-        self._residual[0, span.slice] = rounded(residual, RESIDUAL_SCALE - PULL_SCALE, PULL_BITS)
-        self._total = Blocks(self._total.own + (own << _TO_UPDATE), self._total.other)
+        self._residual[span.part, span.slice] = rounded(residual, RESIDUAL_SCALE - PULL_SCALE, PULL_BITS)
+        self._total[span.part] += Blocks(own << _TO_UPDATE, np.zeros_like(self._total[0].other))
 
     async def take(self, span: Span) -> None:
         """Nothing: what a span pulls is sent with the last."""
 
-    async def pulled(self) -> Blocks:
-        """Sends this party's share of the residual in a ring-LWE sample, 8 N bytes each way."""
-        found = await self._products.returned(self._residual)
-        return Blocks(self._total.own + found.own, self._total.other + found.other)
+    async def pulled(self) -> list[Blocks]:
+        """Sends this party's share of the residual of each part in a ring-LWE sample, 8 N bytes each way."""
+        for part, total in enumerate(self._total):
+            total += await self._products.returned(self._residual[part : part + 1])
+        return self._total
 
 
 def sends_columns(party: Party, own: int, other: int) -> bool:

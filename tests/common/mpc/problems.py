@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.deal import Work
-from common.learn.linear.descent import REST_SCALE, Descent, Step, matrix_width
+from common.learn.linear.descent import Descent
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
+from common.learn.linear.path import REST_SCALE, Step, matrix_width
 from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights
 from common.mpc.arrived import Rest, check_arrived, combinations
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import (
-    FACTOR_SCALE,
+    JOINT_SCALE,
     MOMENTUM_SCALE,
     UPDATE_SCALE,
     WEIGHT_SCALE,
@@ -85,14 +86,16 @@ def make_problem(rows: int, grid: int, bank: int, ridge: float = 1e-3, seed: int
     return Problem(whitened, pull, y)
 
 
-async def begin(session: Session, correlations: DealtCorrelations, problem: Problem, link: Link, step_size: float) -> Descent:
-    """Encodes and shares this party's matrices."""
+async def begin(
+    session: Session, correlations: DealtCorrelations, problem: Problem, link: Link, step_size: float, known: bool = False
+) -> Descent:
+    """Encodes and shares this party's matrices. known: of `Dealt`."""
     own = np.asfortranarray(encode(problem.x[session.party], X_SCALE))
     pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))
     width = matrix_width([Step(0, 0, problem.rows, step_size, 0)], link)
     matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other], width=width)
     label = problem.y.astype(np.uint8) if session.party is Party.BANK else None
-    return Descent(session, correlations, Dealt(session, correlations, matrices, link), link, label)
+    return Descent(session, correlations, Dealt(session, correlations, matrices, link, known), link, label)
 
 
 def matrices_of(descent: Descent) -> Matrices:
@@ -122,14 +125,14 @@ async def train(
     shares: dict[Party, tuple[Share, Share]] = {}
 
     async def side(session: Session, correlations: DealtCorrelations) -> Reals:
-        descent = await begin(session, correlations, problem, link, steps[0].size)
+        descent = await begin(session, correlations, problem, link, steps[0].size, gain is not None)
         first = None if start is None else encode(start[session.party], WEIGHT_SCALE)
         if bits is None:
             return decode(await descent.owned(steps, first), WEIGHT_SCALE)
         joint = None
         if gain is not None:
             mine, data_rows = (gain if session.party is Party.BANK else 0.0), steps[0].data_rows or problem.rows
-            joint = await joint_matrix_of(session, correlations, matrices_of(descent), data_rows, encode(mine, FACTOR_SCALE))
+            joint = await joint_matrix_of(session, correlations, matrices_of(descent), data_rows, encode(mine, JOINT_SCALE))
         found = await descent.shared(steps, first, joint)
         shares[session.party] = found.own, found.other
         sums = combinations(found.last.resting, found.last.opened.tobytes())

@@ -9,7 +9,7 @@ import pytest
 
 from common.learn.linear import cost as linear
 from common.learn.linear.cost import descent
-from common.learn.linear.descent import Step
+from common.learn.linear.path import Step
 from common.learn.linear.schedule import nesterov, sgd
 from common.match.agree import MatchLimits
 from common.match.ecdh import match_ids

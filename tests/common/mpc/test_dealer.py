@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import LocalProtocolError, PeerProtocolError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
-from common.learn.linear.descent import Step
+from common.learn.linear.path import Step
 from common.learn.linear.reveal import reveal_weights
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations.asked import Demand, PeriodDemand

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
-from common.learn.linear.descent import Blocks, Descent, Step
+from common.learn.linear.descent import Descent
+from common.learn.linear.path import Blocks, Step
 from common.learn.linear.products import Dealt, DealtSweep
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import link_round

@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
-from common.learn.linear.descent import Step
+from common.learn.linear.path import Step
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -308,7 +308,7 @@ async def test_no_key_stream_is_used_twice(
 ) -> None:
     for module in ("correlations.dealt", "product"):
         monkeypatch.setattr(f"common.mpc.{module}.MATRIX_BLOCK", 16)
-    monkeypatch.setattr("common.learn.linear.descent.SPAN_ROWS", 8)
+    monkeypatch.setattr("common.learn.linear.path.SPAN_ROWS", 8)
     problem = make_problem(50, 3, 2)
     steps = nesterov(50, 5, 2.5) if bits else sgd(50, 15, 3, 1.0)
     await train(Trio(), problem, steps, Fourier(32, 2), bits)

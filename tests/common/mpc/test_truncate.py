@@ -13,7 +13,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer, deal_truncation
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, as_words
 from common.mpc.session import Kind, Session
-from common.mpc.truncate import truncate
+from common.mpc.truncate import known, open_sum, placed, shifted, truncate
 from common.party import Party
 from tests.common.mpc.problems import halves, run
 from tests.peers import Trio
@@ -70,6 +70,35 @@ async def test_rounds_up_in_proportion() -> None:
     x = np.repeat(np.array([1, 3, 7], np.int64), 4000)  # eighths
     up = np.array(excess(await truncated(Trio(seed=1), as_words(x), np.zeros(len(x), np.uint64), 3), x.tolist(), 3))
     assert np.abs(up.reshape(3, -1).mean(axis=1) - np.array([1, 3, 7]) / 8).max() < 0.03
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+async def test_what_is_placed_is_what_is_shifted_and_the_dealer_knows_the_share_of_the_others_block(shift: int) -> None:
+    rng = np.random.default_rng(shift)
+    x = as_words(rng.integers(-(2**62), 2**62, 500))
+    shares, offset = halves(x, rng), rng.integers(0, 2**64, len(x), dtype=np.uint64)
+    own = {Party.GRID: slice(200), Party.BANK: slice(200, None)}
+
+    async def side(session: Session, correlations: DealtCorrelations) -> tuple[Words, Words, Words]:
+        part = await correlations.truncation(3, len(x))
+        lacking = shares[session.party] - (offset if session.party is Party.BANK else np.uint64(0))
+        c = await open_sum(session, part, lacking)
+        other = own[session.party.other]
+        return (
+            shifted(session.party, part, c, shift),
+            placed(part, c, shift, own[session.party]),
+            known(part.body, part.top, shift)[other],
+        )
+
+    async def deal(dealer: Dealer) -> None:
+        await dealer.deal(iter([deal_truncation(dealer.expanded, 3, offset, shift)]))
+
+    found = await Trio(seed=2).run(side, deal)
+    plain, moved = (found[Party.GRID][at] + found[Party.BANK][at] for at in (0, 1))
+    assert np.array_equal(plain, moved) and set(excess(moved, x.view(np.int64).tolist(), shift)) <= {0, 1}
+    for party in Party:
+        share, told = found[party][1][own[party.other]], found[party][2]
+        assert np.array_equal(share << np.uint64(shift), told << np.uint64(shift))
 
 
 async def test_cost() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import JobCancelled, PeerLost, PeerProtocolError, WattScoreError
-from common.learn.linear import descent
+from common.learn.linear import path
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations import dealt
 from common.mpc.link import Fourier
@@ -217,7 +217,7 @@ async def test_what_is_no_arrays_frame_is_refused_before_it_is_kept() -> None:
 async def test_a_training_sends_the_same_arrays_over_any_number_of_lanes(steps: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Uneven spans, chunks of 64 bytes: a step's arrays are over all lanes."""
     monkeypatch.setattr("common.wire.codec.LEAST_CHUNK", 64)
-    monkeypatch.setattr(descent, "SPAN_ROWS", 90)
+    monkeypatch.setattr(path, "SPAN_ROWS", 90)
     monkeypatch.setattr(dealt, "MATRIX_BLOCK", 50)
     one = await _trained(steps, 1)
     for count in (2, 4):

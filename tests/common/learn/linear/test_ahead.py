@@ -9,7 +9,7 @@ from common.errors import LocalProtocolError
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.cost import descent
 from common.learn.linear.deal import Work
-from common.learn.linear.descent import SPAN_ROWS
+from common.learn.linear.path import SPAN_ROWS
 from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import make_steps
 from common.learn.widened import Widened

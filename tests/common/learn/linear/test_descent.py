@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.learn.linear import descent
+from common.learn.linear import path
 from common.learn.linear.cost import owned_step, shared_step
-from common.learn.linear.descent import ONE, Blocks, Step, matrix_width
+from common.learn.linear.path import ONE, Blocks, Step, matrix_width
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc import dealer as dealing
 from common.mpc import link as links
@@ -158,7 +158,7 @@ SPANNED = {"shared": (FULL[:4], 20), "owned": (BATCHES, None)}
 @pytest.fixture
 def small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans of some 64 rows, at the parties and the dealer alike, and temporaries of less than a span."""
-    monkeypatch.setattr(descent, "SPAN_ROWS", 64)
+    monkeypatch.setattr(path, "SPAN_ROWS", 64)
     for module in (links, dealing):
         monkeypatch.setattr(module, "CACHE_ROWS", 23)
 
@@ -185,7 +185,7 @@ async def test_spans_do_not_change_what_is_sent(monkeypatch: pytest.MonkeyPatch,
     steps, bits = SPANNED[case]
     whole, spanned = Trio(seed=9), Trio(seed=9)
     await train(whole, PROBLEM, steps, Fourier(), bits)
-    monkeypatch.setattr(descent, "SPAN_ROWS", 64)
+    monkeypatch.setattr(path, "SPAN_ROWS", 64)
     await train(spanned, PROBLEM, steps, Fourier(), bits)
     for party in Party:
         for many, one in ((spanned.peer[party], whole.peer[party]), (spanned.to_party[party], whole.to_party[party])):
@@ -234,7 +234,7 @@ async def test_two_arrays_in_flight_are_enough(small_spans: None, case: str) -> 
 def test_spans_cover_a_steps_rows_exactly(low: int, rows: int, number: int, size: int) -> None:
     step = Step(number, low, low + rows, 1.0, 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(descent, "SPAN_ROWS", size)
+        patch.setattr(path, "SPAN_ROWS", size)
         spans, after = step.spans(), Step(number + 1, low, low + rows, 1.0, 0).spans()
     assert [span.low for span in spans] == [low, *(span.high for span in spans[:-1])]
     assert spans[-1].high == step.high

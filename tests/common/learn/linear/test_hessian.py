@@ -16,9 +16,9 @@ from common.learn.linear import hessian
 from common.learn.linear.cost import descent
 from common.learn.linear.course import KEEP_CELLS, STEP_CELLS
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.descent import Step
 from common.learn.linear.hessian import MOST_ROWS, Table, left_out, nearer, openings, truncations
 from common.learn.linear.learner import Linear
+from common.learn.linear.path import Step
 from common.learn.linear.steps import is_quadratic, make_steps, make_work
 from common.mpc import crossed
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -124,7 +124,7 @@ def test_low_bits_are_left_out_without_bias_and_whole_multiples_stay() -> None:
 def test_beyond_the_rows_that_it_has_room_for_steps_go_over_rows() -> None:
     assert is_quadratic(MODEL, MOST_ROWS) and not is_quadratic(MODEL, MOST_ROWS + 1)
     assert [step.high for step in make_steps(MODEL, MOST_ROWS, 40)] == [MOST_ROWS] * 12
-    assert len(make_steps(MODEL, MOST_ROWS + 1, 40)) == 29
+    assert len(make_steps(MODEL, MOST_ROWS + 1, 40)) == 14
     for other in ({"link": "fourier"}, {"optimiser": "sgd"}, {"dealer": "half"}, {"dealer": "none"}):
         assert not is_quadratic(Model.model_validate(MODEL.model_dump() | other), 1000)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from common.learn.linear import joint
-from common.learn.linear.descent import Step
 from common.learn.linear.joint import (
     DOUBLINGS,
     SETUP_ROUNDS,
@@ -20,12 +19,13 @@ from common.learn.linear.joint import (
     setup_openings,
     setup_truncations,
 )
+from common.learn.linear.path import MOVED_SHIFT, Step
 from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import MAX_STEPS, STEP
 from common.mpc.correlations import dealt
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import FACTOR_SCALE, Reals, decode, encode
+from common.mpc.fixedpoint import JOINT_SCALE, Reals, decode, encode
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -58,7 +58,7 @@ async def opened_matrix(problem: Problem, gain: float) -> tuple[Reals, Trio]:
         begun = await begin(session, correlations, problem, Taylor(), STEP)
         session.traffic.rounds = 0
         session.traffic.sent.clear()
-        mine = encode(gain if session.party is Party.BANK else 0.0, FACTOR_SCALE)
+        mine = encode(gain if session.party is Party.BANK else 0.0, JOINT_SCALE)
         found = await joint_matrix(session, correlations, matrices_of(begun), problem.rows, mine)
         return found.opened, found.mask
 
@@ -67,7 +67,7 @@ async def opened_matrix(problem: Problem, gain: float) -> tuple[Reals, Trio]:
 
     (opened, grid), (same, bank) = (await trio.run(side, deal)).values()
     assert (opened == same).all()
-    return decode(opened + grid + bank, FACTOR_SCALE), trio
+    return decode(opened + grid + bank, JOINT_SCALE), trio
 
 
 @pytest.mark.parametrize("gain", [1.0, 1.7, 8.0])
@@ -114,7 +114,7 @@ async def test_secure_equals_plaintext(link: Link, correlation: float, rate: flo
 async def test_begun_on_few_rows_it_ends_where_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", ROWS // 4)
     problem, steps, whole = driven(0.95, 0.2), nesterov(ROWS, 12, STEP, 2), nesterov(ROWS, 30, STEP)
-    assert [step.rows for step in steps] == [ROWS // 4] * 16 + [ROWS]
+    assert [step.rows for step in steps] == [ROWS // 4] * 4 + [ROWS] + [ROWS // 4] * 8 + [ROWS]
     trained, twin = await train(Trio(seed=1), problem, steps, Fourier(), gain=1.0), problem.twin(steps, Fourier(), 1.0)
     assert np.abs(trained.weights - twin).max() < CLOSE
     optimum = problem.twin(whole, Fourier(), 1.0)
@@ -122,6 +122,39 @@ async def test_begun_on_few_rows_it_ends_where_it_would(monkeypatch: pytest.Monk
     assert np.abs(problem.twin(steps[:-1], Fourier(), 1.0) - optimum).max() < 0.05  # corrected steps end there by themselves
     part = [Step(s.number, 0, s.rows, s.size, s.momentum) for s in steps if s.rows < ROWS and not s.measures]
     assert np.abs(problem.twin(part, Fourier(), 1.0) - optimum).max() > 0.05
+
+
+async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_are_measured_side_by_side() -> None:
+    """Five messages one after another a step, and one more than parts where these are measured: u and residual alone."""
+    problem, third = driven(0.5, 0.2, rows=300), ((0, 100), (100, 200), (200, 300))
+    steps = [Step(0, 0, 100, STEP, 0), Step(1, 0, 300, STEP, 0, measures=third), Step(2, 100, 200, STEP, 0, corrected=True)]
+    trio = Trio(seed=1)
+    await train(trio, problem, steps, Taylor(), gain=1.0)
+    moves = [
+        Kind.MASKED_WEIGHTS,
+        Kind.MASKED_U,
+        Kind.MASKED_RESIDUAL,
+        Kind.MASKED_UPDATE,
+        Kind.MASKED_OPERAND,
+        Kind.MASKED_UPDATE,
+    ]
+    u, r = Kind.MASKED_U, Kind.MASKED_RESIDUAL
+    for party in Party:
+        kinds = [label.kind for label, _ in trio.peer[party].log]
+        begin = kinds.index(Kind.MASKED_WEIGHTS)
+        assert kinds[begin : begin + 18] == [*moves, u, u, r, u, r, r, *moves]
+
+
+@pytest.mark.parametrize("link", [Taylor(4096), Fourier(4096, 8), Fourier(), Fourier(64, 16, odd=False)], ids=str)
+def test_enough_bits_are_left_of_weights_for_u_of_every_period(link: Link) -> None:
+    assert link.bits <= 64 - MOVED_SHIFT
+
+
+@pytest.mark.parametrize("link", [Fourier(4096, 60), Taylor(2048)], ids=str)
+async def test_with_the_longest_periods_it_is_the_twin_too(link: Link) -> None:
+    problem, steps = driven(0.9, 0.2), nesterov(ROWS, 5, STEP)
+    trained = await train(Trio(seed=1), problem, steps, link, gain=1.0)
+    assert np.abs(trained.weights - problem.twin(steps, link, 1.0)).max() < 4 * CLOSE
 
 
 async def test_descent_arrives_where_it_did_not() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from common.learn.learner import Size
 from common.learn.linear.cost import phased_matrices, phased_step, unaided
-from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.learner import Linear
+from common.learn.linear.path import Blocks, Step
 from common.learn.linear.phased import Phased, share_phased
 from common.learn.linear.steps import make_steps
 from common.mpc.correlations.asked import MATRIX_BLOCK

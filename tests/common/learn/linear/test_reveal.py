@@ -10,7 +10,7 @@ from common.learn.linear.deal import Work
 from common.learn.linear.reveal import reveal_weights
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, encode
+from common.mpc.fixedpoint import JOINT_LIMIT, WEIGHT_SCALE, Reals, encode
 from common.mpc.link import Taylor
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
@@ -44,6 +44,18 @@ async def test_each_gets_its_own_block_on_the_grid(bits: int) -> None:
         assert opened[party].shape == weights[party].shape
         assert (steps == np.rint(steps)).all()
         assert np.abs(opened[party] - weights[party]).max() < 2.0**-bits + 2.0**-WEIGHT_SCALE
+
+
+@pytest.mark.parametrize("bits", [4, 20])
+async def test_no_bit_above_the_largest_weight_is_sent(bits: int) -> None:
+    """So many bits a weight are what its opening is priced at; a weight that has more is wrong, and tells no more."""
+    trio, largest = Trio(), JOINT_LIMIT - 2.0**-bits
+    weights = {party: np.array([largest, -JOINT_LIMIT, JOINT_LIMIT + 3.0]) for party in Party}
+    opened = await reveal_blocks(trio, weights, bits)
+    for party, kind in ((Party.GRID, Kind.BANK_WEIGHT_SHARE), (Party.BANK, Kind.GRID_WEIGHT_SHARE)):
+        assert np.abs(opened[party] - [largest, -JOINT_LIMIT, 3.0 - JOINT_LIMIT]).max() <= 2.0**-bits
+        (sent,) = (words for label, words in trio.peer[party].log if label.kind is kind)
+        assert (sent >> np.uint64(bits + 11)).max() == 0
 
 
 async def test_unbiased() -> None:

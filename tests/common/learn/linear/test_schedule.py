@@ -28,12 +28,16 @@ MOMENTA = [0, 64, 102, 128, 146, 160, 171, 179, 186, 192, 197]
 def test_rows_go_in_parts_of_which_some_take_turns_and_all_correct_them(rows: int, parts: int, turns: int) -> None:
     steps, few = make_steps(Model(), rows, 20), rows // parts
     lows = [few * (t % turns) for t in range(12)]
-    assert [step.low for step in steps] == [*lows[:4], *range(0, few * parts, few), *lows[4:], 0]
-    assert [step.rows for step in steps] == [few] * (3 + parts) + [few + rows % parts] + [few] * 8 + [rows]
-    assert [step.number for step in steps] == list(range(13 + parts))
+    assert [step.low for step in steps] == [*lows[:4], 0, *lows[4:], 0]
+    assert [step.rows for step in steps] == [few] * 4 + [rows] + [few] * 8 + [rows]
+    assert [step.number for step in steps] == list(range(14))
     assert {step.size for step in steps} == {STEP}
-    assert [step.number for step in steps if step.measures] == list(range(4, 4 + parts))
-    assert [step.number for step in steps if step.corrected] == list(range(4 + parts, 12 + parts))
+    assert [step.number for step in steps if step.measures] == [4]
+    assert [step.number for step in steps if step.corrected] == list(range(5, 13))
+    measured = steps[4].measures
+    assert [low for low, _ in measured] == list(range(0, few * parts, few))
+    assert [high - low for low, high in measured] == [few] * (parts - 1) + [few + rows % parts]
+    assert [(span.low, span.high, span.part) for span in steps[4].spans()] == [(*part, i) for i, part in enumerate(measured)]
     assert [step.momentum for step in steps if not step.measures] == [*MOMENTA[:4], *MOMENTA[3:], 0]
     link = Model().make_link()
     for step in steps:
@@ -59,16 +63,16 @@ def test_few_rows_run_over_all_each_time() -> None:
 @pytest.mark.parametrize(("iterations", "full"), [(12, 1), (12, 2), (13, 4), (1, 1), (2, 3), (1000, 5)])
 def test_each_pass_over_all_rows_but_the_last_corrects_the_steps_that_follow(iterations: int, full: int) -> None:
     steps = make_steps(Model(iterations=iterations, full_steps=full), 200_000, 40)
-    parts, first = 6, iterations // 3 if full > 1 else iterations
+    first = iterations // 3 if full > 1 else iterations
     kinds = "".join("m" if step.measures else "c" if step.corrected else "s" for step in steps)
-    assert kinds == "s" * first + ("m" * parts + "c" * (iterations - first)) * (full - 1) + "s"
-    assert len(steps) == count_steps(parts, iterations, full)
+    assert kinds == "s" * first + ("m" + "c" * (iterations - first)) * (full - 1) + "s"
+    assert len(steps) == count_steps(iterations, full)
     assert [step.rows for step in steps if not (step.measures or step.corrected)] == [33_333] * first + [200_000]
 
 
 def test_columns_decide_how_few_the_rows_of_early_steps_are() -> None:
     for columns, parts in ((204, 6), (209, 5), (416, 3)):
-        assert sum(step.measures for step in make_steps(Model(), 200_000, columns)) == parts
+        assert [len(step.measures) for step in make_steps(Model(), 200_000, columns) if step.measures] == [parts]
     assert [step.rows for step in make_steps(Model(), 200_000, 417)] == [100_000] * 6 + [200_000] * 6
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import PeerProtocolError, PlanError, PolicyError
 from common.learn.linear.cost import unaided
-from common.learn.linear.descent import Blocks
+from common.learn.linear.path import Blocks
 from common.learn.linear.quadratic import Inputs, crossings, share_quadratic
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import train

@@ -13,8 +13,8 @@ from common.learn.diary import Forgetful, Progress
 from common.learn.linear import undealt
 from common.learn.linear.cost import descent
 from common.learn.linear.deal import KEPT_BYTES, Masks, TrainingDemand
-from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.joint import Sample
+from common.learn.linear.path import Blocks, Step
 from common.learn.linear.steps import make_steps, make_work, step_size
 from common.learn.linear.train import TrainingInputs, train
 from common.learn.linear.undealt import COLUMNS_AT_ONCE, UNDEALT_SCALE, Undealt, share_undealt
@@ -151,7 +151,7 @@ async def products_of(problem: Problem, link: Link, steps: list[Step]) -> tuple[
             for span in step.spans():
                 await sweep.give(span, parts[party][span.slice])
                 await sweep.take(span)
-            found.append((u, await sweep.pulled()))
+            found.append((u, (await sweep.pulled())[0]))
         return found, await products.across(sample), mine
 
     async def deal(dealer: Dealer) -> None:
@@ -326,8 +326,8 @@ async def test_many_rows_are_trained_on_in_levels_as_with_a_dealer(
     monkeypatch.setattr("common.learn.linear.course.KEEP_CELLS", 1)
     model = Model(weight_bits=14, **HALF)
     steps = make_steps(model, problem.rows, sum(problem.columns.values()))
-    assert [step.rows for step in steps] == [few] * 16 + [problem.rows]
-    assert {step.low for step in steps} == {0, few, 2 * few, 3 * few}
+    assert [step.rows for step in steps] == [few] * 4 + [problem.rows] + [few] * 8 + [problem.rows]
+    assert [low for low, _ in steps[4].measures] == [0, few, 2 * few, 3 * few]
     whole, _ = await trained(problem, Model(weight_bits=14, reveal="owners"))
     half, trio = await trained(problem, model)
     assert np.abs(half - whole).max() < 2.0**-8

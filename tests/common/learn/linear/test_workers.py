@@ -12,7 +12,7 @@ from common.learn.layout import LineDemand
 from common.learn.linear import deal, descent, joint
 from common.learn.linear import products as spans_products
 from common.learn.linear.deal import Masks, ScoreDemand, Work
-from common.learn.linear.descent import Step
+from common.learn.linear.path import Step
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc import crossed, product, session
 from common.mpc.correlations import dealt
