@@ -14,7 +14,6 @@ from tests.vectors.plain import (
     SETUP,
     Matrix,
     Pairs,
-    Setup,
     Side,
     Vector,
     cut,
@@ -33,6 +32,7 @@ from tests.vectors.plain import (
     truncation_sent,
     turned,
 )
+from tests.vectors.plain_joint import Setup
 
 LAST, POINT = SETUP | 10, 1 << 42
 

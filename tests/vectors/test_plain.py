@@ -13,6 +13,7 @@ from tests.common.match.test_curve import elligator
 from tests.vectors import plain, plain_hessian, plain_rows
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID, Side
+from tests.vectors.plain_joint import joint_matrix
 from tests.vectors.plain_steps import Corrected, Known, link_dealt, measure, truncations_dealt
 
 OTHER = {GRID: BANK, BANK: GRID}
@@ -109,7 +110,7 @@ def test_a_training_message_by_message(place: int) -> None:
         setup, mask_of_m = plain.setup_dealt(known, whole, columns[GRID], columns[BANK])
         for dealt in setup:
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
-        m = plain.joint_matrix(sides, setup, case["gain"])
+        m = joint_matrix(sides, setup, case["gain"])
     kept, known_shares = {who: Corrected(case["rows"], case["corrected"]) for who in ("dealer", *sides)}, Known(columns)
     joint = mask_of_m is not None
     steps = zip(case["steps"], case["rows"], case["over"], case["table_scales"], strict=True)

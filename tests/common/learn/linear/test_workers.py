@@ -9,7 +9,7 @@ import pytest
 
 from common.learn.dealings import dealings, together
 from common.learn.layout import LineDemand
-from common.learn.linear import deal, descent, joint
+from common.learn.linear import deal, joint, path
 from common.learn.linear import products as spans_products
 from common.learn.linear.deal import Masks, ScoreDemand, Work
 from common.learn.linear.path import Step
@@ -47,7 +47,7 @@ Log = list[tuple[Round, bytes]]
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans and blocks of masks that do not end at the same rows."""
-    monkeypatch.setattr(descent, "SPAN_ROWS", 64)
+    monkeypatch.setattr(path, "SPAN_ROWS", 64)
     for module in (dealt, product, joint, crossed):
         monkeypatch.setattr(module, "MATRIX_BLOCK", 50)
 
