@@ -20,7 +20,7 @@ PAGES = sorted(
 )
 
 # What a page writes as code and is none of ours: files of a running process, addresses, other people's names.
-FILES = re.compile(r"\.(sqlite|json|toml|txt|pem|key|log|sock|csv|parquet|html|service|yaml|svg|png|sh|npz)$")
+FILES = re.compile(r"\.(sqlite|json|toml|txt|pem|key|log|sock|csv|parquet|html|service|yaml|svg|png|sh|npz|sql)$")
 ELSEWHERE = re.compile(r"/|(data|certs|models|scores|stock|quality)/|[\w-]+\.example$")
 OTHERS = {"role.org.wattscore", "LogisticRegression", "bench.md", "wattscore.job", "service.name", "service.version"}
 
