@@ -154,7 +154,7 @@ def scored_at_each_bank(trial: Trial, world: World, job: wire.Job) -> list[str]:
 
 
 def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: Trained) -> None:
-    costs_what_was_estimated(trained[0], lab[1].plan(model={"iterations": 15}))
+    costs_what_was_estimated(trained[0], lab[1].plan(model={"iterations": 15}), beside=15)  # of each step one leaves with u
 
 
 def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], trained: Trained) -> None:
