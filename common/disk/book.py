@@ -121,7 +121,8 @@ class _Joint:
         self.books: dict[KeptBook, sqlite3.Connection] = {}
         self._then: dict[KeptBook, list[Callable[[], None]]] = {}
         self._last: KeptBook | None = None
-        self._held, self._failed = ExitStack(), False
+        self._held = ExitStack()
+        self._failed: BaseException | None = None
 
     @contextmanager
     def writing(self, kept: KeptBook) -> Iterator[None]:
@@ -130,8 +131,8 @@ class _Joint:
         self._last = kept
         try:
             yield
-        except BaseException:
-            self._failed = True  # also where somebody within goes on
+        except BaseException as error:
+            self._failed = self._failed or error  # also where somebody within goes on
             raise
 
     def then(self, call: Callable[[], None]) -> None:
@@ -144,9 +145,10 @@ class _Joint:
                 book.rollback()
 
     def commit(self) -> None:
-        """Each is tried, whatever becomes of the others; raises the first error."""
-        if self._failed:
-            return self.undo()
+        """Each is tried, whatever becomes of the others; raises the first error, that of a block within before any."""
+        if self._failed is not None:
+            self.undo()
+            raise self._failed
         errors = list[BaseException]()
         with self._held:
             written = [(kept, book) for kept, book in self.books.items() if book.in_transaction]

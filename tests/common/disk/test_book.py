@@ -246,7 +246,7 @@ def test_nothing_of_books_written_together_is_kept_where_one_raises(
     two: list[KeptBook], tmp_path: Path, swallowed: bool
 ) -> None:
     said = list[int]()
-    with suppress(RuntimeError), committed_together():
+    with pytest.raises(RuntimeError), committed_together():
         add(two[0], 1)
         once_committed(lambda: said.append(1))
         with suppress(RuntimeError) if swallowed else nullcontext(), two[1].open() as book:
