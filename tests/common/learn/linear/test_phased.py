@@ -89,7 +89,7 @@ async def test_what_a_step_pulls_is_right(link: Fourier) -> None:
     points = np.random.default_rng(1).uniform(-1.5, 1.5, (3, 7))
     found, want = await pulled(problem, link, steps, points, Trio())
     for step, got, should in zip(steps, found, want, strict=True):
-        assert np.abs(got - should).max() < 0.02 * step.size / np.sqrt(step.high) + 2.0**-10
+        assert np.abs(got - should).max() < 0.04 * step.size / np.sqrt(step.high) + 2.0**-10  # of 25 runs half of that at most
 
 
 async def test_messages_are_uniform_and_their_bytes_those_of_the_formula() -> None:
