@@ -108,11 +108,11 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int, *, made
 
     def sent(whose: Party, others: int) -> int:
         mine = columns[whose]
-        across = 8 * mine * (rows + DEGREE) if masks_rows(whose, columns) else 8 * DEGREE * mine
+        across = 8 * (mine + 1) * (rows + DEGREE) if masks_rows(whose, columns) else 8 * DEGREE * mine
         bits = 0 if made else _bits(whose, polynomials)
         hessian = 8 * (DEGREE * blocks_of(every) + every * every)
         step = 8 * DEGREE + -(-every // 8)
-        once = 2 * NONCE_BYTES + -(-crossed // 8) + CHECK * (whose is Party.GRID) + unaided_end(model, others)
+        once = 2 * NONCE_BYTES + -(-crossed // 8) + 2 * CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return across + bits + hessian + steps * step + once
 
     return Cost(sent(party, other), sent(party.other, own))

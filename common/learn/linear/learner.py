@@ -166,7 +166,7 @@ class Linear:
         rows = size.rows
         if section.undealt:
             if section.link != "fourier":
-                return _UNAIDED_ROUNDS + 2 * section.iterations
+                return _UNAIDED_ROUNDS + 1 + 2 * section.iterations
             blocks, spans = -(-rows // MATRIX_BLOCK), len(spans_of(rows))  # a block of the matrix is three arrays, not one
             return _UNAIDED_ROUNDS + 2 * blocks + (spans + 4) * section.iterations
         if is_quadratic(section, rows):
@@ -228,7 +228,7 @@ class Linear:
 
     def made_rounds(self, section: Model, rows: int) -> int:
         if section.link != "fourier":
-            return _UNAIDED_ROUNDS - 2 + 2 * section.iterations
+            return _UNAIDED_ROUNDS - 1 + 2 * section.iterations
         return _UNAIDED_ROUNDS - 2 + 2 * -(-rows // MATRIX_BLOCK) + 4 * section.iterations
 
     def ahead_scores(self, section: Model, size: Size, bits: int) -> Ahead:

@@ -3,10 +3,13 @@
 With u / 4 + 1/2 for the link the gradient at z is H z - g, H = X^T X / 4n + ridge, g = X^T (y - 1/2) / n: rows are needed once.
 X_G^T (X_B, y) is had as `turned` has it, under masks of the party with fewer columns; the rest of H is each party's own. Then
 each holds a share of step H, masks it as `rows` has it, and a step multiplies both masked shares by shares of z.
+
+With a wrong H steps come to rest as well. So the columns' signed sum is masked beside them: its products are their sums.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +17,7 @@ import numpy as np
 
 from common.learn.linear.path import Blocks, Step
 from common.learn.linear.undealt import COLUMNS_AT_ONCE, TURNED_BITS, VECTOR_BITS, rounded
+from common.mpc.arrived import Rest, check_arrived, combinations, signs
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,
@@ -40,6 +44,7 @@ MEAN_SCALE = 60  # of mean products as they are first shared, below 4
 HESSIAN_SCALE = 13
 POINT_SCALE = 14  # of the look-ahead where it multiplies the Hessian
 _LIFT = 64 - VECTOR_BITS
+_SUM_BITS = TURNED_BITS - (MEAN_SCALE - UNDEALT_SCALE)  # of the sum, so that a wrong shift is half the ring there
 _LABEL = 4 << X_SCALE  # a label's difference of 1, as a column: the Hessian has X^T X / 4
 _CACHE_ROWS = 1 << 13
 
@@ -99,6 +104,15 @@ def masks_rows(party: Party, columns: dict[Party, int]) -> bool:
     return own < other or (own == other and party is Party.GRID)
 
 
+def likeness(masked: int, sent: int) -> Rest:
+    """How large combinations are of what sums of shares and the sum's own differ by, of so many columns masked and sent.
+
+    By floods and the rounding of shares; that of columns is the same in both.
+    """
+    bits = math.floor(-math.log2(math.sqrt(sent * (masked * 2.0**-27 + 2.0**-26))))
+    return Rest(8.0 * 2.0**-bits, 128.0 * 2.0**-bits, bits, "again", dealt=False)
+
+
 class Quadratic:
     """Shares of step H and step g, and what multiplies the former; made by `share_quadratic`."""
 
@@ -122,19 +136,37 @@ class Quadratic:
 
 
 async def share_quadratic(
-    session: Session, sampler: Sampler, public: dict[Party, Public], carries: Carries, inputs: Inputs, room: Room = in_memory
+    session: Session,
+    sampler: Sampler,
+    public: dict[Party, Public],
+    carries: Carries,
+    inputs: Inputs,
+    coin: bytes,
+    room: Room = in_memory,
 ) -> Quadratic:
     """Each party's shares, under keys that serve this training alone; public: the polynomials of both parties' matrices.
 
-    From the party with fewer columns 8 m (n + N) bytes, from the other 8 N a column; then 8 (N + m^2) each way for m in all.
+    From the party with fewer columns 8 (m + 1) (n + N) bytes, from the other 8 N a column; then 8 (N + m^2) each way for m in
+    all. Raises PeerProtocolError at the bank where a message was wrong before these. coin: of both parties.
     """
     party = session.party
     columns = inputs.columns(party)
-    across = await _across(session, sampler, public, inputs, room)  # (grid, bank and label) at MEAN_SCALE
+    masker = party if masks_rows(party, columns) else party.other
+    drawn = signs(b"columns" + coin, columns[masker])
+    factors = np.where(drawn, np.int64(1), np.int64(-1)).view(np.uint64)
+    across, added = await _across(session, sampler, public, inputs, factors, room)  # (grid, bank and label) at MEAN_SCALE
     grid, bank = across.shape[0], across.shape[1] - 1
     by = np.full(across.shape, MEAN_SCALE - HESSIAN_SCALE, np.uint64)
     by[:, bank] = MEAN_SCALE - UNDEALT_SCALE
     cut = (await carries.shift(across.ravel(), by.ravel())).reshape(across.shape)
+
+    lift = np.full(bank + 1, UNDEALT_SCALE - HESSIAN_SCALE, np.uint64)
+    lift[bank] = 0
+    lifted = cut << lift
+    differ = (factors @ lifted if masker is Party.GRID else lifted @ factors) - added
+    alike = likeness(columns[masker], columns[masker.other])
+    like = await check_arrived(session, combinations(differ, b"alike" + coin), UNDEALT_SCALE, alike)
+    session.settled = session.settled and like
 
     own = await session.compute(inputs.moments, inputs.rows * columns[party])
     count = inputs.own.shape[1]
@@ -157,27 +189,34 @@ async def share_quadratic(
     return Quadratic(session, hessian, gradient, mine, held, count)
 
 
-async def _across(session: Session, sampler: Sampler, public: dict[Party, Public], inputs: Inputs, room: Room) -> Words:
-    """A share of X_G^T (X_B, 4 y - 2) times step / 4n, (m_G, m_B + 1) at MEAN_SCALE."""
+async def _across(
+    session: Session, sampler: Sampler, public: dict[Party, Public], inputs: Inputs, factors: Words, room: Room
+) -> tuple[Words, Words]:
+    """A share of X_G^T (X_B, 4 y - 2) times step / 4n, (m_G, m_B + 1) at MEAN_SCALE, and of the sums of its products.
+
+    factors: 1 or -1 for each column of the party that masks. The sums, (m,) of the other's columns, are at UNDEALT_SCALE.
+    """
     party, rows = session.party, inputs.rows
     columns = inputs.columns(party)
     lows = range(0, rows, MATRIX_BLOCK)
     if masks_rows(party, columns):
-        own = OwnColumns(sampler, public[party], columns[party])
+        own = OwnColumns(sampler, public[party], columns[party] + 1)
         await session.post(Kind.LATTICE_MATRIX, own.zeros())
         for low in lows:
 
             def mask(low: int = low) -> Words:
-                return own.masked(inputs.block(low) << np.uint64(TURNED_BITS))
+                block = inputs.block(low)
+                summed = np.einsum("i,ij->j", factors, block) << np.uint64(_SUM_BITS)
+                return own.masked(np.vstack([block << np.uint64(TURNED_BITS), summed]))
 
             await session.post(Kind.LATTICE_MATRIX, await session.compute(mask, 8 * columns[party] * min(rows, MATRIX_BLOCK)))
         parts = []
         for low in range(0, columns[party.other], COLUMNS_AT_ONCE):
             some = min(COLUMNS_AT_ONCE, columns[party.other] - low)
             parts.append(own.share(await session.receive(Kind.LATTICE_COLUMNS, np.uint64, (some, DEGREE))))
-        found = np.concatenate(parts).T  # (this party's columns, the other's)
-        return found if party is Party.GRID else np.ascontiguousarray(found.T)
-    count = columns[party.other]
+        found = np.concatenate(parts)  # (the other's columns, this party's and their sum)
+        return _turned(found, party is Party.GRID)
+    count = columns[party.other] + 1
     zeros = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, DEGREE))
     turned = room((rows, count))
     for low in lows:
@@ -195,8 +234,13 @@ async def _across(session: Session, sampler: Sampler, public: dict[Party, Public
         c, share = await session.compute(work, (at.stop - at.start) * rows * count)
         await session.send(Kind.LATTICE_COLUMNS, c)
         shares.append(share)
-    whole = np.concatenate(shares)  # (this party's columns, the other's)
-    return whole if party is Party.GRID else np.ascontiguousarray(whole.T)
+    return _turned(np.concatenate(shares), party is Party.BANK)
+
+
+def _turned(products: Words, by_bank: bool) -> tuple[Words, Words]:
+    """Products (k, m + 1) of columns that were sent and masked, with the grid's first, and those of the sum. by_bank: sent."""
+    found, added = products[:, :-1], products[:, -1]
+    return np.ascontiguousarray(found.T if by_bank else found), added
 
 
 def _dithered(sampler: Sampler, block: Words, inputs: Inputs) -> Words:

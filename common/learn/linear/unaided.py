@@ -89,7 +89,7 @@ async def train_unaided(
         carries = await made.carries(session)
     products: Pulling
     if quadratic:
-        products = await share_quadratic(session, sampler, public, carries, inputs, room)
+        products = await share_quadratic(session, sampler, public, carries, inputs, b"".join(nonces.values()), room)
     else:
         mine = inputs.own, inputs.own_ridge, inputs.other_columns
         products = await share_phased(session, sampler, public, *mine, inputs.label, model, room, made)
@@ -104,7 +104,8 @@ async def train_unaided(
         weights = now
         session.reporter.progress(step.number + 1, len(steps))
     sums = combinations(update, b"".join((await draw_nonces(session)).values()))
-    session.settled = await check_arrived(session, sums, products.update_scale, rest_limit(model, steps, len(weights)))
+    rest = await check_arrived(session, sums, products.update_scale, rest_limit(model, steps, len(weights)))
+    session.settled = session.settled and rest
     last = blocks.split(party, weights)
     if model.closed:
         committed = await commit(session, nonces, last.other, len(last.own))
