@@ -97,10 +97,10 @@ async def test_weights_are_those_without_a_stock(link: str, times: float) -> Non
         assert [(label, a.shape) for label, a in shelves[party].arrays] == list(made_arrays(model, size.rows, size.by_party))
     found = await drawn(problem, model, size, shelves)
     online, _ = await trained(problem, model)
-    assert np.abs(found - online).max() < 2.0**-9
+    assert np.abs(found - online).max() < 2.0**-7.5  # the noise of two
     if link == "fourier":
         exact = problem.twin(make_steps(model, problem.rows, sum(problem.columns.values())), model.fourier())
-        assert np.abs(found - exact).max() < 2.0**-9
+        assert np.abs(found - exact).max() < 2.0**-7.5
 
 
 async def test_bytes_are_those_of_the_formulas_and_messages_are_uniform() -> None:

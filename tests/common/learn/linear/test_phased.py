@@ -128,7 +128,7 @@ async def test_weights_are_those_of_plaintext_steps_and_bytes_those_of_the_formu
     assert model.iterations == 20 and model.fourier() == Fourier()
     found, trio = await trained(problem, model)
     exact = problem.twin(make_steps(model, problem.rows, sum(problem.columns.values())), model.fourier())
-    assert np.abs(found - exact).max() < 2.0**-9
+    assert np.abs(found - exact).max() < 2.0**-7.5  # noise: of 40 runs up to 2^-8.5
     assert uneven(trio) == set()
     for party in Party:
         own, other = problem.columns[party], problem.columns[party.other]

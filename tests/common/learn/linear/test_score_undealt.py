@@ -132,7 +132,7 @@ async def test_a_closed_training_ends_where_one_that_opens_its_weights_does(link
     problem, model = make_problem(5000, 3, 4), Model(dealer="none", link=link)
     found, trio = await trained(problem, model)
     other, _ = await opened(problem, Model(dealer="none", link=link, reveal="owners", weight_bits=14))
-    assert np.abs(weights_of(found) - other).max() < 2.0**-8  # the noise of two trainings: of 30, up to 2^-8.6
+    assert np.abs(weights_of(found) - other).max() < 2.0**-7.5  # the noise of two trainings: of 30, up to 2^-8.6
     kinds = {label.kind for p in Party for label, _ in trio.peer[p].log}
     assert not kinds & {Kind.GRID_WEIGHT_SHARE, Kind.BANK_WEIGHT_SHARE}
     size = Size(problem.rows, *(problem.columns[p] for p in Party))
