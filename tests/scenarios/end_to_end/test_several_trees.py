@@ -142,7 +142,8 @@ def test_a_grid_that_tells_a_bank_other_sums_is_found_out_before_anything_is_cha
         with trial.client() as client:
             last = run(client, world.plan(model=SECTION.model_copy(update={"trees": 10}), limits=LIMITS))
         error = failure(last)
-        assert error is not None and "have not heard the same of the grid" in error.message, error
+        found = "have not heard the same of the grid", "says another thing than"  # the latter where numbers of cuts differ
+        assert error is not None and any(one in error.message for one in found), error
         for name in ("grid", *world.names):
             assert not (trial.folder / f"{name}-data" / "models" / last.id).exists()
     finally:
