@@ -36,7 +36,8 @@ from common.learn.linear.joint import (
     setup_number,
     setup_openings,
 )
-from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Span, Step, gradient_shift
+from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift
+from common.learn.span import Span
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed

@@ -12,7 +12,8 @@ import numpy as np
 
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand
-from common.learn.linear.path import Arrived, Blocks, Path, Span, Step
+from common.learn.linear.path import Arrived, Blocks, Path, Step
+from common.learn.span import Span
 from common.mpc.beside import ending, one_ahead
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations

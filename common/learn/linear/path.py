@@ -15,6 +15,7 @@ import numpy as np
 from common.errors import LocalProtocolError
 from common.learn.linear.course import Course
 from common.learn.linear.joint import Operand, begin_number, gradient_number, opened, product
+from common.learn.span import Span
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import (
     GRADIENT_SCALE,
@@ -43,24 +44,6 @@ _SPAN_BITS = 24
 def gradient_shift(update_scale: int) -> int:
     """What a truncation takes off an update at this scale before it is multiplied."""
     return update_scale - GRADIENT_SCALE
-
-
-@dataclass(frozen=True)
-class Span:
-    """Rows low to high of one step, of which of its parts, and the number that keys their randomness."""
-
-    number: int
-    low: int
-    high: int
-    part: int = 0
-
-    @property
-    def rows(self) -> int:
-        return self.high - self.low
-
-    @property
-    def slice(self) -> slice:
-        return slice(self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.linear.path import Blocks, Span, Step
+from common.learn.linear.path import Blocks, Step
+from common.learn.span import Span
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, Words
 from common.mpc.link import Link

@@ -16,7 +16,8 @@ import numpy as np
 
 from common.errors import LocalProtocolError
 from common.learn.linear.joint import Sample
-from common.learn.linear.path import Blocks, Span, Step
+from common.learn.linear.path import Blocks, Step
+from common.learn.span import Span
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,

@@ -9,7 +9,8 @@ from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.layout import NetworkLayout
-from common.learn.network.steps import LOSS, Span, count_steps, first_compared, fit_rows, make_spans, make_steps
+from common.learn.network.steps import LOSS, count_steps, first_compared, fit_rows, make_spans, make_steps
+from common.learn.span import Span
 from common.mpc.arrived import COMBINATIONS
 from common.mpc.compare.masks import dealt_words
 from common.mpc.correlations.dealt import dealt_tables

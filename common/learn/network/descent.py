@@ -13,9 +13,10 @@ import numpy as np
 from common.learn.network.activations import forward
 from common.learn.network.course import Course
 from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
-from common.learn.network.steps import Span, Step, lift
+from common.learn.network.steps import Step, lift
 from common.learn.network.units import Output, Seat
 from common.learn.network.weights import Weights
+from common.learn.span import Span
 from common.mpc.arrived import combinations
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import X_SCALE, Words, top32

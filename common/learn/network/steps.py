@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from common.errors import PlanError, PolicyError
 from common.learn.network.scales import KEPT, MOST_ROWS, STEP, Scales
+from common.learn.span import Span
 from common.mpc.arrived import Rest
 from common.plan.network import MOMENTUM_UNIT, Network
 from common.plan.section import Floors
@@ -21,23 +22,6 @@ SPAN_CELLS = 1 << 19  # rows times units that go through a step together
 _SPAN_BITS = 24
 _MOVED, _USUAL = 6.0, 1.25  # of the size of steps and what else a movement depends on
 _STABLE, _RESTLESS = 1.0, 64.0
-
-
-@dataclass(frozen=True)
-class Span:
-    """Rows low to high of one step, and the number that keys their randomness."""
-
-    number: int
-    low: int
-    high: int
-
-    @property
-    def rows(self) -> int:
-        return self.high - self.low
-
-    @property
-    def slice(self) -> slice:
-        return slice(self.low, self.high)
 
 
 @dataclass(frozen=True)

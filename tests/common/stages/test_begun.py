@@ -13,7 +13,7 @@ import pytest
 from common.errors import PeerLost
 from common.learn.linear import hessian
 from common.learn.linear.descent import Descent
-from common.learn.linear.path import Span
+from common.learn.span import Span
 from common.mpc import crossed
 from common.mpc.beside import ending
 from common.mpc.crossed import share_crossed
