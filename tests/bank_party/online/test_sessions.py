@@ -20,6 +20,7 @@ from common.daemon.answers import Answers
 from common.errors import PeerStopped
 from common.stages.desk import Answer, Remains, Warm
 from tests.bank_party.online.test_shadow import Both, decided
+from tests.patience import patience
 
 
 class Serving:
@@ -43,7 +44,7 @@ class Serving:
 
 async def over(runner: Serving) -> None:
     assert runner.task is not None
-    await asyncio.wait({runner.task}, timeout=60)
+    await asyncio.wait({runner.task}, timeout=patience(60))
     assert runner.task.done() and not runner.task.cancelled()
 
 
@@ -115,7 +116,7 @@ class Office:
     async def ask(self) -> asyncio.Task[Any]:
         """A request that waits in the queue."""
         found = asyncio.create_task(self.service.score("app", "key-1", self.asked))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience(60)):
             while not self.queue.rows:
                 await asyncio.sleep(0.01)
         return found

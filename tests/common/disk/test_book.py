@@ -30,6 +30,7 @@ from common.home.stocks import Stocks
 from common.monitor.book import Book
 from common.web.login import Tickets
 from grid_party.ledger import Ledger
+from tests.patience import patience
 from tests.source import ROOT, parse
 
 EXTRA, FULL = 3, 2  # pragma synchronous
@@ -228,7 +229,7 @@ def test_two_books_written_together_wait_for_the_disk_at_the_same_time(
     two: list[KeptBook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each commit goes on once the other has begun: one after the other, the first would wait for ever."""
-    both, commit = threading.Barrier(2, timeout=60), KeptBook.commit
+    both, commit = threading.Barrier(2, timeout=patience(60)), KeptBook.commit
 
     def meet(kept: KeptBook, book: sqlite3.Connection) -> None:
         both.wait()

@@ -13,6 +13,7 @@ from common.errors import LocalProtocolError
 from common.mpc.lockstep import Lockstep, Rounds
 from common.mpc.session import Kind, Session
 from common.party import Party
+from tests.patience import patience
 from tests.peers import Trio
 
 LANES = 3
@@ -78,4 +79,4 @@ async def test_lanes_at_different_steps_are_found_and_an_error_ends_all() -> Non
         return []
 
     with pytest.raises(ValueError, match="lane 1"):
-        await asyncio.wait_for(both(Trio(), failing), 30.0)
+        await asyncio.wait_for(both(Trio(), failing), patience(30.0))

@@ -24,6 +24,7 @@ from common.stages.desk import Answer, Remains, Warm
 from common.wire.peer import Counter, FrameChannel
 from tests.common.learn.linear.test_score import BITS, models, rows
 from tests.common.wire.streams import duplex
+from tests.patience import patience
 from tests.peers import ALL, Trio, coordinate
 
 Change = Callable[[Party, FeatureTable], FeatureTable]
@@ -129,7 +130,7 @@ async def converse(
 
     monkeypatch.setattr(asked, "scores_ahead", stocked)
     monkeypatch.setattr(asked, "usable", lambda *_: [])
-    await asyncio.wait_for(coordinate(Trio(), side), 60)
+    await asyncio.wait_for(coordinate(Trio(), side), patience(60))
     for channel in channels.values():
         await channel.stop()
     return desk, charged, written, u

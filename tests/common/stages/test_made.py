@@ -24,6 +24,7 @@ from common.stages.predeal import predeal
 from tests.common.stages.companies import POLICY, Companies, Recorder, frames
 from tests.common.stages.test_ahead import names, shelf
 from tests.common.stages.test_undealt import auc, dealt
+from tests.patience import patience
 from tests.peers import KEYS, Trio
 
 MODEL: dict[str, Any] = {"dealer": "none", "reveal": "owners", "iterations": 12}
@@ -111,7 +112,7 @@ async def test_a_company_that_dies_between_taking_and_using_uses_it_never(
 
     monkeypatch.setattr(Stocks, "spend", dies)
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(both.run("job-1", plan), 60)
+        await asyncio.wait_for(both.run("job-1", plan), patience(60))
     assert {label.kind for p in Party for label, _ in both.trio.peer[p].log} & {Kind.MASKED_U, Kind.LATTICE_WEIGHTS} == set()
     monkeypatch.undo()
     with pytest.raises(PolicyError):

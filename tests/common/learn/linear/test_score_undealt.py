@@ -34,6 +34,7 @@ from tests.common.learn.linear.test_undealt import Broken, Kept, inputs_of
 from tests.common.mpc.lattice.test_shares import NONCES, distance
 from tests.common.mpc.problems import Problem, make_problem
 from tests.common.mpc.test_cost import measured
+from tests.patience import patience
 from tests.peers import Trio
 
 NONE: dict[str, Any] = {"dealer": "none", "link": "taylor"}
@@ -63,7 +64,7 @@ async def score(halves: Halves, count: int = COUNT, bits: int = BITS, times: int
         await scores.warm()
         return [await scores.open(rows(party, count)) for _ in range(times)]
 
-    grid, bank = await asyncio.wait_for(asyncio.gather(*map(side, Party)), 60)
+    grid, bank = await asyncio.wait_for(asyncio.gather(*map(side, Party)), patience(60))
     assert grid == [None] * times
     return [u for u in bank if u is not None]
 
@@ -270,7 +271,7 @@ async def asked(
         assert request.taken == 0
         return await request.open(np.array(kept, np.int64))
 
-    grid, bank = await asyncio.wait_for(asyncio.gather(*map(side, Party)), 60)
+    grid, bank = await asyncio.wait_for(asyncio.gather(*map(side, Party)), patience(60))
     assert grid is None and bank is not None
     return bank
 

@@ -15,6 +15,7 @@ from common.mpc.several.hub import BankHub, GridHub, Hub, means_to_banks, rounde
 from common.mpc.several.seeds import common_nonce, take_nonces
 from common.party import Party
 from tests.banks import Banks, End, nonce
+from tests.patience import patience
 
 WORDS = np.array([0, 1, 2**63, 2**64 - 1, 12345], np.uint64)
 
@@ -223,7 +224,7 @@ async def test_only_what_all_have_is_common_and_no_bank_hears_it_before_all_have
         heard.append(end.number)
         return found
 
-    grid, *others = await asyncio.wait_for(Banks(3).run(at_grid, at_bank), 30)
+    grid, *others = await asyncio.wait_for(Banks(3).run(at_grid, at_bank), patience(30))
     assert [sorted(set(found.tolist()) - {0}) for found in (grid, *others)] == [[5, 9]] * 4
 
 
@@ -237,7 +238,7 @@ async def test_lines_that_ask_for_different_sums_are_not_dealt_to() -> None:
         await end.session.receive(Kind.SHAPE, np.uint64, (1,))
 
     with pytest.raises(PeerProtocolError, match="different things"):
-        await asyncio.wait_for(Banks(2).run(at_grid, at_bank), 30)
+        await asyncio.wait_for(Banks(2).run(at_grid, at_bank), patience(30))
 
 
 class _Said:
