@@ -49,13 +49,24 @@ class JobRecord:
     """
 
     def __init__(self, message: wire.Job, plan: AnyPlan | None) -> None:
-        self.message, self.plan = message, plan
-        self._changed = asyncio.Condition()
+        self.id: str = message.id
+        self._message: wire.Job | None = message
+        self._over, self.plan = b"", plan
+        self._changed: asyncio.Condition | None = None  # while somebody watches
         self._version = 0
 
     @property
-    def id(self) -> str:
-        return self.message.id
+    def message(self) -> wire.Job:
+        """Of a job that is over each time a copy."""
+        return wire.Job.FromString(self._over) if self._message is None else self._message
+
+    def settle(self) -> int:
+        """Keeps no more than the bytes of a job that is over, and says how many.
+
+        Its message takes four times as much, and keeps all that it was ever given: of a job's progress as much again.
+        """
+        self._over, self._message = self.message.SerializeToString(), None
+        return len(self._over)
 
     @property
     def state(self) -> State:
@@ -79,18 +90,23 @@ class JobRecord:
             self.message.bank.CopyFrom(next(bank for bank in self.message.banks if not bank.left_out))
 
     async def touch(self) -> None:
-        async with self._changed:
-            self._version += 1
-            self._changed.notify_all()
+        self._version += 1
+        if (changed := self._changed) is not None:
+            async with changed:
+                changed.notify_all()
 
     async def versions(self) -> AsyncGenerator[wire.Job]:
         """The record now and after changes, the last one final; quick successions are passed over. To be closed."""
         seen = -1
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._version != seen)  # noqa: B023
+            if self._changed is None:
+                self._changed = asyncio.Condition()
+            async with (changed := self._changed):
+                await changed.wait_for(lambda: self._version != seen)  # noqa: B023
                 seen = self._version
             final = self.state.final  # as yielded: it may become final while the watcher is being written to
+            if final:
+                self._changed = None  # whoever else waits has been told, or looks at the version first
             yield self.message
             if final:
                 return
@@ -296,7 +312,7 @@ class Board:
 
     def _count(self, record: JobRecord) -> None:
         if record.state.final:
-            self._over[record.id] = record.message.ByteSize()
+            self._over[record.id] = record.settle()
             self._newest.append(record)
             if len(self._newest) > _PLANS:
                 self._newest.popleft().plan = None

@@ -41,9 +41,10 @@ class _Pages:
         app.get("/{lang}/jobs/{job}")(self.job)
 
     async def jobs(self, request: Request, lang: Lang) -> Response:
-        found = [record.message for record in self._board.all()][::-1]
+        records = self._board.all()
+        found = [record.message for record in records[: -_MOST - 1 : -1]]
         return self._frame.page(
-            "board", lang, "", visitor_of(request), jobs=found[:_MOST], count=len(found), most=_MOST, parties=self._attending()
+            "board", lang, "", visitor_of(request), jobs=found, count=len(records), most=_MOST, parties=self._attending()
         )
 
     async def job(self, request: Request, lang: Lang, job: str) -> Response:

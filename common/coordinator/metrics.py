@@ -37,14 +37,20 @@ def jobs(board: Board) -> Iterable[Metric]:
     """The counts of all jobs the coordinator knows, those before its last start too."""
     over = CounterMetricFamily("wattscore_jobs", "Jobs that are over.", labels=("kind", "state"))
     errors = CounterMetricFamily("wattscore_job_errors", "Jobs that ended badly, by kind of error.", labels=("error",))
-    records = [record.message for record in board.all()]
-    found = Counter((job.kind, job.state) for job in records)
+    found, faults = Counter[tuple[str, str]](), Counter[str]()
+    for record in board.all():
+        job = record.message
+        found[job.kind, job.state] += 1
+        if job.HasField("fault"):
+            faults[job.fault.kind] += 1
     for kind in KINDS:
         for state in ENDS:
             over.add_metric((kind, state), found[kind, state])
-    for error, count in Counter(job.fault.kind for job in records if job.HasField("fault")).items():
+    for error, count in faults.items():
         errors.add_metric((error,), count)
-    states = Counter(job.state for job in records)
+    states = Counter[str]()
+    for (_, state), count in found.items():
+        states[state] += count
     running = states[State.OFFERED.value] + states[State.RUNNING.value]
     return [
         over,

@@ -17,6 +17,7 @@ from common.disk.files import make_folder
 from common.errors import ConfigError
 
 _PATIENCE = 30.0  # seconds to wait for another process that writes
+_KEPT_PAGES = 256  # KiB of its pages that a kept book holds in memory: SQLite's own 2 MiB fill over some thousand commits
 _DISK = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
@@ -90,6 +91,7 @@ class KeptBook:
                 with book:
                     _check_version(book, self._file, self._version, self._remedy)
                 book.execute("pragma journal_mode = wal")
+                book.execute(f"pragma cache_size = -{_KEPT_PAGES}")
             except BaseException:
                 book.close()
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from common.plan.job_states import Event, State
 from common.wire import party_pb2
 from tests.banks import several_plan
 from tests.common.coordinator.office import CLIENT, PARTY, PLAN
+from tests.malloc import asks_glibc, in_use
+from tests.patience import patience
 
 KNOWN = {PARTY[Party.GRID]: Party.GRID, PARTY[Party.BANK]: Party.BANK} | {who: Bank(who) for who in several_plan(3).identities}
 
@@ -47,6 +50,50 @@ async def test_quick_changes_are_seen_together(tmp_path: Path) -> None:
                 await board.progress(record, Party.GRID, party_pb2.Progress(done=done))
             await board.move(record, Event.CANCEL)
     assert seen == [0, 49]
+
+
+async def test_two_watchers_of_one_job_both_see_its_end_whichever_is_told_first(tmp_path: Path) -> None:
+    board = Board(tmp_path, KNOWN)
+    record = await board.add(PLAN, CLIENT)
+
+    async def watch(began: asyncio.Event) -> list[str]:
+        seen = []
+        async for message in record.versions():
+            seen.append(message.state)
+            began.set()
+        return seen
+
+    watchers = []
+    for _ in range(3):
+        watchers.append(asyncio.create_task(watch(began := asyncio.Event())))
+        await began.wait()
+        await board.move(record, Event.OFFER) if len(watchers) == 1 else None
+    await board.move(record, Event.CANCEL)
+    seen = await asyncio.wait_for(asyncio.gather(*watchers), patience(10))
+    assert all(states[-1] == "cancelled" for states in seen)
+    assert [message.state async for message in record.versions()] == ["cancelled"], "who comes later still"
+
+
+@asks_glibc
+async def test_a_job_that_is_over_takes_little_more_memory_than_its_message(tmp_path: Path) -> None:
+    """Which keeps what it was given before, as each progress of each party, until it goes: 23 KiB where its bytes are 1.3."""
+    board, jobs = Board(tmp_path, KNOWN), 40
+
+    async def job() -> int:
+        record = await board.add(PLAN, CLIENT)
+        for event in (Event.OFFER, Event.ACCEPTED):
+            await board.move(record, event)
+        for done in range(60):
+            for party in Party:
+                await board.progress(record, party, party_pb2.Progress(stage="train", done=done, warnings=["of a column"]))
+        await board.move(record, Event.DONE)
+        return record.message.ByteSize()
+
+    for _ in range(5):
+        await job()
+    before = in_use()
+    size = sum([await job() for _ in range(jobs)])
+    assert in_use() - before < 3 * size
 
 
 async def test_an_event_out_of_place_changes_nothing(tmp_path: Path) -> None:

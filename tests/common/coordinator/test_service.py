@@ -200,7 +200,7 @@ async def test_a_job_that_is_done_stays_done(tmp_path: Path) -> None:
         await here.until(lambda: all(deal.heard for deal in deals))  # both have their seeds
         for deal in deals:
             deal.say(None)
-        held = here.board.get(job)._changed
+        here.board.get(job)._changed = held = asyncio.Condition()
         await held.acquire()  # somebody is being told of the job: `move` waits
         for caller in (grid, bank):
             caller.say(party_pb2.FromParty(done=party_pb2.Done(job=job)))

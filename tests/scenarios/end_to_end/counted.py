@@ -8,7 +8,6 @@ SIGUSR1 has it write `NAME.counted` beside its configuration.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import json
 import re
@@ -19,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.malloc import in_use
 from tests.scenarios.kill.victim import MAIN
 
 _COMMON = 60  # types of which the number is told
@@ -32,25 +32,8 @@ def count() -> dict[str, Any]:
     objects = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
     threads = Counter(re.sub(r"\d+", "", thread.name) for thread in threading.enumerate())
     files = Counter(re.sub(r"\d{2,}|[0-9a-f]{8,}", "_", link) for link in links)
-    held = {"blocks": sys.getallocatedblocks(), "malloc": _in_use()}
+    held = {"blocks": sys.getallocatedblocks(), "malloc": in_use()}
     return {"tasks": tasks, "threads": threads, "files": files, "objects": dict(objects.most_common(_COMMON)), **held}
-
-
-class _Malloc(ctypes.Structure):
-    """struct mallinfo2 of malloc.h."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]
-    )
-
-
-def _in_use() -> int:
-    """Bytes that were asked of glibc and not freed, without what it has freed itself and keeps."""
-    libc = ctypes.CDLL(None)
-    libc.mallinfo2.restype = _Malloc
-    found = libc.mallinfo2()
-    return int(found.uordblks + found.hblkhd)
 
 
 def _link(path: Path) -> str:
