@@ -10,9 +10,12 @@ import math
 from collections.abc import Callable
 
 from common.learn.linear.undealt import PULL_BITS, VECTOR_BITS
+from common.mpc.lattice.phasors import CUT_BYTES
+from common.mpc.lattice.phasors import FLOOD_BITS as LINK_FLOOD_BITS
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.ring96 import WORDS
-from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD
+from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD, FLOOD_BITS
+from common.mpc.lattice.stored import FLOOD_BITS as STORED_FLOOD_BITS
 
 MODULUS_BITS, LINK_BITS = 64, 32 * WORDS
 STANDARD = {128: 109, 192: 75}
@@ -77,6 +80,29 @@ def hinted_row(columns: int, steps: int) -> float:
     return (2.0 * (ERROR_DEVIATION**-2 + vectors / (FLOOD**2 / 3.0))) ** -0.5
 
 
+def distance(deviation: float, bits: int) -> float:
+    """log2 of the statistical distance that a flood uniform in [-2^bits, 2^bits) leaves of one normal value under it.
+
+    Of a value x it is |x| / 2^(bits + 1), so also to who knows all that x is made of: its mean.
+    """
+    return math.log2(deviation * math.sqrt(2 / math.pi)) - (bits + 1)
+
+
+def hidden(rows: int = 30_000, columns: int = 24) -> dict[str, float]:
+    """`distance` of what stands under floods in sums that nobody sees: secrets, what is cut of samples, the owner's errors."""
+    secret = ERROR_DEVIATION * math.sqrt(DEGREE) * _TERNARY  # of v e or s e'
+    cut = 2.0 ** (LINK_BITS - 8 * CUT_BYTES) * math.sqrt(DEGREE / 18)  # of either with an error uniform in a unit that is cut
+    share = ERROR_DEVIATION / math.sqrt(12)
+    return {
+        "sections 20 and 21, v e and s e'": distance(secret, FLOOD_BITS),
+        "the same, e w of rows": distance(share * math.sqrt(columns) * 2.0**VECTOR_BITS, FLOOD_BITS),
+        "the same, e h of residuals": distance(share * math.sqrt(rows) * 2.0**PULL_BITS, FLOOD_BITS),
+        "stored phasors, v e and s e'": distance(secret, STORED_FLOOD_BITS),
+        "phasors, v e and s e'": distance(secret, LINK_FLOOD_BITS),
+        "phasors, v and s times what key and c lack": distance(cut, LINK_FLOOD_BITS),
+    }
+
+
 def _least(good: Callable[[int], bool]) -> int:
     low, high = 60, 3000
     while low < high:
@@ -90,3 +116,5 @@ if __name__ == "__main__":
         for name, (size, found) in (("primal", primal(bits=modulus)), ("dual", dual(bits=modulus))):
             counted = as_the_standard_counts(found)
             print(f"2^{modulus}, {name}: block size {size}, 2^{found:.0f}, and as the standard counts 2^{counted:.0f}")
+    for name, left in hidden().items():
+        print(f"{name}: 2^{left:.1f} a coefficient")

@@ -18,6 +18,7 @@ where slot scale stands for a value of 1. A folded coefficient is off by sqrt(2)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
 
@@ -45,6 +46,8 @@ _CUT = 64 - CUT_BITS  # and between these and what is sent
 _PHASOR_CUT = 64 - 8 * PHASOR_BYTES
 _MOST_WAVES = 64
 _KEPT = 24  # blocks whose public polynomials stay transformed
+_HALVED = 3  # times, an angle before its series is summed: to pi / 8 at most
+_SERIES = [(-1.0) ** (i // 2) / factorial(i) for i in range(16)]  # what is left out is below 2^-54
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,31 @@ class Waves:
 
     def phasors(self, turns: Words, rows: int) -> list[Spectrum]:
         """exp(2 pi i k t) of each k, (N / 2,) each; zero but in the first `rows`. turns: (N / 2,) in 2^-64."""
-        point = np.exp(2j * np.pi * 2.0**-64 * turns.view(np.int64))
+        point = unit(turns)
         step, found = point * point if self.odd else point, [point * (np.arange(BLOCK) < rows)]
         for _ in self.coefficients[1:]:
             found.append(found[-1] * step)
         return found
+
+
+def unit(turns: Words) -> Spectrum:
+    """exp(2 pi i t) of angles t in 2^-64 of a turn, within 2^-48.
+
+    By sums and products alone: a library's sine looks up tables by the angle, which is secret, and branches on it.
+    """
+    x = turns.view(np.int64) * (2 * np.pi * 2.0 ** -(64 + _HALVED))
+    square, parts = x * x, []
+    for first in (0, 1):  # cosine, and sine over x
+        part = np.full(x.shape, _SERIES[first + 14])
+        for i in range(first + 12, -1, -2):
+            part *= square
+            part += _SERIES[i]
+        parts.append(part)
+    found = np.empty(x.shape, np.complex128)
+    found.real, found.imag = parts[0], parts[1] * x
+    for _ in range(_HALVED):
+        found *= found
+    return found
 
 
 class LinkPublic:

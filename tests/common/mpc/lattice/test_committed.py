@@ -104,6 +104,7 @@ async def test_what_is_sent_is_coins_less_all_that_it_hides_too() -> None:
 
         x, under = rows(rng, party, 3 * DEGREE), public_of(held[party.other], party.other)
         products = CommittedProducts(party, held[party], FLOOD_BITS)
+        products._sampler = Sampler(bytes(32))  # so that v is known, of the first
         twice = [products.multiplied(x)[0] for _ in range(2)]
         known = np.zeros_like(twice[0])
         for column in range(COLUMNS[party]):
@@ -114,6 +115,9 @@ async def test_what_is_sent_is_coins_less_all_that_it_hides_too() -> None:
                 known += public_column.times(spectrum(digit)) << np.uint64(place)
         for words in (twice[0], twice[0] - known, twice[0] - twice[1]):
             assert distance(words.ravel()) < 6
+        once = spectrum(Sampler(bytes(32)).ternary(3, DEGREE))
+        error = twice[0] - known - Wide(under.polynomials(FORM, 0, 1)[0]).times(once)
+        assert small(error).std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
 
 
 async def test_secrets_of_zeros_show(monkeypatch: pytest.MonkeyPatch) -> None:

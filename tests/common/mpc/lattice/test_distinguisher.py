@@ -12,7 +12,7 @@ import pytest
 from common.mpc.fixedpoint import Words
 from common.mpc.lattice.ring import DEGREE, Integers, inverted
 from common.mpc.lattice.rows import HeldRows, OwnRows
-from common.mpc.lattice.sampled import Sampler
+from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
 from common.mpc.lattice.turned import HeldColumns, OwnColumns
 from tests.common.mpc.lattice.test_ring import product
 from tests.common.mpc.lattice.test_shares import distance, public
@@ -92,3 +92,20 @@ def told(kind: type[Sampler]) -> dict[str, Words]:
 )
 def test_messages_are_coins_unless_a_fault_is_planted(kind: type[Sampler], shown: set[str]) -> None:
     assert {name for name, words in told(kind).items() if distance(words) > COINS} == shown
+
+
+def test_each_vector_is_sent_with_an_error_of_its_own() -> None:
+    """To who knows v too: without it v would be had by dividing what is left by a_0."""
+    rng, holder = np.random.default_rng(6), Sampler(bytes(32))
+    a, turned_a = (public().polynomials(form, 0, 3) for form in (1, 2))
+    nothing = np.zeros((ROWS, COLUMNS), np.uint64, order="F")
+    w, h = (rng.integers(-(2**34), 2**34, shape).view(np.uint64) for shape in (COLUMNS, (3, ROWS)))
+    c, v = HeldRows(holder, public(), np.zeros(ROWS, np.uint64), nothing).hidden(w)
+    left = [c - np.einsum("j,ji->i", w, a[1:]) - product(v, a[0])]
+    vectors, drawn = HeldColumns(holder, public(), np.zeros((COLUMNS, DEGREE), np.uint64), nothing).hidden(h)
+    for one, c, v in zip(h, vectors, drawn, strict=True):
+        sums = [product(inverted(one[b * DEGREE :][:DEGREE]), turned_a[b + 1]) for b in range(2)]
+        left.append(c - sums[0] - sums[1] - product(v, turned_a[0]))
+    for error in left:
+        assert error.view(np.int64).std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
+    assert all(not np.array_equal(x, y) for i, x in enumerate(left) for y in left[:i])

@@ -10,7 +10,19 @@ import pytest
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.sampled import ERROR_DEVIATION
 from common.plan.linear import HALF_ROWS
-from tests.bench.lattice import LINK_BITS, MODULUS_BITS, STANDARD, as_the_standard_counts, dual, hinted, hinted_row, primal
+from tests.bench.lattice import (
+    LINK_BITS,
+    MODULUS_BITS,
+    STANDARD,
+    as_the_standard_counts,
+    distance,
+    dual,
+    hidden,
+    hinted,
+    hinted_row,
+    primal,
+)
+from tests.source import ROOT
 
 ATTACKS = [primal, dual]
 
@@ -54,3 +66,26 @@ def test_the_same_arithmetic_gives_the_standards_limits(
 ) -> None:
     _, found = attack(DEGREE, bits, 3.2)
     assert as_the_standard_counts(found) == pytest.approx(security, abs=6)
+
+
+@pytest.mark.parametrize("deviation", [3.0, 20.0])
+def test_the_distance_that_a_flood_leaves_is_what_it_is_taken_for(deviation: float) -> None:
+    """Added up over all values of a small flood, to who knows x and to who knows how it is distributed alone."""
+    bits, x = 7, np.arange(-127, 128)
+    chance = np.exp(-(x**2) / 2 / deviation**2) / np.exp(-(x**2) / 2 / deviation**2).sum()
+    flood = np.full(1 << bits + 1, 2.0 ** -(bits + 1))
+    moved = [np.pad(flood, (127 + at, 127 - at)) for at in x.tolist()]
+    still = moved[127]
+    known = sum(p * np.abs(one - still).sum() / 2 for p, one in zip(chance, moved, strict=True))
+    unknown = np.abs(sum(p * one for p, one in zip(chance, moved, strict=True)) - still).sum() / 2
+    assert np.log2(known) == pytest.approx(distance(deviation, bits), abs=0.02)
+    assert known / 2.1 < unknown <= known
+
+
+def test_what_floods_leave_is_what_the_protocol_says() -> None:
+    text = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8")
+    told = text.split("*What floods leave*")[1].split("\n\n")[0]
+    exponents = [round(float(left)) for left in hidden().values()]
+    assert exponents == [-40, -13, -5, -40, -54, -9]
+    for left in exponents:
+        assert f"2⁻{str(-left).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}" in told

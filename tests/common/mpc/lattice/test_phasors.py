@@ -10,12 +10,13 @@ import pytest
 
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.lattice.embedding import BLOCK, encoded, folded
-from common.mpc.lattice.phasors import CUT_BYTES, FLOOD_BITS, PHASOR_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Waves
+from common.mpc.lattice.phasors import CUT_BYTES, FLOOD_BITS, PHASOR_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Waves, unit
 from common.mpc.lattice.ring import DEGREE, Integers, spectrum
-from common.mpc.lattice.ring96 import LIMBS, SMALL, WORDS, joined
+from common.mpc.lattice.ring96 import LIMB_BITS, LIMBS, SMALL, WORDS, joined
 from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
 from common.mpc.link import Fourier
 from tests.common.mpc.lattice.test_distinguisher import COINS, EvenErrors, NoErrors, NoSecrets, OneSecret
+from tests.common.mpc.lattice.test_ring import waves as strained
 from tests.common.mpc.lattice.test_ring96 import MODULUS, product, whole
 from tests.common.mpc.lattice.test_shares import NoFlood, distance, public
 
@@ -27,6 +28,13 @@ UNIT = 2.0**32  # of 96 bits, in words
 class NoNoise(NoFlood):
     def errors(self, *shape: int) -> Integers:
         return np.zeros(shape, np.int64)
+
+
+class Loud(NoFlood):
+    """Whose errors are seen through what is cut."""
+
+    def errors(self, *shape: int) -> Integers:
+        return super().errors(*shape) << 46
 
 
 ONE = 2.0**78  # of a step of 2.5 over 20,000 rows
@@ -80,6 +88,14 @@ def test_slots_are_the_links_values_less_a_half(link: Fourier, rows: int) -> Non
     assert np.abs(found[rows:]).max(initial=0) < 0.08
 
 
+def test_units_are_those_of_a_library() -> None:
+    """At the ends of a turn and of its parts, and anywhere: what is drawn there is secret, so none is asked in the product."""
+    rng, places = np.random.default_rng(0), [0, 1, 2**61, 2**61 - 1, 2**62, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1]
+    turns = np.concatenate([np.array(places, np.uint64), np.frombuffer(rng.bytes(1 << 16), np.uint64)])
+    assert np.abs(unit(turns) - np.exp(2j * np.pi * 2.0**-64 * turns.view(np.int64))).max() < 2.0**-48
+    assert np.abs(np.abs(unit(turns)) - 1).max() < 2.0**-48 and unit(turns)[0] == 1
+
+
 def dithered(waves: Waves) -> float:
     """The variance that rounding up or down leaves in coefficients of all p_k together: 1/6 each where they are not small."""
     drawn = np.random.default_rng(0).standard_normal(1 << 16)
@@ -113,6 +129,18 @@ def test_noise_is_what_the_formula_says(link: Fourier, one: float, kind: type[Sa
     assert abs(off.mean()) < 6 * off.std() / math.sqrt(off.size)
 
 
+def test_either_party_floods_its_share() -> None:
+    """Of words of zeros a share is a flood, as wide as it says."""
+    publics, scaled, nothing = LinkPublic(public(), 1), Waves((1.0,), False, ONE), np.zeros((1, DEGREE), np.uint64)
+    own = OwnPhasors(Sampler(bytes(32)), publics).share(nothing)
+    held = HeldPhasors(Sampler(bytes([1]) * 32), publics)
+    _, share = held.reply(scaled, nothing[0], nothing[None], np.zeros((1, BLOCK), np.uint64), BLOCK)
+    for one in (own, share):
+        assert one.view(np.int64).std() * UNIT == pytest.approx(2.0**FLOOD_BITS / math.sqrt(3), rel=0.03)
+        assert np.abs(one.view(np.int64)).max() * UNIT <= 2.0**FLOOD_BITS
+    assert not np.array_equal(own, share)
+
+
 @pytest.mark.parametrize("kind", [NoFlood, NoNoise])
 def test_floods_hide_what_comes_of_secrets(kind: type[Sampler]) -> None:
     """By 50 bits what errors give, and by 7 what c and key are sent without: measured of phasors and factors of zeros."""
@@ -137,6 +165,51 @@ def test_what_multiplies_a_limb_is_within_the_reach(link: Fourier) -> None:
         norms = [float(np.linalg.norm(part)) for part in parts]
         assert sum(norms) + DEGREE**0.5 <= SMALL
         assert all(norm <= abs(b) * waves.slot + 32 for norm, b in zip(norms, link.coefficients, strict=True))
+
+
+def ends(bits: int, dropped: int = 0) -> list[Words]:
+    """Words of so many bits where doubles are strained most: all ones, the least number, all limbs at their ends in signs
+    that add up at one root. dropped: low bits of the lowest limb that are zero."""
+    limb, count = strained(LIMB_BITS), -(-bits // LIMB_BITS)
+    parts = [(limb >> dropped) << dropped, *[limb] * (count - 1)]
+    aligned = [sum(int(part[i]) << LIMB_BITS * at for at, part in enumerate(parts)) for i in range(DEGREE)]
+    numbers = ([-1 << dropped] * DEGREE, [1 << bits - 1] * DEGREE, aligned)
+    return [np.array([n % (1 << bits) >> dropped for n in some], np.uint64) for some in numbers]
+
+
+def parts_of(link: Fourier, scaled: Waves, twin: Sampler) -> tuple[list[int], list[list[int]], list[int]]:
+    """v, factors and e' of an answer to angles of zero, as this sampler draws them."""
+    once, phasors = twin.ternary(DEGREE).tolist(), scaled.phasors(np.zeros(BLOCK, np.uint64), BLOCK)
+    factors = [
+        encoded(-1j * b * z, scaled.slot, twin.fractions(DEGREE)).tolist()
+        for b, z in zip(link.coefficients, phasors, strict=True)
+    ]
+    return once, factors, twin.errors(DEGREE).tolist()
+
+
+@pytest.mark.parametrize("end", range(3), ids=["all ones", "the least number", "one root"])
+@pytest.mark.parametrize("link", LINKS, ids=str)
+def test_the_largest_words_are_answered_and_undone_to_the_last_bit(link: Fourier, end: int) -> None:
+    """Against whole numbers, with factors at the limit: what is cut of words stands for zeros, and nothing else is lost.
+
+    Errors are there, and seen as they are 2^46 times as large.
+    """
+    scaled, publics, seed = waves_of(link, 2.0**90), LinkPublic(public(), link.terms), bytes([1]) * 32
+    assert scaled.slot * 2 > scaled.limit
+    key, phasor = ends(48)[end], ends(48, 8)[end]
+    hidden = np.stack([phasor] * link.terms)[None]
+    c, share = HeldPhasors(Loud(seed), publics).reply(scaled, key, hidden, np.zeros((1, BLOCK), np.uint64), BLOCK)
+    once, factors, errors = parts_of(link, scaled, Loud(seed))
+    told = np.array(product([w << 48 for w in key.tolist()], once), object)
+    sent = np.array(product(whole(public().long(3, 0, 1)[0]), once), object) + errors
+    for a, factor in zip(public().long(3, 64, link.terms), factors, strict=True):
+        told += np.array(product([w << 56 for w in phasor.tolist()], factor), object)
+        sent += np.array(product(whole(a), factor), object)
+    assert share[0].tolist() == [n % MODULUS >> 32 for n in told]
+    assert c[0].tolist() == [((n % MODULUS >> 32) + (1 << 15) >> 16) % (1 << 48) for n in sent]
+    owner, secret = OwnPhasors(NoFlood(seed), publics), Sampler(seed).ternary(DEGREE).tolist()
+    undone = product([w << 48 for w in key.tolist()], secret)
+    assert owner.share(key[None])[0].tolist() == [-n % MODULUS >> 32 for n in undone]
 
 
 def cut_distance(words: Words, width: int = CUT_BYTES) -> float:

@@ -86,6 +86,17 @@ def test_floods_are_what_sums_are_off_by() -> None:
     assert FLOOD / (ERROR_DEVIATION * np.sqrt(2 * DEGREE * TERNARY)) > 2.0**37
 
 
+def test_either_party_floods_what_it_keeps_of_columns() -> None:
+    """Of nothing that is multiplied a share is a flood, as wide as it says."""
+    owner, holder, nothing = Sampler(bytes(32)), Sampler(bytes([1]) * 32), np.zeros((3, COLUMNS, DEGREE), np.uint64)
+    held = HeldColumns(holder, public(), nothing[0], np.asfortranarray(nothing[0].T))
+    own = OwnColumns(owner, public(), COLUMNS).share(np.zeros((500, DEGREE), np.uint64))
+    shares = [own, held.share(np.zeros((500, DEGREE), np.uint64), holder.ternary(500, DEGREE))]
+    for share in shares:
+        assert share.shape == (500, COLUMNS) and small(share).std() == pytest.approx(FLOOD / np.sqrt(3), rel=0.06)
+    assert not np.array_equal(*shares)
+
+
 def test_the_largest_numbers_are_multiplied_rightly() -> None:
     """At the ends of what vectors hold, and rows that fill no block."""
     for rows in (1, DEGREE, DEGREE + 1):
