@@ -37,6 +37,7 @@ LINEAR = Model(iterations=3, ridge=0.01)
 NETWORK = Network(hidden=2, epochs=2, batch=5, seed=7)
 STOPPED = Network(hidden=1, epochs=14, batch=0, seed=7, early_stop=1)
 TREES = Trees(kind="trees", trees=2, depth=2, candidates=5)
+ABREAST = Trees(kind="trees", trees=3, depth=2, candidates=5, abreast=2)
 TREES_ROWS = (12, 9)
 _GAIN = 1.0  # of the joint matrix
 _SEEDS = ("seed", "nonces")
@@ -46,13 +47,13 @@ def banks() -> dict[str, Any]:
     """Section 16: three steps of a linear model; two epochs of two steps of a network, with either activation.
 
     Section 22: a network of which each bank holds one row back, that ends once the loss of these two rows gains no more.
-    Section 16 again: two boosted trees of two levels.
+    Section 16 again: two boosted trees of two levels, one after the other; two side by side, and a third one after them.
     """
     made = [own_seed(seed, brought) for seed, brought in zip(_dealt(), _brought(), strict=True)]
     named = [{p.value: made[2 * k + p.index].hex() for p in Party} for k in range(len(ROWS) + 1)]
     networks = [_network(NETWORK.model_copy(update={"activation": name})) for name in NAMES]
     cases = [_linear(), *networks, _network(STOPPED)]
-    return {"lines": named[:-1], "hub": named[-1], "cases": cases, "trees": _trees()}
+    return {"lines": named[:-1], "hub": named[-1], "cases": cases, "trees": [_trees(TREES), _trees(ABREAST)]}
 
 
 def _dealt() -> Iterator[bytes]:
@@ -86,9 +87,9 @@ def _network(section: Network) -> dict[str, Any]:
     return {**_said(job, section, world, start, shares), "steps": found[0].steps}
 
 
-def _trees() -> dict[str, Any]:
+def _trees(section: Trees) -> dict[str, Any]:
     world, job = trees_world(), _job()
-    found = asyncio.run(grown(world, TREES, job))
+    found = asyncio.run(grown(world, section, job))
     lines = [
         {
             "below": {p.value: stored(world.problem.below[p][:, world.at(k)]) for p in Party},
@@ -100,7 +101,7 @@ def _trees() -> dict[str, Any]:
         for k in range(len(TREES_ROWS))
     ]
     return {
-        "section": TREES.model_dump(mode="json"),
+        "section": section.model_dump(mode="json"),
         "lines": lines,
         "splits": {p.value: [list(tree.splits) for tree in trees] for p, trees in zip(Party, found, strict=False)},
         "leaves": {p.value: stored(np.stack([t.leaves for t in trees])) for p, trees in zip(Party, found, strict=False)},

@@ -236,13 +236,16 @@ def test_the_first_bank_alone_speaks_for_both_of_what_all_hold(case: dict[str, A
     assert not other and heard[0] == heard[1] and first[-1]["shape"] == case["weights"][GRID]["shape"]
 
 
-def test_sums_of_trees_of_two_banks() -> None:
-    """Section 16: a level's sum has a number of its own; what the grid is dealt takes the banks' masks back."""
+@pytest.mark.parametrize("place", range(2), ids=["one after the other", "side by side"])
+def test_sums_of_trees_of_two_banks(place: int) -> None:
+    """Section 16: a level's sum has a number of its own, of trees side by side the first one's; what the grid is dealt takes
+    the banks' masks back."""
     file = load("banks.json")
-    case, hub = file["trees"], bytes.fromhex(file["hub"][BANK])
+    case, hub = file["trees"][place], bytes.fromhex(file["hub"][BANK])
     dealt = [one for one in case["lines"][0]["dealt"][GRID] if one["kind"] == "dealt_sum"]
-    assert [one["number"] - (1 << 40) for one in dealt] == [0, 1, 2, 16, 17, 18]
-    assert [one["shape"] for one in dealt] == [[2 * 5 + 2], [2 * 5 + 4], [8]] * 2
+    first, beside = ((0, 16), (1, 1)) if place == 0 else ((0, 32), (2, 1))
+    assert [one["number"] - (1 << 40) for one in dealt] == [low + level for low in first for level in range(3)]
+    assert [one["shape"] for one in dealt] == [[k * words] for k in beside for words in (2 * 5 + 2, 2 * 5 + 4, 8)]
     for one in dealt:
         count = one["shape"][0]
         masks = [plain.words(bytes.fromhex(seeds[BANK]), plain.SUM, one["number"], count) for seeds in file["lines"]]
@@ -250,14 +253,17 @@ def test_sums_of_trees_of_two_banks() -> None:
         assert integers(one) == [(a + b - c) % plain.RING for a, b, c in zip(*masks, kept, strict=True)]
 
 
-def test_the_first_bank_alone_says_what_splits_a_level_and_both_hear_the_same() -> None:
+@pytest.mark.parametrize("place", range(2), ids=["one after the other", "side by side"])
+def test_the_first_bank_alone_says_what_splits_a_level_and_both_hear_the_same(place: int) -> None:
     """Section 16: gains, the largest and the leaves' sums are between the grid and all banks as one."""
-    lines = load("banks.json")["trees"]["lines"]
+    lines = load("banks.json")["trees"][place]["lines"]
     for party in (GRID, BANK):
         for kind in ("masked_sums", "masked_compared", "masked_carries", "split_tests"):
             said = [[one for one in line["sent"][party] if one["kind"] == kind] for line in lines]
             assert said[1] == (said[0] if party == GRID else []) and len(said[0]) == (6 if kind == "masked_sums" else 4)
         own = [[integers(one) for one in line["sent"][party] if one["kind"] == "masked_u"] for line in lines]
         assert own[0] != own[1]
-    assert [one["number"] for one in lines[0]["dealt"][GRID] if one["kind"] == "dealt_trees"] == [0, 1 << 40, 1, 1 << 40 | 1]
-    assert [one["number"] for one in lines[1]["dealt"][BANK]] == [0, 1]
+    groups = [[0], [1]] if place == 0 else [[0, 1], [2]]
+    dealt = [tree for beside in groups for tree in (*beside, *(1 << 40 | tree for tree in beside))]
+    assert [one["number"] for one in lines[0]["dealt"][GRID] if one["kind"] == "dealt_trees"] == dealt
+    assert [one["number"] for one in lines[1]["dealt"][BANK]] == [tree for beside in groups for tree in beside]

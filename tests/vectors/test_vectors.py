@@ -21,6 +21,7 @@ from common.mpc.fixedpoint import X_SCALE
 from common.mpc.session import Array, Channel, Kind, Round, Session
 from common.party import Party
 from common.plan.network import Network
+from common.plan.trees import Trees
 from tests.channels import memory_pair
 from tests.common.learn.network import twin
 from tests.common.learn.network.problems import Problem
@@ -28,7 +29,7 @@ from tests.common.learn.network.test_several import World
 from tests.common.learn.trees import twin as tree_twin
 from tests.peers import BASE, Trio
 from tests.vectors import write
-from tests.vectors.banks import ROWS, TREES, TREES_ROWS, trees_world
+from tests.vectors.banks import ABREAST, ROWS, TREES, TREES_ROWS, trees_world
 from tests.vectors.form import FOLDER, array, load, text
 from tests.vectors.jobs import JOBS, jobs, without_fingerprints
 
@@ -242,12 +243,13 @@ async def test_bad_demands_are_refused(case: dict[str, Any]) -> None:
         await Trio().dealer.serve({party: asking(case[party.value]) for party in Party}, BASE)
 
 
-def test_trees_of_two_banks_are_those_of_the_pooled_rows_in_floats() -> None:
-    case, world = load("banks.json")["trees"], trees_world()
+@pytest.mark.parametrize(("place", "section"), [(0, TREES), (1, ABREAST)])
+def test_trees_of_two_banks_are_those_of_the_pooled_rows_in_floats(place: int, section: Trees) -> None:
+    case, world = load("banks.json")["trees"][place], trees_world()
     values = array(case["leaves"]["grid"]) + array(case["leaves"]["bank"])
     first = np.concatenate(
         [np.full(own, line["start"] / 2.0**U_SCALE) for own, line in zip(TREES_ROWS, case["lines"], strict=True)]
     )
     halves = zip(case["splits"]["grid"], case["splits"]["bank"], values, strict=True)
     trees = [tree_twin.put_together(grid, bank, leaves) for grid, bank, leaves in halves]
-    tree_twin.check(world.layout.hub(TREES), world.problem.below, world.problem.label, first, trees)
+    tree_twin.check(world.layout.hub(section), world.problem.below, world.problem.label, first, trees)
