@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,15 @@ async def test_a_company_that_dies_between_taking_and_using_uses_it_never(
     both = companies(tmp_path)
     plan = both.plan(model=MODEL, matching="ecdh", dealt="ahead")
     await make(tmp_path)
-    spend = Stocks.spend
+    spend, other_has = Stocks.spend, threading.Event()
 
     def dies(self: Stocks, *about: Any) -> Any:
         found = spend(self, *about)
         if self._folder.parent.name == party.value:
             found.close()
+            assert other_has.wait(patience(60))  # one that is broken off before it spends keeps its half for a while
             raise ConnectionError("killed")
+        other_has.set()
         return found
 
     monkeypatch.setattr(Stocks, "spend", dies)
