@@ -19,6 +19,7 @@ from common.plan.linear import Model
 from tests.bench import codings, report
 from tests.bench.__main__ import main
 from tests.bench.arrivals import offer, planned
+from tests.bench.beside import MODELS
 from tests.bench.chart import draw
 from tests.bench.growth import fit
 from tests.bench.instruments import Meter
@@ -117,6 +118,16 @@ def test_rows_scored_from_a_stock_take_the_bytes_of_the_formula(tmp_path: Path) 
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())
     assert found["off_formula"] < 0.01 and found["bytes"]["coordinator_grid"]["coordinator_to_grid"] < 3000
+
+
+def test_several_banks_stand_beside_one_by_every_model_that_the_option_has() -> None:
+    """Jobs of few rows: plans that a floor of the product has overtaken are refused here."""
+    asked = [text for model in MODELS for text in ("--model", model)]
+    done = CliRunner().invoke(main, ["beside", "--banks", "2", "--rows", "2000", "--repeat", "1", *asked])
+    assert done.exit_code == 0, done.output
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.output.splitlines()]
+    assert [row[0] for row in rows] == [*MODELS] and {row[1] for row in rows} == {"2 x 2,000"}
+    assert all(min(map(float, row[2:6])) > 0.0 for row in rows)
 
 
 @pytest.mark.parametrize("where", [where for where, _, _ in NAMED])

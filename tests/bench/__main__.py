@@ -71,12 +71,12 @@ def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, m
 @main.command()
 @click.option("--banks", default=3, show_default=True)
 @click.option("--rows", default=40_000, show_default=True, help="Rows a bank.")
-@click.option("--model", type=click.Choice([*MODELS]), default="linear", show_default=True)
+@click.option("--model", "models", type=click.Choice([*MODELS]), multiple=True, default=["linear"], show_default=True)
 @LINE
 @REPEAT
-def beside(banks: int, rows: int, model: str, repeat: int, line: str | None) -> None:
+def beside(banks: int, rows: int, models: tuple[str, ...], repeat: int, line: str | None) -> None:
     """Several banks beside one bank of all of their rows: the training stage, and the processor's seconds."""
-    click.echo(beside_line(bench_beside(banks, rows, repeat, line, model)))
+    click.echo("\n".join(map(beside_line, bench_beside(banks, rows, repeat, line, models))))
 
 
 @main.command()

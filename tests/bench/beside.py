@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.client.client import failure
+from common.client.client import Client, failure
+from common.plan.read import AnyPlan
 from common.plan.train import TrainPlan
 from common.trial.processes import Trial, more_bank
 from tests.bench.banks import BANK, LOOSE
@@ -22,7 +24,7 @@ from tests.scenarios.end_to_end.several import World, write_world
 GRID, COMMON = 25, 15
 MODELS: dict[str, dict[str, Any]] = {
     "linear": {"model": {"iterations": 15}, "preparation": {"coding": "linear"}},
-    "network": {"model": {"kind": "network", "epochs": 5, "batch": 0}, "preparation": {"coding": "linear"}},
+    "network": {"model": {"kind": "network", "epochs": 15, "batch": 0}, "preparation": {"coding": "linear"}},
     "trees": {"model": {"kind": "trees", "trees": 20}},
     "trees-abreast": {"model": {"kind": "trees", "trees": 20, "abreast": 4, "rate": 0.15}},
 }
@@ -43,10 +45,12 @@ def make_world(folder: Path, banks: int, rows: int) -> World:
     return World(folder, found.names[:-1], found.columns)
 
 
-def bench_beside(banks: int, rows: int, repeat: int, shape: str | None = None, model: str = "linear") -> dict[str, Any]:
-    """Of each way the least seconds of the training stage, and of the whole job the processor's, of all processes together.
+def bench_beside(
+    banks: int, rows: int, repeat: int, shape: str | None = None, models: Sequence[str] = ("linear",)
+) -> list[dict[str, Any]]:
+    """Of each model and way the least seconds of the training stage, and of the whole job the processor's, of all processes.
 
-    model: of MODELS. shape: of a line between all processes, as `Shape.parse` takes it.
+    models: of MODELS. shape: of a line between all processes, as `Shape.parse` takes it.
     """
     lines = Lines(Shape.parse(shape)) if shape else nullcontext()
     with tempfile.TemporaryDirectory() as made:
@@ -56,26 +60,35 @@ def bench_beside(banks: int, rows: int, repeat: int, shape: str | None = None, m
         datasets = World(folder, (*world.names, whole), world.columns).datasets
         more = {name: {"policy": {**BANK, **_OFTEN, **_TOLD}} for name in datasets if name != "grid"}
         settings: dict[str, Any] = {"grid": {"policy": {**LOOSE, **_OFTEN, "scores_per_row": 1000}}} | more
-        asked: dict[str, Any] = {
-            **MODELS[model],
-            "limits": {name: LOOSE[name] for name in ("min_matched", "min_rows", "rows_per_column")},
-        }
         sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "with_bank": str(more_bank(whole))}
-        plans = {"several": world.plan(**asked), "one": TrainPlan.model_validate(sides | asked)}
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in plans}
+        limits = {"limits": {name: LOOSE[name] for name in ("min_matched", "min_rows", "rows_per_column")}}
         via = {"via": lines.via} if isinstance(lines, Lines) else {}
+        found = []
         with lines, Trial(folder, datasets, settings, **via) as trial, trial.client() as client:
-            for _ in range(repeat):
-                for name, plan in plans.items():
-                    before = _spent(trial)
-                    *_, job = client.watch(client.submit(plan).id)
-                    if (error := failure(job)) is not None:
-                        raise error
-                    stage = next(s.seconds for s in job.grid.report.seconds if s.stage == "train")
-                    found[name].append((stage, _spent(trial) - before))
-    least = {name: [min(column) for column in zip(*runs, strict=True)] for name, runs in found.items()}
-    seconds, spent = ({name: values[place] for name, values in least.items()} for place in (0, 1))
-    return {"banks": banks, "rows": rows, "train": seconds, "processor": spent, "load": os.getloadavg()[0]}
+            for model in models:
+                asked = MODELS[model] | limits
+                plans: dict[str, AnyPlan] = {"several": world.plan(**asked), "one": TrainPlan.model_validate(sides | asked)}
+                train, spent = _least(trial, client, plans, repeat)
+                told = {"banks": banks, "rows": rows, "model": model, "train": train, "processor": spent}
+                found.append({**told, "load": os.getloadavg()[0]})
+    return found
+
+
+def _least(
+    trial: Trial, client: Client, plans: Mapping[str, AnyPlan], repeat: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Of each plan's jobs, in turn, the least seconds of the training stage, and of the processor."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in plans}
+    for _ in range(repeat):
+        for name, plan in plans.items():
+            before = _spent(trial)
+            *_, job = client.watch(client.submit(plan).id)
+            if (error := failure(job)) is not None:
+                raise error
+            stage = next(s.seconds for s in job.grid.report.seconds if s.stage == "train")
+            found[name].append((stage, _spent(trial) - before))
+    seconds, spent = ({name: min(run[place] for run in runs) for name, runs in found.items()} for place in (0, 1))
+    return seconds, spent
 
 
 def _spent(trial: Trial) -> float:
@@ -88,6 +101,6 @@ def beside_line(found: dict[str, Any]) -> str:
     """A row of the page's table."""
     train, spent = found["train"], found["processor"]
     return (
-        f"| {found['banks']} x {found['rows']:,} | {train['several']:.2f} | {train['one']:.2f} |"
+        f"| {found['model']} | {found['banks']} x {found['rows']:,} | {train['several']:.2f} | {train['one']:.2f} |"
         f" {train['several'] / train['one']:.2f} | {spent['several'] / spent['one']:.2f} | {found['load']:.0f} |"
     )
