@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 CERTIFICATE = "wattscore.certificate"  # where a scope has what the connection's certificate says
 _LOOK = 5.0  # seconds between looks at the certificate's files
+_IDLE = 75  # seconds that a connection stays open without a request: longer than a balancer's usual minute
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class HttpsServer:
             server_header=False,
             proxy_headers=False,
             ssl_context_factory=lambda *_: self._context,
+            timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=5,
             limit_concurrency=1000,
         )
@@ -162,5 +164,6 @@ def _bind(where: Any) -> Any:
     bound = socket.socket(family, socket.SOCK_STREAM, proto)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(address)
+    bound.listen()  # who calls before the server's task has begun waits for it
     bound.set_inheritable(True)
     return bound

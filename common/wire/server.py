@@ -113,9 +113,9 @@ def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
 
 
 async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
-    """Waits until `certificate` is trusted no more, and says why to `then`."""
+    """Waits until `certificate` is trusted no more, and says why to `then`. In a thread: a slow disk holds up no stream."""
     await asyncio.sleep(LOOK)  # it has just been verified
-    while (error := distrust(certificate, trust)) is None:
+    while (error := await asyncio.to_thread(distrust, certificate, trust)) is None:
         await asyncio.sleep(LOOK)
     then(error)
 

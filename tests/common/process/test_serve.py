@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.process.serve import _beat
+from common.process.serve import _beat, loop_factory
 from tests.patience import patience
 from tests.source import ROOT
 
@@ -124,3 +124,11 @@ async def test_a_heartbeat_that_cannot_be_written_is_logged_and_ends_nothing(
             await asyncio.sleep(0.01)
     assert not beating.done()
     beating.cancel()
+
+
+def test_a_daemons_loop_is_libuvs_where_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        assert type(runner.get_loop()).__module__ == "uvloop"
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        assert type(runner.get_loop()).__module__.startswith("asyncio")
