@@ -17,7 +17,7 @@ from tests.vectors.plain_short import dealt_words, from_planes, lifted, planes
 
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
-OPERAND, DOUBLINGS, SETUP, GRADIENT, SUM, SUM_OUT = 13, 6, 1 << 40, 1 << 41, 90, 91
+OPERAND, CUT, DOUBLINGS, SETUP, GRADIENT, SUM, SUM_OUT = 13, 18, 6, 1 << 40, 1 << 41, 90, 91
 GRID, BANK = "grid", "bank"
 Vector = list[int]
 Matrix = list[Vector]  # rows
@@ -330,14 +330,16 @@ class Side:
         self.c = truncation_sent(self.party, self.seed, GRADIENT | t, pulled)
         return self.say("masked_update", self.c)
 
-    def operand(self, t: int, theirs: Vector, dealt: Vector) -> Vector:
-        short = truncated(self.party, self.seed, GRADIENT | t, dealt, plus(self.c, theirs), 40)
-        self.hidden = self.hide(GRADIENT | t, short)
-        return self.hidden[0]
-
-    def joint_update(self, t: int, theirs: Vector, m: tuple[Matrix, Matrix]) -> Vector:
-        opened, mask = plus(self.hidden[0], theirs), self.hidden[1]
-        pull = joined(self.multiplied(m, (turned([opened]), turned([mask]))))
+    def joint_update(self, t: int, theirs: Vector, dealt: tuple[Vector, Vector], m: tuple[Matrix, Matrix]) -> Vector:
+        """dealt: of the gradient's truncation, and of M's mask times its top bits."""
+        c, number = plus(self.c, theirs), GRADIENT | t
+        g = truncated(self.party, self.seed, number, dealt[0], c, 40)
+        pull = plus(times(m[0], g), times(m[1], [public_of(word, 40) for word in c]))
+        expanded = words(self.seed, CUT, number, len(c) * len(c) - len(dealt[1]))
+        lines = {True: iter(cut(dealt[1], len(c))), False: iter(cut(expanded, len(c)))}
+        for j, word in enumerate(c):
+            sign = 2**23 * (1 if word < 2 * HALF else -1)
+            pull = plus(pull, [sign * value for value in next(lines[(j % 2 == 0) == (self.party == GRID)])])
         self.c = truncation_sent(self.party, self.seed, t, less([z << 6 for z in self.joined(*self.ahead)], pull))
         return self.say("masked_update", self.c)
 

@@ -7,12 +7,14 @@ from typing import Any
 from tests.vectors.plain import (
     ANGLE,
     BANK,
+    CUT,
     GRADIENT,
     GRID,
     LINK,
     MATRIX,
     RESIDUAL,
     RIDGE_MATRIX,
+    TRUNCATION,
     WEIGHTS,
     Matrix,
     Side,
@@ -21,7 +23,6 @@ from tests.vectors.plain import (
     joined,
     less,
     negative,
-    operand_mask,
     plus,
     share_known,
     tables,
@@ -65,11 +66,16 @@ def link_dealt(
 
 
 def truncations_dealt(seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m: Matrix | None) -> list[dict[str, Vector]]:
-    """Those that end step t, if it moves; mask_of_m: None without the joint matrix."""
+    """Those that end step t, if it moves; mask_of_m, None without the joint matrix, times top bits between them."""
     if mask_of_m is None:
         return [truncation_dealt(seeds, t, delta, 36)]
-    lack = times(mask_of_m, operand_mask(seeds, GRADIENT | t, len(delta)))
-    return [truncation_dealt(seeds, GRADIENT | t, negative(delta), 40), truncation_dealt(seeds, t, lack, 14)]
+    number, m = GRADIENT | t, len(delta)
+    r = less(plus(*(words(seeds[p], TRUNCATION, number, m) for p in (GRID, BANK))), delta)
+    tops = [[x * (word >> 63) for x in column] for column, word in zip(turned(mask_of_m), r, strict=True)]
+    halves = {p: joined(tops[place::2]) for place, p in enumerate((GRID, BANK))}
+    cut_of = {p: less(halves[p], words(seeds[other], CUT, number, len(halves[p]))) for p, other in ((GRID, BANK), (BANK, GRID))}
+    lack = negative(times(mask_of_m, [word % 2**63 >> 40 for word in r]))
+    return [truncation_dealt(seeds, number, negative(delta), 40), cut_of, truncation_dealt(seeds, t, lack, 14)]
 
 
 class Known:

@@ -148,8 +148,8 @@ def test_a_training_message_by_message(place: int) -> None:
             c, shift = {p: sides[p].update(t, pulled[p]) for p in sides}, 36
         else:
             g = {p: sides[p].gradient(t, pulled[p]) for p in sides}
-            hidden = {p: sides[p].operand(t, g[OTHER[p]], truncations[0][p]) for p in sides}
-            c, shift = {p: sides[p].joint_update(t, hidden[OTHER[p]], m[p]) for p in sides}, 14
+            first = {p: (truncations[0][p], truncations[1][p]) for p in sides}
+            c, shift = {p: sides[p].joint_update(t, g[OTHER[p]], first[p], m[p]) for p in sides}, 14
             known_shares.step(known, t, truncations[-1], momentum)
         for p, side in sides.items():
             side.step(t, c[OTHER[p]], truncations[-1][p], momentum, shift)

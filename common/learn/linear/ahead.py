@@ -41,6 +41,7 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
             continue
         if work.joint:
             yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
+            yield Round(Kind.DEALT_CUT, gradient_number(step.number)), (len(range(party.index, columns, 2)), columns)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
     if work.quadratic:
         yield Round(Kind.DEALT_TRUNCATION, gradient_number(len(work.steps))), (columns,)

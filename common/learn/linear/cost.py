@@ -162,6 +162,11 @@ def joint_matrix(grid: int, bank: int) -> tuple[int, int]:
     return cut + 8 * sum(setup_openings(grid, bank)), cut
 
 
+def cut_products(party: Party, columns: int) -> int:
+    """Half of the products of the joint matrix's mask and top bits, dealt for a step that moves. Section 6."""
+    return 8 * columns * len(range(party.index, columns, 2))
+
+
 def owned_step(step: Step, link: Link, own: int, other: int) -> int:
     """Link and masked residual, then the share of the other's gradient: three messages. Section 6."""
     del own  # so that all steps are called alike
@@ -203,7 +208,8 @@ def descent(party: Party, work: Work) -> Cost:
         sent += step(s, work.link, own, other)
         received += step(s, work.link, other, own)
         if work.joint and not s.measures:
-            sent, received, dealt = sent + 16 * both, received + 16 * both, dealt + truncation(both)
+            sent, received = sent + truncation(both), received + truncation(both)
+            dealt += truncation(both) + cut_products(party, both)
         if shared:
             dealt += dealt_step(s, own + other, work.link, party)
         else:
@@ -247,7 +253,7 @@ def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:
     if model.joint:
         told, _ = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank
-        turns += told + moving * 16 * every
+        turns += told + moving * truncation(every)
         line, heard = line + speaks * 16 * layout.grid, heard + 16 * layout.bank  # shares before the first step
     return Cost(line + sums + speaks * turns, heard + turns, dealt)
 
@@ -261,7 +267,7 @@ def several_dealt(layout: Layout, model: Model, rows: Sequence[int]) -> int:
     lines, pulled = sum(tables) + len(rows) * (2 * TAG * own + MARK), sum(len(step.bounds) for step in course)
     dealt = lines + 8 * (every + pulled * every) + 2 * moving * cuts * truncation(every)
     if model.joint:
-        dealt += 8 * layout.grid * layout.bank + 2 * joint_matrix(layout.grid, layout.bank)[1]
+        dealt += 8 * (layout.grid * layout.bank + moving * every * every) + 2 * joint_matrix(layout.grid, layout.bank)[1]
     return dealt
 
 

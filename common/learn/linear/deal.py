@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from common.errors import PeerProtocolError
+from common.errors import LocalProtocolError, PeerProtocolError
 from common.learn.linear.hessian import (
     AWAY,
     CUT_HESSIAN,
@@ -41,7 +41,7 @@ from common.learn.span import Span
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed
-from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
+from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation, mask_parts
 from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
@@ -166,7 +166,9 @@ class Masks:
             return np.zeros((*step.parts, sum(self._work.columns.values())), np.uint64)
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
         updates = [{p: np.zeros(self._work.columns[p], np.uint64) for p in Party} for _ in step.bounds]
-        if ahead is None or not step.measures:
+        if step.measures and ahead is None:
+            raise LocalProtocolError("a step measures by shares that no dealer knows", got=step.number)
+        if not step.measures:
             weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
             updates[0] = {p: forward(self._ridge[p], weights[p]) for p in Party}
             ahead = weights if ahead is None else ahead
@@ -302,8 +304,10 @@ class Steering:
         lacks = corrected
         if self._joint is not None:
             number = gradient_number(step.number)
-            yield self._parts.deal(self._prg, number, lacks, gradient_shift(self._update_scale))
-            lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
+            body, top = mask_parts(self._prg, number, lacks, gradient_shift(self._update_scale))
+            yield self._parts.share(self._prg, number, body, top)
+            yield self._parts.halves(self._prg, Kind.DEALT_CUT, Purpose.CUT, number, [*(self._joint * top).T])
+            lacks = -(self._joint @ body)
         # a step subtracts the update
         shift = self._update_scale - WEIGHT_SCALE if self._joint is None else MOVED_SHIFT
         self._last = self._parts.deal(self._prg, step.number, -lacks, shift)

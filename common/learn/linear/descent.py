@@ -86,7 +86,7 @@ class Descent:
         """Trains on shared weights.
 
         start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
-        joint: the matrix that multiplies each gradient, none by default; it takes two rounds of the five of a step.
+        joint: the matrix that multiplies each gradient, none by default; it takes one round of the four of a step.
         """
         party, blocks, products = self.session.party, Blocks.zero(*self.products.columns), self.products
         grid = products.columns[0 if party is Party.GRID else 1]

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
+from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations, TruncationPart
 from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, Words
 from common.mpc.product import Matrices, Rows
 from common.mpc.session import Kind, Session
-from common.mpc.truncate import truncate
+from common.mpc.truncate import opened as told_by
+from common.mpc.truncate import shifted, truncate
 from common.party import Party
 
 DOUBLINGS = 6  # 2^6 terms of the series
@@ -51,7 +52,7 @@ def point_number(step: int) -> int:
 
 
 def gradient_number(step: int) -> int:
-    """The number of the opening and the truncation of a step's gradient."""
+    """The number of the truncation of a step's gradient."""
     return _GRADIENT | step
 
 
@@ -143,6 +144,20 @@ def product(party: Party, a: Operand, b: Operand) -> Words:
     """A share of A B; both sum to it less mask times mask, which the dealer knows."""
     found: Words = a.opened @ b.mask + a.mask @ b.opened
     return found + a.opened @ b.opened if party is Party.BANK else found
+
+
+def times_cut(
+    party: Party, m: Operand, part: TruncationPart, tops: Sequence[Words], c: Words, shift: int
+) -> tuple[Words, Words]:
+    """Shares of what a truncation that opened c leaves, g, and of M g, which lacks M's mask times the body.
+
+    g is public + sign * top - body, of which M's mask times the first is local and times the last the dealer's.
+    tops: shares of each column of M's mask times the top bit in its place, m arrays (m,). No message.
+    """
+    public, sign = told_by(c, shift)
+    g = shifted(party, part, c, shift)
+    found: Words = m.opened @ g + m.mask @ public + sign @ np.stack(tops)
+    return g, found
 
 
 async def opened(session: Session, correlations: Correlations, number: int, *shares: Words) -> list[Operand]:

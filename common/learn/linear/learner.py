@@ -172,7 +172,7 @@ class Linear:
         if is_quadratic(section, rows):
             return -(-rows // MATRIX_BLOCK) + hessian.ROUNDS + 2 * section.iterations + 1
         half = section.dealer == "half"
-        each = 2 if section.weights == "owned" else 4 + half if section.joint else 3
+        each = 2 if section.weights == "owned" else 3 + half if section.joint else 3
         spans = 0
         for step in _steps(section, size):
             measuring = 1 + len(step.measures) if half else 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import LocalProtocolError
 from common.learn.linear.course import Course
-from common.learn.linear.joint import Operand, begin_number, gradient_number, opened, product
+from common.learn.linear.joint import Operand, begin_number, gradient_number, times_cut
 from common.learn.span import Span
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import (
@@ -27,10 +27,11 @@ from common.mpc.fixedpoint import (
     Words,
 )
 from common.mpc.link import Link
+from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
 from common.mpc.short import WIDE, WIDTHS
-from common.mpc.truncate import open_sum, placed, truncate
+from common.mpc.truncate import open_sum, placed
 from common.party import Party
 
 _LOOKAHEAD = REST_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE
@@ -279,14 +280,14 @@ class Path:
             # The look-ahead is at scale 28 and the update at 56 or 52: z is lifted to meet it.
             moved, shift = (z << np.uint64(self.update_scale - _LOOKAHEAD)) - update, self.update_scale - WEIGHT_SCALE
         else:
-            # The update comes down from 56 to 16, is hidden once more and opened, and M at scale 18 lifts it to 34, as z is.
-            number = gradient_number(step.number)
+            # The update comes down from 56 to 16, and M at scale 18 lifts it to 34, as z is.
+            number, cut = gradient_number(step.number), gradient_shift(self.update_scale)
             part = await correlations.truncation(number, len(update))
-            short = await truncate(self.session, part, update, gradient_shift(self.update_scale))
+            c = await open_sum(self.session, part, update)
+            tops = await correlations.halves(Kind.DEALT_CUT, Purpose.CUT, number, len(update), len(update))
+            short, turned = times_cut(self.session.party, self.joint, part, tops, c, cut)
             resting.append(short << np.uint64(REST_SCALE - GRADIENT_SCALE))
-            (operand,) = await opened(self.session, correlations, number, short)
-            lifted = z << np.uint64(MOVED_SCALE - _LOOKAHEAD)
-            moved, shift = lifted - product(self.session.party, self.joint, operand), MOVED_SHIFT
+            moved, shift = (z << np.uint64(MOVED_SCALE - _LOOKAHEAD)) - turned, MOVED_SHIFT
         part = await correlations.truncation(step.number, len(z))
         c = await open_sum(self.session, part, moved)
         weights = placed(part, c, shift, self._places(self.session.party))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.errors import LocalProtocolError
 from common.learn.linear.path import Blocks, Step
 from common.learn.span import Span
 from common.mpc.correlations.asked import Correlations
@@ -48,7 +49,9 @@ class Dealt:
 
         Where the dealer knows that share, u is so without it; it is sent along with u, for the ridge, which needs all its bits.
         """
-        if self.known and step.measures:  # the ridge's pull falls out of what is measured
+        if step.measures:  # the ridge's pull falls out of what is measured
+            if not self.known:
+                raise LocalProtocolError("a step measures by shares that no dealer knows", got=step.number)
             return DealtSweep(self, step, self._u_of(ahead.own, ahead.other))
         mask = self.correlations.weight_mask(step.number, len(ahead.other))
         await self.session.post(Kind.MASKED_WEIGHTS, ahead.other - mask)

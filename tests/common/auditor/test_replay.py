@@ -113,7 +113,7 @@ async def test_of_half_a_dealer_months_link_and_truncations_are_replayed() -> No
     verdict = await replay([*openings.values()])
     noted = [kind for opening in openings.values() for kind, *_ in opening.arrays]
     assert verdict.wrong == () and verdict.compared == len(noted) > 30
-    assert set(noted) == {Kind.DEALT_PERIODS.value, Kind.DEALT_LINK.value, Kind.DEALT_TRUNCATION.value}
+    assert set(noted) == {kind.value for kind in (Kind.DEALT_PERIODS, Kind.DEALT_LINK, Kind.DEALT_TRUNCATION, Kind.DEALT_CUT)}
     for party in Party:
         kinds = [kind for kind, *_ in openings[party].arrays]
         for place in {kinds.index(kind) for kind in kinds}:

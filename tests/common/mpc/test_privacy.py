@@ -17,6 +17,7 @@ import pytest
 from scipy import stats
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
+from common.learn.linear.joint import gradient_number
 from common.learn.linear.path import Step
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations.asked import PeriodDemand
@@ -158,7 +159,7 @@ def test_every_masked_kind_was_looked_at(samples: dict[str, Sample]) -> None:
         Kind.MASKED_BRANCH,
     }  # learn/trees/test_privacy.py
     elsewhere |= {Kind.MASKED_CHOICE, Kind.MASKED_LEAVES, Kind.MASKED_ORDER, Kind.DEALT_TREES}  # likewise
-    elsewhere |= {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}  # learn/network/test_privacy.py
+    elsewhere |= {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN}  # learn/network/test_privacy.py
     elsewhere |= {Kind.MASKED_DIGITS, Kind.MASKED_SIGNS, Kind.DEALT_DIGITS}  # compare/test_signs.py
     elsewhere |= {Kind.MASKED_RANKS, Kind.DEALT_RANKS}  # ranks/test_find.py
     elsewhere |= {kind for kind in Kind if kind.value.startswith("lattice_")}  # lattice/test_shares.py
@@ -265,6 +266,18 @@ def test_a_missing_mask_is_found(
     assert labels <= found
     untouched = {"masked_update/6", "masked_residual/5", "seed/0"}
     assert not found & untouched
+
+
+def test_products_of_top_bits_without_their_mask_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Prg.words
+
+    def words(self: Prg, purpose: Purpose, counter: int, count: int) -> Array:
+        out = original(self, purpose, counter, count)
+        return np.zeros_like(out) if purpose is Purpose.CUT else out
+
+    monkeypatch.setattr(Prg, "words", words)
+    found = {label for _, label in suspicious(collect(PROBLEM, SETTINGS["shared joint"], range(100)))}
+    assert found == {f"dealt_cut/{gradient_number(0)}"}
 
 
 def test_one_biased_word_is_found(samples: dict[str, Sample]) -> None:

@@ -20,12 +20,19 @@ from tests.common.mpc.problems import Problem, make_problem, train
 from tests.peers import Trio, deal_work
 
 COLUMNS = {Party.GRID: 2, Party.BANK: 3}
+SIZES = 50, 2 * SPAN_ROWS
 
 
-@pytest.mark.parametrize(("rows", "full"), [(50, 0), (2 * SPAN_ROWS, 0), (65_536, 2)])
-@pytest.mark.parametrize(("link", "bits", "joint"), [(Fourier(), 8, True), (Taylor(), 20, False), (Taylor(), 20, True)])
+@pytest.mark.parametrize(
+    ("link", "bits", "joint", "rows", "full"),
+    [
+        *((*form, rows, 0) for form in ((Fourier(), 8, True), (Taylor(), 20, False), (Taylor(), 20, True)) for rows in SIZES),
+        (Fourier(), 8, True, 65_536, 2),
+        (Taylor(), 20, True, 65_536, 2),
+    ],
+)
 async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(
-    rows: int, full: int, link: Link, bits: int, joint: bool
+    link: Link, bits: int, joint: bool, rows: int, full: int
 ) -> None:
     work = Work(nesterov(rows, 7, 2.5, full), link, rows, COLUMNS, bits, joint=joint)
     trio = Trio()

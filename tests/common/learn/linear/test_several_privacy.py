@@ -86,9 +86,9 @@ def seen() -> dict[tuple[str, Kind], list[bytes]]:
 def test_every_message_is_uniform(seen: dict[tuple[str, Kind], list[bytes]]) -> None:
     kinds = {who: {kind for other, kind in seen if other == who} for who in ("grid", "bank 0", "bank 2")}
     both = HUB | {Kind.MASKED_MATRIX, Kind.MASKED_WEIGHTS, Kind.MASKED_U, Kind.MASKED_RESIDUAL}
-    dealt = {Kind.DEALT_LINK, Kind.DEALT_TRUNCATION, Kind.DEALT_TAGS}
+    dealt = {Kind.DEALT_LINK, Kind.DEALT_TRUNCATION, Kind.DEALT_CUT, Kind.DEALT_TAGS}
     assert kinds["grid"] == both | dealt | {Kind.MASKED_ADDEND, Kind.DEALT_SUM}
-    assert kinds["bank 0"] == kinds["bank 2"] == both | dealt - {Kind.DEALT_TRUNCATION}
+    assert kinds["bank 0"] == kinds["bank 2"] == both | dealt - {Kind.DEALT_TRUNCATION, Kind.DEALT_CUT}
     for key, parts in seen.items():
         data = b"".join(parts)
         assert len(data) > 1500 and uneven(data) < 6.0, key
@@ -164,3 +164,4 @@ async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purp
     assert all(sent[*at, Kind.MASKED_UPDATE] == (hub if at[1] is Party.GRID or not at[0] else 0) for at in lines)
     assert counts[Purpose.TRUNCATION] == 2 * hub
     assert counts[Purpose.TRUNCATION_BODY] == counts[Purpose.TRUNCATION_TOP] == hub
+    assert counts[Purpose.CUT] == STEPS
