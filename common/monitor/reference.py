@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,9 @@ Places = npt.NDArray[np.int64]
 
 
 class Distribution(StrictModel):
-    """Rows by bin. Numeric: cut at `edges`, rising; categorical: `levels`, then all others. Missing values come last.
+    """Rows by bin. Numeric: cut at `edges`, rising, of a constant below it and above; categorical: `levels`, then all others.
+
+    Missing values come last.
 
     seasons: the same by month of the year, 1 to 12, where rows have periods.
     """
@@ -43,9 +46,11 @@ class Distribution(StrictModel):
         """What each bin holds, for people: bounds at three figures, levels as they are, then `OTHER` and `MISSING`."""
         if self.levels is not None:
             return (*self.levels, OTHER, MISSING)
-        cuts = [f"{float(f'{edge:.3g}'):,.0f}" if abs(edge) >= 1000 else f"{edge:.3g}" for edge in self.edges]
-        if not cuts:
+        if not self.edges:
             return "", MISSING
+        cuts = [f"{float(f'{edge:.3g}'):,.0f}" if abs(edge) >= 1000 else f"{edge:.3g}" for edge in self.edges]
+        if self.edges == _around(self.edges[-1]):
+            return f"< {cuts[-1]}", cuts[-1], f"> {cuts[-1]}", MISSING
         return (f"≤ {cuts[0]}", *(f"{low} – {high}" for low, high in pairwise(cuts)), f"> {cuts[-1]}", MISSING)
 
     def places(self, values: npt.NDArray[Any]) -> Places:
@@ -86,13 +91,14 @@ def _distribution(values: npt.NDArray[Any], periods: npt.NDArray[np.int32] | Non
         bare = Distribution(levels=tuple(frequent), counts=())
     else:
         present = values[~np.isnan(values)]
-        inner, greatest = np.arange(1, _BINS) / _BINS, present.max(initial=-np.inf)
-        edges = np.empty(0)
+        inner, greatest = np.arange(1, _BINS) / _BINS, float(present.max(initial=-np.inf))
+        edges, constant = np.empty(0), greatest == present.min(initial=np.inf)
         if present.size:
             edges = np.unique(np.quantile(present, inner, method="inverted_cdf", overwrite_input=True))
         del present
-        # The last edge at the greatest value would leave a bin above it that nothing fills.
-        bare = Distribution(edges=tuple(edges[edges < greatest].tolist()), counts=())
+        # The last edge at the greatest value would leave a bin above it that nothing fills; of a constant it is all there is.
+        cuts = _around(greatest) if constant else tuple(edges[edges < greatest].tolist())
+        bare = Distribution(edges=cuts, counts=())
     counts = np.zeros((13, bare.bins), np.int64)  # by month of the year from 1; 0 where there are no months
     for low in range(0, len(values), _ROWS):
         rows = slice(low, low + _ROWS)
@@ -100,6 +106,11 @@ def _distribution(values: npt.NDArray[Any], periods: npt.NDArray[np.int32] | Non
         counts += np.bincount(bare.places(values[rows]) + bare.bins * month, minlength=counts.size).reshape(counts.shape)
     seasons = {month: _told(counts[month]) for month in range(1, 13) if counts[month].any()}
     return bare.model_copy(update={"counts": _told(counts.sum(axis=0)), "seasons": seasons})
+
+
+def _around(constant: float) -> tuple[float, float]:
+    """Edges with nothing but `constant` between them."""
+    return math.nextafter(constant, -math.inf), constant
 
 
 def _told(counts: Places) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from common.monitor import reference
 from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
-from common.monitor.reference import SCORE, Distribution, describe
+from common.monitor.reference import MISSING, SCORE, Distribution, describe
 from common.party import Party
 from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
@@ -104,7 +104,7 @@ def test_missing_values_are_an_alarm_only_beyond_chance_and_threshold() -> None:
     assert alarms([reading(0.08, 5000)], MonitorConfig(missing=0.1)) == []
 
 
-def test_edges_split_ties_and_tails_and_a_constant_has_one_bin() -> None:
+def test_edges_split_ties_and_tails() -> None:
     table = party(5000, 1, 6)
     known = describe(table, 5000)
     assert known.columns["late"].edges == (0.0, 1.0) and known.columns["flag"].edges == (0.0,)
@@ -113,6 +113,21 @@ def test_edges_split_ties_and_tails_and_a_constant_has_one_bin() -> None:
     assert known.columns["trade"].levels == ("farm", "mill", "shop")
     values = np.array([0.5, 1.0, 1.5, 2.0, 9.0, np.nan])
     assert Distribution(edges=(1.0, 2.0), counts=()).places(values).tolist() == [0, 0, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("constant", "labels"), [(0.0, ("< 0", "0", "> 0")), (12345.0, ("< 12,300", "12,300", "> 12,300"))])
+@pytest.mark.parametrize("by", [1.0, -1.0])
+def test_a_constant_of_training_that_no_longer_is_one_is_told(constant: float, labels: tuple[str, ...], by: float) -> None:
+    was = np.where(np.arange(4000) % 10 == 0, np.nan, constant)
+    table = replace(party(1000, 4, 6), numeric={"seized": was}, categorical={})
+    known = describe(table, 4000)
+    assert known.columns["seized"].labels() == (*labels, MISSING)
+    assert known.columns["seized"].counts == (0, 3600, 0, 400)
+    for changed, told in ((0, 0), (1, 0), (100, 1)):
+        now = was.copy()
+        now[np.flatnonzero((table.periods == FIRST) & (was == constant))[:changed]] = constant + by
+        months = observe("job-1", "job-1", known, replace(table, numeric={"seized": now}), None)
+        assert [alarm.what for alarm in alarms(months, MonitorConfig(psi=0.1))] == ["psi"] * told
 
 
 def test_rows_are_counted_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
