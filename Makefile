@@ -28,16 +28,17 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# One part at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
+# Two parts at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
 # the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
+AT_ONCE ?= 4
 PARTS := part-end-to-end part-scenarios part-common part-learn part-units part-tables
 
 test: $(READY)  ## all tests that need no container engine
-	$(MAKE) --jobs 3 --keep-going RUN="-m pytest" $(PARTS)
+	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m pytest" $(PARTS)
 
 coverage: $(READY)  ## the same under coverage.py: which lines tests in process reach; fails below the floors
 	$(BIN)/python -m coverage erase
-	$(MAKE) --jobs 3 --keep-going RUN="-m coverage run --parallel-mode -m pytest" $(PARTS)
+	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m coverage run --parallel-mode -m pytest" $(PARTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	for room in mpc learn wire home; do \
@@ -59,7 +60,7 @@ part-learn: WHAT = $(LEARN)
 part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios tests/common)
 part-tables: WHAT = $(TABLES)
 
-# Three at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
+# Four at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
 $(PARTS): export OPENBLAS_NUM_THREADS = 1
 $(PARTS): $(READY)
 	$(PYTEST) $(ONCE_MORE)

@@ -293,6 +293,5 @@ def test_arrivals_are_independent_at_the_rate_asked_for_and_what_fails_is_told()
 
 def test_arrays_over_lanes_are_measured_between_two_processes() -> None:
     """What arrives is compared there with what was sent."""
-    for lanes in (1, 3):
-        found = over_lanes(lanes, 400_000, 3, patience=patience(30))
-        assert found["lanes"] == lanes and found["mbit"] > 0 and found["cpu"] > 0
+    found = over_lanes(3, 400_000, 3, patience=patience(30))
+    assert found["lanes"] == 3 and found["mbit"] > 0 and found["cpu"] > 0

@@ -226,7 +226,7 @@ LONG: dict[str, Any] = {"optimiser": "sgd", "batch": 330, "epochs": 1000}
 
 def finish(client: Client, job: str, seconds: float = 30.0) -> wire.Job:
     """The job once it is over; fails if that takes longer than a machine that is merely busy."""
-    return wait(client, job, lambda found: State(found.state).final, seconds)
+    return wait(client, job, lambda found: State(found.state).final, seconds, 0.2)
 
 
 def run(client: Client, plan: Any) -> wire.Job:
@@ -259,12 +259,14 @@ def until_training(client: Client, plan: Any) -> str:
     return job
 
 
-def wait(client: Client, job: str, good: Callable[[wire.Job], bool], seconds: float) -> wire.Job:
-    end = time.monotonic() + patience(seconds)
+def wait(client: Client, job: str, good: Callable[[wire.Job], bool], seconds: float, most: float = 0.05) -> wire.Job:
+    """most: seconds between two looks after a while; one takes client and coordinator 3 ms of a processor."""
+    end, pause = time.monotonic() + patience(seconds), 0.05
     while time.monotonic() < end:
         if good(found := client.show(job)):
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(most, 1.2 * pause)
     raise AssertionError(f"after {patience(seconds)} s job {job} is still {client.show(job)}")
 
 

@@ -20,7 +20,7 @@ from tests.common.mpc.problems import run
 from tests.common.mpc.test_privacy import SURE, Sample, suspicious
 from tests.peers import Trio
 
-JOBS = 150  # each missing mask below is found in 60
+JOBS = 150  # each missing mask below is found in 40
 PROBLEM = Problem.made(6)
 SECTION = Network(hidden=2, epochs=2, batch=6, step=8.0, decay=1e-4)
 RELU = Network(hidden=4, epochs=2, batch=6, step=2.0, decay=1e-4, activation="relu")  # what is dealt for signs fills its words
@@ -125,7 +125,7 @@ def unmasked(purpose: Purpose) -> Callable[[pytest.MonkeyPatch], None]:
 )
 def test_a_missing_mask_is_found(monkeypatch: pytest.MonkeyPatch, purpose: Purpose, kind: Kind) -> None:
     unmasked(purpose)(monkeypatch)
-    found = {label.split("/")[0] for _, label in suspicious(collect(PROBLEM, range(60)))}
+    found = {label.split("/")[0] for _, label in suspicious(collect(PROBLEM, range(40)))}
     assert kind.value in found and "masked_u" not in found
 
 
