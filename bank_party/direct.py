@@ -21,6 +21,7 @@ from bank_party.home import BankHome
 from bank_party.settings import BankSettings
 from common.config import validate
 from common.daemon.answers import Answers
+from common.daemon.killed import end_killed
 from common.daemon.runner import Runner
 from common.daemon.seat import Seat
 from common.daemon.settings import check_separate
@@ -145,6 +146,7 @@ async def _run(
     logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
     home.tidy()  # a command before may have been killed, and the daemon run for months
+    end_killed(home)
     runner = Runner(seat.role(home), settings, home, way.meeting, None, own=credentials.identity)
     job, fitting = fresh_name(plan.kind), suited(plan, home) if isinstance(plan, ScorePlan) else plan
     asked = fitting.model_copy(update={"with_bank": str(credentials.identity)}).canonical()

@@ -18,6 +18,7 @@ from common.errors import LocalProtocolError, WattScoreError
 from common.home.dealt import DealtBook, Heard
 from common.home.home import Home
 from common.home.outcome import Outcome
+from common.home.unfinished import Alone
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
 from common.mpc.prg import Prg
@@ -33,7 +34,7 @@ from common.rows.dataset import Loaded
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared
 from common.stages.course import Course
-from common.stages.desk import Desk
+from common.stages.desk import Desk, Requests
 from common.stages.job import PartyJob, Role
 from common.stages.pipeline import run
 from common.stages.predeal import predeal
@@ -97,6 +98,8 @@ class Running:
     left_out: tuple[Identity, ...] = ()  # banks of the plan without which it goes on
     entered: bool = False  # its end is in the audit log
     direct: bool = False  # no coordinator has offered it
+    alone: Alone | None = None  # then: what tells other processes of this party that it runs
+    requests: Requests = field(default_factory=Requests)  # of a session that scores on request
     desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
@@ -175,6 +178,7 @@ class Conduct:
                 course=course,
                 direct=running.direct,
                 desk=running.desk,
+                requests=running.requests,
                 consents=running.consents,
                 check_grant=running.check_grant,
                 scores_per_row=running.scores_per_row,

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from common import __version__
 from common.daemon.drift import watch_drift
+from common.daemon.killed import end_killed
 from common.daemon.runner import Runner
 from common.daemon.seat import Beside, H, S, Seat, Station
 from common.daemon.settings import PartySettings, check_separate
@@ -171,6 +172,7 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     lock = Lock(settings.data)
     home = seat.home(settings)
     home.tidy()
+    end_killed(home)
     metrics = PartyMetrics(registry := CollectorRegistry())
     watch_process(registry, party.value, credentials)
     watch_stock(registry, settings.data / Name.STOCK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from common.daemon.booked import Booked
 from common.daemon.conduct import Running, chain_of
 from common.daemon.gate import Gate
 from common.daemon.granted import AllInForce, Grants, InForce, check_pinned, still_asked
+from common.daemon.killed import enter_end
 from common.daemon.known import check_name, client_of, told_of
 from common.daemon.live import Live
 from common.daemon.meet import Meeting
@@ -122,6 +124,8 @@ class Runner:
             await self._offered(message.offer, send)
         elif what == "start":
             self._start(message.start.job, send, message.start.lanes, message.start.match_lanes)
+        elif what in ("stop", "over") and self._home.unfinished.runs_alone(job := getattr(message, what).job):
+            _log.warning("the coordinator says that job %s ends, which it has not offered: it goes on", job)
         elif what == "stop":
             self.stop(message.stop.job, from_fault(message.stop.fault))
         elif what == "over":
@@ -173,17 +177,10 @@ class Runner:
             self._booked.end(job, "failed", "it ended before it began")
             self._booked.give_back(job)
         if not succeeded:
-            await asyncio.to_thread(self._enter_end, job)
+            await asyncio.to_thread(enter_end, self._home, job)
         # Where this process was killed before it had entered how the job ended.
         self._booked.end(job, "done" if succeeded else "failed", "" if succeeded else "it ended while this party was away")
         await asyncio.to_thread(self._home.unfinished.forget, job)
-
-    def _enter_end(self, job: str) -> None:
-        """In the audit log, of a job that was accepted and never began, or whose process was killed here."""
-        audit = self._home.audit
-        accepted, ended = (audit.newest(1, job=job, what=what) for what in (What.ACCEPT, What.END))
-        if accepted and (not ended or ended[0].number < accepted[0].number):
-            audit.end(job, self._home.positions, error=PeerLost.__name__)
 
     async def _ended(self, job: str, cause: WattScoreError | None) -> None:
         """Waits until a job that runs here has ended; cause: why it is told to."""
@@ -197,7 +194,7 @@ class Runner:
 
     async def _offered(self, offer: wire.Offer, send: Send, *, direct: bool = False, ask: str = "") -> None:
         job, seen = offer.job, _Seen(Offered(offer.job))
-        if job in self._jobs and offer.attempt > self._jobs[job].attempt:
+        if job in self._jobs and offer.attempt > self._jobs[job].attempt and not self._jobs[job].direct:
             await self._ended(job, PeerLost("the coordinator offers the job again"))
         try:
             running = self._admitted(offer, seen, direct=direct)
@@ -270,7 +267,12 @@ class Runner:
             return None
         if begun is None and not direct:
             self._home.unfinished.begin(offer.job, whole.canonical(), client, pins)
-        audit.add(What.ACCEPT, offer.job)
+        with ExitStack() as unless:
+            if direct:
+                running.alone = self._home.unfinished.alone(offer.job)
+                unless.callback(running.alone.release)
+            audit.add(What.ACCEPT, offer.job)
+            unless.pop_all()
         return running
 
     def _refusal(self, offer: wire.Offer, seen: _Seen, error: Exception) -> wire.Refuse:
@@ -301,8 +303,10 @@ class Runner:
         running.task = asyncio.create_task(self._watched(job, running, send))
 
     def _forget(self, job: str) -> None:
-        self._jobs.pop(job, None)
+        running = self._jobs.pop(job, None)
         self._meeting.forget(job)
+        if running is not None and running.alone is not None:
+            running.alone.release()
 
     async def _watched(self, job: str, running: Running, send: Send) -> None:
         """An attempt, counted and with its place in the job in all that is logged."""

@@ -10,21 +10,19 @@ from collections.abc import Callable
 
 from common.daemon.conduct import Running
 from common.errors import PeerLost, WattScoreError
-from common.plan.job_stages import Stage
-from common.plan.score import ScorePlan
 
-Signs = tuple[str, int, int, int, int]
+Signs = tuple[str, int, int, int, int, int]
 
 
 async def stop_stalled(running: Running, limit: float, stop: Callable[[WattScoreError], None]) -> None:
     """Stops a job in which, for so many seconds, this party has come no further and the other has sent nothing.
 
-    A session that waits for requests may wait for as long as it is kept.
+    A session that waits for a request may wait for as long as it is kept; what is asked for is scored, or it ends.
     """
     while True:
         before = _signs(running)
         await asyncio.sleep(limit)
-        if _signs(running) == before and not _waits(running):
+        if _signs(running) == before and not running.requests.wanted:
             stop(PeerLost(f"nothing has happened in this job for {limit:.0f} s", remedy="See both parties' logs."))
             return
 
@@ -33,10 +31,4 @@ def _signs(running: Running) -> Signs:
     """What differs once anything has happened."""
     assert running.reporter is not None  # noqa: S101  (it is made as the attempt begins)
     latest = running.reporter.latest
-    return latest.stage, latest.done, latest.rows, len(latest.warnings), running.peer.received
-
-
-def _waits(running: Running) -> bool:
-    """Whether it is a session that rows are asked of, which is warm or about to be."""
-    on_request = isinstance(running.plan, ScorePlan) and running.plan.on_request > 0
-    return on_request and running.reporter is not None and running.reporter.latest.stage == Stage.SCORE
+    return latest.stage, latest.done, latest.rows, len(latest.warnings), running.peer.received, running.requests.begun

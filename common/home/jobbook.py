@@ -110,6 +110,11 @@ class JobBook:
         with open_book(self._file, version=_VERSION) as book:
             return book.execute(_RAN, (job[:_LONG],)).fetchone() is not None
 
+    def accepted(self) -> list[str]:
+        """The jobs that have not ended, oldest first."""
+        with open_book(self._file, version=_VERSION) as book:
+            return [job for (job,) in book.execute("select job from jobs where state = 'accepted' order by number")]
+
     def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
         """How an accepted job ended."""
         row = (state, time.time(), cause[:_LONG], json.dumps(dict(counts or {})), job)

@@ -18,11 +18,13 @@ import numpy as np
 
 from common.disk.arrays import read_arrays
 from common.disk.files import by_age, make_folder, private_file, sync_folder, write_private
-from common.errors import DataError
+from common.disk.lock import Lock
+from common.errors import ConfigError, DataError
 from common.home.models import is_job_name
 from common.mpc.session import Array
 
 _BEGUN, _READ, _CONFIRMED, _SUFFIX = "job.json", "read.json", "confirmed", ".npz"
+_DIRECT = ".direct"  # no job's name
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,19 @@ class Points:
         return self._folder / f"{number:016x}{_SUFFIX}"
 
 
+class Alone:
+    """A job that this process runs and nobody goes on with: others see that as long as it lives, whatever ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ConfigError where another process runs it."""
+        self._folder, self._lock = folder, Lock(folder)
+
+    def release(self) -> None:
+        """Only once, and once its end is entered."""
+        self._folder.rmdir()
+        self._lock.release()
+
+
 class Unfinished:
     """clock: seconds since 1970."""
 
@@ -125,6 +140,20 @@ class Unfinished:
     def days(self, begun: Begun) -> float:
         """How long ago it was entered."""
         return max(0.0, self._clock() - begun.at) / 86_400
+
+    def alone(self, job: str) -> Alone:
+        """Says that this process runs a job which no coordinator offers again. Raises ConfigError where another one does."""
+        return Alone(self._folder / _DIRECT / job)
+
+    def runs_alone(self, job: str) -> bool:
+        """Whether a process of this party, this one or another, has said so of this job and lives."""
+        if not is_job_name(job) or not (self._folder / _DIRECT / job).exists():
+            return False
+        try:
+            self.alone(job).release()
+        except ConfigError:
+            return True
+        return False
 
     def points(self, job: str) -> Points:
         return Points(self._folder / job)

@@ -190,9 +190,9 @@ class _Grid:
         self._told = 0  # rows of which the bank has heard whether they are held, and nothing else
 
     async def run(self) -> None:
-        session = self._job.session
+        session, requests = self._job.session, self._job.requests
         await self._supply.make_room(1)
-        while count := int((await session.receive(Kind.SHAPE, np.uint64, (1,)))[0]):
+        while count := int((await requests.next(session.receive(Kind.SHAPE, np.uint64, (1,))))[0]):
             if count > MOST:
                 raise PeerProtocolError(f"the bank asks for {count} rows at once", expected=f"at most {MOST}")
             await self._supply.make_room(count)
@@ -307,7 +307,7 @@ class _Bank:
 
     async def _answer_all(self) -> None:
         """Until nothing more is asked for."""
-        while (names := await self._desk.ask()) is not None:
+        while (names := await self._job.requests.next(self._desk.ask())) is not None:
             if not 0 < len(names) <= MOST:
                 raise LocalProtocolError("a request is of few rows", expected=f"1 to {MOST}", got=len(names))
             given = self._desk.given

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from common.rows.given import Given
 from common.rows.table import FeatureTable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,22 @@ class Remains:
     rows: int
     stale: bool
     untold: str = ""
+
+
+@dataclass
+class Requests:
+    """How far a session of requests is, for who watches whether it goes on: how many it has had; whether it waits for one."""
+
+    begun: int = 0
+    wanted: bool = False
+
+    async def next(self, coming: Awaitable[T]) -> T:
+        """The next request, which may never come."""
+        self.wanted = True
+        try:
+            return await coming
+        finally:
+            self.begun, self.wanted = self.begun + 1, False
 
 
 class Desk(Protocol):

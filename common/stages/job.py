@@ -36,7 +36,7 @@ from common.rows.consent import Consents
 from common.rows.dataset import DatasetConfig, Loaded
 from common.rows.table import FeatureTable
 from common.stages.course import Course
-from common.stages.desk import Desk
+from common.stages.desk import Desk, Requests
 from common.stages.reasons import Named, Texts
 from common.stages.score import Budget, Noted
 from common.stages.split import Mask
@@ -272,6 +272,7 @@ class PartyJob(Told):
     course: Course = field(default_factory=Course)
     client: str = field(kw_only=True)  # the identity of who asked for it
     desk: Desk | None = field(default=None, kw_only=True)  # at the bank, of a job whose rows are asked for
+    requests: Requests = field(default_factory=Requests, kw_only=True)  # and how many there were
     direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
     agreed: Request | None = None  # the plan as it was agreed on, where `plan` is what the grid and one of its banks do of it
     place: int = 0  # of that bank in it

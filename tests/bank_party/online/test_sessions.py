@@ -63,6 +63,29 @@ async def test_a_session_whose_stocks_cannot_be_listed_is_ended_and_serves_nobod
     assert both.queue.rows == 1 and not waiting.done()
 
 
+async def test_what_a_stuck_session_was_asked_waits_for_the_next_one() -> None:
+    """It is stopped as one in which nothing has happened for too long; who asked hears nothing of it."""
+    runner: Any = Serving()
+    both = Both(runner)
+    assert await both.champion._renew()
+    stuck = both.champion.current
+    assert stuck is not None
+    answer = both.queue.put((Row("E1", None),))
+    while both.queue.rows:
+        await asyncio.sleep(0)
+    stuck.task.cancel()
+    await asyncio.wait_for(both.champion._while_good(stuck), patience(60))
+    assert both.champion.current is None and both.queue.rows == 1 and not answer.done()
+    assert await both.champion._renew() and both.champion.current is not stuck
+    while both.queue.rows:
+        await asyncio.sleep(0)
+    fresh = both.champion.current
+    assert fresh is not None and not answer.done()
+    await fresh.desk.hear([Answer("E1")], Remains(99, stale=False))
+    assert (await asyncio.wait_for(answer, patience(60))).rows[0].row.id == "E1"
+    fresh.task.cancel()
+
+
 async def test_a_session_that_is_begun_as_the_daemon_stops_is_ended() -> None:
     runner: Any = Serving(ready=False)
     both = Both(runner)

@@ -13,6 +13,7 @@ from common.daemon.stalled import stop_stalled
 from common.errors import PeerLost, WattScoreError
 from common.plan.read import parse_plan
 from common.plan.score import ScorePlan
+from common.stages.desk import Requests
 from common.wire import party_pb2 as wire
 from tests.common.daemon.test_runner import BANK, Desk, scoring
 from tests.patience import patience
@@ -36,7 +37,8 @@ def running(peer: Any, stage: str = "align", **plan: Any) -> Any:
     progress = wire.Progress(stage=stage)
     asked = parse_plan(scoring(), "job")
     assert isinstance(asked, ScorePlan)
-    return SimpleNamespace(reporter=SimpleNamespace(latest=progress), peer=peer, plan=asked.model_copy(update=plan))
+    asked = asked.model_copy(update=plan)
+    return SimpleNamespace(reporter=SimpleNamespace(latest=progress), peer=peer, plan=asked, requests=Requests())
 
 
 async def stopped(job: Any) -> WattScoreError:
@@ -70,17 +72,24 @@ async def test_what_this_party_has_come_further_counts_too(field: str) -> None:
     assert looks[0] >= 9
 
 
-async def test_a_session_of_requests_may_wait_for_them_and_not_for_its_beginning() -> None:
+async def test_a_session_may_wait_for_requests_and_not_for_the_end_of_one() -> None:
     await stopped(running(SimpleNamespace(received=1), on_request=10))
-    await stopped(running(SimpleNamespace(received=1), "score"))
+    await stopped(running(SimpleNamespace(received=1), "score", on_request=10))  # it is about to be warm
     job, found = running(SimpleNamespace(received=1), "score", on_request=10), list[WattScoreError]()
+    comes = asyncio.get_running_loop().create_future()
+    asking = asyncio.create_task(job.requests.next(comes))
+    await asyncio.sleep(0)
     watching = asyncio.create_task(stop_stalled(job, TICK, found.append))
     peer = job.peer = Peer(0)
     while peer.looked < 20:
         await asyncio.sleep(TICK)
     assert not watching.done() and not found
-    job.plan = job.plan.model_copy(update={"on_request": 0})
+    before = job.requests.begun
+    comes.set_result(3)
+    assert await asking == 3
+    assert job.requests.begun != before, "one that has just begun is told from one that is stuck"
     await asyncio.wait_for(watching, patience(10))
+    assert len(found) == 1
 
 
 async def test_a_job_that_the_bank_asks_for_and_does_not_come_to_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable
 from common.stages import asked
-from common.stages.desk import Answer, Remains, Warm
+from common.stages.desk import Answer, Remains, Requests, Warm
 from common.wire.peer import Counter, FrameChannel
 from tests.common.learn.linear.test_score import BITS, models, rows
 from tests.common.wire.streams import duplex
@@ -83,7 +83,7 @@ def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -
     return SimpleNamespace(
         id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, shelf=None, scratch=Scratch(),
         dataset=SimpleNamespace(path="", missing=()), role=SimpleNamespace(decider=lambda model: decided),
-        count=lambda **_: None,
+        count=lambda **_: None, requests=Requests(),
         charge_scores=rated(charged), check_rate=at_bank, enter_rate=at_bank, check_grant=None, consents=None,
     )  # fmt: skip
 
