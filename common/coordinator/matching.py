@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from common.errors import PlanError
+from common.errors import JobStateError, PlanError
 from common.match.intersect import intersect
 from common.match.tags import PIECE_BYTES
 from common.party import Party
@@ -38,8 +38,8 @@ class Matching:
                 self._over.set_result(None)
 
     def joined(self, party: Party) -> bool:
-        """Whether this one has come."""
-        return self._joined[party].done()
+        """Whether this one has come; it has not where the job ended before."""
+        return self._joined[party].done() and not self._joined[party].cancelled()
 
     def check(self) -> None:
         """Raises what ended the matching, if something has: whoever serves a lane of it says so too."""
@@ -50,6 +50,9 @@ class Matching:
         """One party's line, its greeting read. Raises what ended the matching, so that the party hears it."""
         if self.joined(party):
             raise PlanError(f"the {party.value} joined the matching twice")
+        if self._over.done():
+            self.check()
+            raise JobStateError(f"the job has ended before the {party.value} came to match", remedy="See how it ended.")
         line = FrameChannel(stream, f"the {party.value}", self._counters[party], PIECE_BYTES)
         line.start()
         self._joined[party].set_result(line)

@@ -60,8 +60,7 @@ class FrameChannel:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
         self._closed = False  # by the other side, in order
         self._held: list[Piece] | None = None  # what waits for others to leave with it
-        self._held_bytes, self._throughout = 0, False
-        self._writing = asyncio.Lock()
+        self._held_bytes, self._throughout, self._writing = 0, False, asyncio.Lock()
         self._taken, self._ahead = asyncio.Event(), 0  # an array was asked for; bytes that have arrived and were not
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
         self._reader: asyncio.Task[None] | None = None
@@ -93,6 +92,9 @@ class FrameChannel:
     @asynccontextmanager
     async def hold(self, *, throughout: bool = False) -> AsyncIterator[None]:
         """Arrays of at most 32 KiB in all that are sent within leave as one, once one is waited for (throughout: each time)."""
+        if self._held is not None:  # within another, with which all of it leaves
+            yield
+            return
         self._held, self._held_bytes, self._throughout = [], 0, throughout
         try:
             yield
@@ -295,8 +297,7 @@ class DealerChannel(FrameChannel):
 
     def __init__(self, stream: Duplex, whom: str, counter: Counter, kinds: Demands) -> None:
         super().__init__(stream, whom, counter, ahead=_DEALT_AHEAD)
-        self._kinds = kinds
-        self._owed = party.Consumed()
+        self._kinds, self._owed = kinds, party.Consumed()
 
     async def demand(self, demand: Demand) -> None:
         await self._say(demand_message(demand, self._kinds))
@@ -321,8 +322,7 @@ class DealtChannel:
         self, stream: Duplex, whom: str, counter: Counter, kinds: Demands, window_arrays: int, window_bytes: int
     ) -> None:
         self._stream, self._whom, self._counter, self._kinds = stream, whom, counter, kinds
-        self._window, self._limit = window_arrays, window_bytes
-        self._arrays = self._bytes = 0
+        self._window, self._limit, self._arrays, self._bytes = window_arrays, window_bytes, 0, 0
         self._moved = asyncio.Condition()
         self._demands: asyncio.Queue[Demand | WattScoreError | None] = asyncio.Queue()
         self._failure: WattScoreError | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.coordinator.matching import Matching
 from common.daemon.matching import further_hello
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.mpc.session import Array, Kind, Round
@@ -18,10 +19,11 @@ from common.wire import party_pb2
 from common.wire.codec import Assembler, encode
 from common.wire.frames import unpack
 from common.wire.lanes import Wish, joining_key
-from common.wire.peer import PROTOCOL, greeting, lane_greeting
+from common.wire.peer import PROTOCOL, Counter, greeting, lane_greeting
 from common.wire.peer_pb2 import Frame, Hello
 from tests.common.coordinator.conftest import STALL
 from tests.common.coordinator.office import PARTY, Caller, Office, office
+from tests.common.wire.streams import duplex
 from tests.patience import patience
 
 BOTH = 3  # tags that both bring; each has one more
@@ -144,6 +146,26 @@ async def test_what_ends_a_matching_is_told_on_every_lane(tmp_path: Path) -> Non
         for caller in (*grid, *bank):
             error = await ended(here, caller)
             assert isinstance(error, PeerLost) and "lane 2 of 3" in str(error)
+
+
+async def test_who_comes_to_match_once_the_job_has_ended_hears_that_and_not_that_it_came_twice() -> None:
+    for came in (0, 1):
+        matching = Matching({party: Counter() for party in Party}, 10)
+        serving = [asyncio.create_task(matching.serve(party, duplex()[0])) for party in list(Party)[:came]]
+        running = asyncio.create_task(matching.run())
+        while [matching.joined(party) for party in Party].count(True) < came:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running}, timeout=patience(10))
+        for party in list(Party)[came:]:
+            assert not matching.joined(party)
+            with pytest.raises(JobStateError, match=rf"the job has ended before the {party.value} came to match"):
+                await asyncio.wait_for(matching.serve(party, duplex()[0]), patience(10))
+        for party in list(Party)[:came]:
+            with pytest.raises(PlanError, match="joined the matching twice"):
+                await matching.serve(party, duplex()[0])
+        await asyncio.wait_for(asyncio.gather(*serving), patience(10))
 
 
 async def test_who_may_add_a_lane_to_a_partys_tags(tmp_path: Path) -> None:

@@ -47,6 +47,24 @@ async def test_small_arrays_that_are_held_leave_as_one_message_in_order() -> Non
     await grid.stop()
 
 
+@pytest.mark.parametrize("throughout", [False, True])
+async def test_what_is_held_within_another_leaves_with_it_and_takes_nothing_away(throughout: bool) -> None:
+    near, far = duplex()
+    bank, grid = FrameChannel(near, "the grid", Counter()), FrameChannel(far, "the bank", Counter())
+    one, two, three = small(4)[1:]
+    async with bank.hold(throughout=throughout):
+        await bank.send(*one)
+        async with bank.hold():
+            await bank.send(*two)
+        await bank.send(*three)
+        assert near.out.empty()
+    assert near.out.qsize() == 1 and bank._held is None
+    grid.start()
+    for label, values in (one, two, three):
+        np.testing.assert_array_equal(await asyncio.wait_for(grid.receive(label), SOON), values, strict=True)
+    await grid.stop()
+
+
 @pytest.mark.parametrize("size", [1 << 15, (1 << 15) + 8, CHUNK_BYTES + 8])
 async def test_what_is_held_leaves_before_what_is_too_large_for_it(size: int) -> None:
     async with pair() as (bank, grid):
