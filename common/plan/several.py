@@ -18,7 +18,6 @@ from common.plan.linear import Model
 from common.plan.request import Matching, Request, Side, check_month
 from common.plan.sections import DEFAULT, AnySection
 from common.plan.train import Limits, Split, TrainPlan
-from common.plan.trees import Trees
 
 MOST_BANKS = 8
 
@@ -154,8 +153,6 @@ class SeveralPlan(Request):
         )
 
     def _check_model(self) -> None:
-        if isinstance(self.model, Trees) and self.min_live is not None:
-            raise ValueError("min_live: boosted trees wait for all banks, as what splits them is told while they grow")
         if not isinstance(self.model, Model):
             return
         if self.model.dealer != "whole":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from common.plan.trees import Trees
 from tests.scenarios.end_to_end.several import World
 from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
 from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
+from tests.scenarios.kill.town import charges
 
 SECTION = Trees(kind="trees", trees=20, depth=2)
 BACK = 8  # trees that are grown again after a kill, at most
@@ -53,6 +56,34 @@ def test_whoever_is_killed_while_trees_grow(street: tuple[Street, World], name: 
     found = [parse_evaluation(place.read_bytes()) for place in places]
     assert np.mean([one.joint.auc - one.bank_only.auc for one in found]) > 0.0
     cleared(trial, ("grid", *world.names))
+
+
+def test_the_others_go_on_without_one_that_does_not_come_back(street: tuple[Street, World]) -> None:
+    """All trees are grown anew by the thresholds of all, of the rows that are left, and what splits them is charged again."""
+    trial, world = street
+    before = trees(trial)
+    plan = world.plan(model=SECTION, limits=LIMITS, min_live=2, leave_out_after=1.0)
+    with trial.client() as client:
+        job = shot(trial, client, plan, "bank-3", WHEN["bank-3"])
+        done = until(client, job, "succeeded")
+    assert [bank.left_out for bank in done.banks] == [False, False, True] and not done.banks[2].report.model_digest
+    assert SECTION.trees + BACK <= trees(trial) - before <= 2 * SECTION.trees
+    assert done.grid.report.counts.train_rows == sum(bank.report.counts.train_rows for bank in done.banks[:2])
+    grid, *banks = [ModelStore(trial.data(name) / Name.MODELS).load(job) for name in ("grid", *world.names[:2])]
+    assert isinstance(grid, TreesHalf) and grid.banks == tuple(bank.who for bank in done.banks[:2])
+    assert len({half.leaves.tobytes() for half in banks if isinstance(half, TreesHalf)}) == 1
+    for bank in world.names[:2]:
+        with closing(sqlite3.connect(trial.data(bank) / Name.TOLD)) as book:
+            told = book.execute("select bits, rows from told where job = ? and what = 'all splits'", (job,))
+            first, second = told.fetchall()
+        assert first == second  # as many bits of the same rows
+    assert charges(trial.data("bank-3"), job)[job, "all splits"] == 1
+    places = (trial.data(bank) / Name.MODELS / job / EVALUATION for bank in world.names[:2])
+    found = [parse_evaluation(place.read_bytes()) for place in places]
+    assert np.mean([one.joint.auc - one.bank_only.auc for one in found]) > 0.0
+    trial.start("bank-3")
+    cleared(trial, ("grid", *world.names))
+    assert job not in trial.kept("bank-3", Name.MODELS) and job in trial.kept("bank-2", Name.MODELS)
 
 
 def _filled(sent: Sent) -> Sent:
