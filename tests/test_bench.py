@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from common.mpc.session import Kind
 from common.plan.linear import Model
+from common.plan.network import Network
 from tests.bench import codings, report
 from tests.bench.__main__ import main
 from tests.bench.arrivals import offer, planned
@@ -28,6 +29,8 @@ from tests.bench.peers import Crypten, Peer, Spu, Xgboost
 from tests.bench.profiled import NAMED, locate
 from tests.bench.received import received
 from tests.bench.safeguards import sent_in
+from tests.bench.starts import bench_starts
+from tests.bench.trees import split_world
 from tests.bench.worlds import measure, worlds
 from tests.common.mpc.problems import make_problem
 from tests.forked import forked
@@ -289,6 +292,15 @@ def test_arrivals_are_independent_at_the_rate_asked_for_and_what_fails_is_told()
     assert gaps.mean() == pytest.approx(gaps.std(), rel=0.05)  # as of no memory
     found = offer(planned(500.0, 0.1), [lambda k: "503" if k == 1 else None] * 3)
     assert found.failed == ["503"] and len(found.milliseconds) == len(planned(500.0, 0.1)) - 1
+
+
+def test_networks_from_several_starts_gain_by_their_mean() -> None:
+    """Log-loss is convex in log-odds: that of a mean is below the mean of each's, whatever the networks are."""
+    splits = [split_world("rare", seed, 1500, 500) for seed in range(2)]
+    found = bench_starts(splits, Network(hidden=2, epochs=2), 4)
+    one, two, every = (found[name]["logloss"]["mean"] for name in ("one", "two", "all"))
+    assert one < two < every and found["splits"] == 2
+    assert all(found[name][measure]["error"] > 0.0 for name in ("one", "trees") for measure in ("auc", "logloss"))
 
 
 def test_arrays_over_lanes_are_measured_between_two_processes() -> None:

@@ -17,6 +17,7 @@ from tests.bench.network import bench_network
 from tests.bench.options import CRYPTEN, JSON, LINE, PROFILED, REPEAT, SPU, XGBOOST, sizes, tell
 from tests.bench.peers import Crypten, Spu, Xgboost
 from tests.bench.perceptron import bench_perceptron
+from tests.bench.starts import bench_starts
 from tests.bench.tree_worlds import WORLDS
 from tests.bench.trees import bench_trees, split_table, split_world
 
@@ -85,6 +86,24 @@ def network(
 
 
 @click.command()
+@click.option("--uci", type=click.Path(exists=True, path_type=Path), required=True, help="UCI's credit card clients, as CSV.")
+@click.option("--first", default=0, show_default=True, help="The first split's number.")
+@click.option("--seeds", default=6, show_default=True, help="Splits to take means of.")
+@click.option("--starts", type=click.IntRange(2), default=4, show_default=True, help="Starts of the weights.")
+@click.option("--units", default=8, show_default=True)
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--decay", default=3e-3, show_default=True)
+@JSON
+def starts(uci: Path, first: int, seeds: int, starts: int, units: int, epochs: int, decay: float, out: Path | None) -> None:
+    """A network's float twin, from each start alone and averaged, beside a line and boosted trees, all in plaintext."""
+    table = pd.read_csv(uci)
+    splits = (split_table(table, seed) for seed in range(first, first + seeds))
+    found = bench_starts(splits, Network(hidden=units, epochs=epochs, decay=decay), starts)
+    click.echo(json.dumps(found, indent=1))
+    tell(found, out)
+
+
+@click.command()
 @sizes
 @click.option("--trees", "count", default=80, show_default=True)
 @click.option("--depth", default=3, show_default=True)
@@ -128,4 +147,4 @@ def perceptron(
     tell(found, out, report.perceptron(found), *tables)
 
 
-COMMANDS = [trees, network, forest, perceptron]
+COMMANDS = [trees, network, starts, forest, perceptron]

@@ -58,11 +58,27 @@ def bench_network(path: Path, seeds: int, section: Network, coding: Coding) -> d
     }
 
 
+def prepared_sides(split: Split, section: Network, coding: Coding) -> tuple[dict[Party, Matched], dict[Party, Any], Vector]:
+    """Both sides' rows, their columns as a network takes them, and all rows' columns together as a line does, (n, m)."""
+    rows = {p: Matched(p, split.tables[p], split.columns[p], split.train, room=room(split.train, 20)) for p in Party}
+    options, count = Preparation(coding=coding), len(split.label)
+    prepared = {p: NetworkLearner().prepare(section, rows[p], options, 1.0)[0] for p in Party}
+    line = (
+        prepare_rows(split.tables[p], split.columns[p], options, split.train, 0.0, p, room=rows[p].room)[0].matrix(0, count)
+        for p in Party
+    )
+    return rows, prepared, np.column_stack([*line])
+
+
+def multiplied(prepared: dict[Party, Any], rows: int) -> dict[Party, Vector]:
+    """The values that are multiplied, as a sine of many columns tells them apart from what they are rounded from."""
+    unit = 2.0**-X_SCALE
+    return {p: np.rint(prepared[p].matrix(0, rows) / unit) * unit for p in Party}
+
+
 def _measured(split: Split, section: Network, coding: Coding) -> dict[str, Any]:
     learner, truth = NetworkLearner(), split.label[split.train :]
-    rows = {p: Matched(p, split.tables[p], split.columns[p], split.train, room=room(split.train, 20)) for p in Party}
-    options = Preparation(coding=coding)
-    prepared = {p: learner.prepare(section, rows[p], options, 1.0)[0] for p in Party}
+    rows, prepared, of_line = prepared_sides(split, section, coding)
     plan = TrainPlan.model_validate({"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "model": section.model_dump()})
     held = {p: table.part(split.train, table.rows) for p, table in split.tables.items()}
     seconds: dict[Party, float] = {}
@@ -87,8 +103,7 @@ def _measured(split: Split, section: Network, coding: Coding) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": {"train": split.train, "test": len(truth)}}
     found["columns"] = {p.value: len(prepared[p].columns) for p in Party}
     found["secure"] = _quality(u, truth, max(seconds.values()) - begin)
-    unit = 2.0**-X_SCALE  # the twin takes the values that are multiplied, as a sine of many columns tells them apart
-    x = {p: np.rint(prepared[p].matrix(0, split.train + len(truth)) / unit) * unit for p in Party}
+    x = multiplied(prepared, len(split.label))
     train, test = ({p: m[part] for p, m in x.items()} for part in (slice(0, split.train), slice(split.train, None)))
     label = split.label[: split.train]
     begin = time.process_time()
@@ -98,15 +113,12 @@ def _measured(split: Split, section: Network, coding: Coding) -> dict[str, Any]:
     found["twin"] = _quality(exact, truth, spent)
     known = weights.scores(test[Party.GRID], test[Party.BANK])
     found["training_off"], found["scoring_off"] = float(np.abs(known - exact).max()), float(np.abs(u - known).max())
-    of_line = {
-        p: prepare_rows(split.tables[p], split.columns[p], options, split.train, 0.0, p, room=rows[p].room)[0] for p in Party
-    }
-    for name, fit, of in (("relu_adam", _adam, prepared), ("line", _line, of_line)):
-        pooled = np.column_stack([of[p].matrix(0, split.train + len(truth)) for p in Party])
+    pooled = np.column_stack([prepared[p].matrix(0, len(split.label)) for p in Party])
+    for name, fit, of in (("relu_adam", _adam, pooled), ("line", fit_line, of_line)):
         begin = time.process_time()
-        model = fit(section, pooled[: split.train], label)
+        model = fit(section, of[: split.train], label)
         spent = time.process_time() - begin
-        p = model.predict_proba(pooled[split.train :])[:, 1]
+        p = model.predict_proba(of[split.train :])[:, 1]
         found[name] = _quality(np.log(p / (1 - p)), truth, spent)
     return found
 
@@ -121,7 +133,8 @@ def _adam(section: Network, x: Vector, label: Vector) -> Any:
         return model.fit(x, label)
 
 
-def _line(section: Network, x: Vector, label: Vector) -> Any:
+def fit_line(section: Network, x: Vector, label: Vector) -> Any:
+    """scikit-learn's logistic regression of the linear model's default penalty."""
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=1 / (len(label) * 1e-4), max_iter=500).fit(x, label)
