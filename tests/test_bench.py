@@ -71,8 +71,8 @@ def test_a_workload_gives_every_figure_beside_plaintext(result: dict[str, dict[s
     assert result["ratio_to_lbfgs"] == pytest.approx(result["seconds"]["train"] / result["seconds"]["plaintext_lbfgs"])
     assert result["ratio_to_sgd"] == pytest.approx(result["seconds"]["train"] / result["seconds"]["plaintext_sgd"])
     assert (
-        result["rounds"] == result["rounds_by_stage"]["train"] == 6 * 10 + 20 + 3 + 1
-    )  # matrices 2, the joint matrix 20, a step 6, the check 1
+        result["rounds"] == result["rounds_by_stage"]["train"] == 5 * 10 + 20 + 3 + 1
+    )  # matrices 3, the joint matrix 20, a step 5, the check 1
     assert result["logloss"]["joint"] == pytest.approx(result["logloss"]["pooled"], abs=0.01)
     assert set(result["bytes"]) == {"grid_bank", "coordinator_grid", "coordinator_bank"}
 
