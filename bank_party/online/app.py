@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 SCORE = "/v1/score"
 _CALLER = "wattscore.caller"
 _LARGEST = 1 << 20  # bytes of a request: a thousand rows of forty columns
+_JSON, _PROBLEM = "application/json", "application/problem+json"
+_A_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Told, "description": text}
@@ -35,15 +37,34 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         (400, "The request is not right"),
         (401, "It is not known who calls"),
         (403, "The caller may not ask"),
+        (411, "The request does not say how long it is"),
+        (413, "The request is too large"),
         (422, "The request names no row, or its key was used before"),
+        (500, "An error of this service"),
         (503, "Not served now: send the same request again"),
     )
 }
 
 
+class _Described(FastAPI):
+    """FastAPI describes each answer as JSON: problems have a media type of their own, by which clients tell them."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            found = super().openapi()
+            for answer in (
+                answer for path in found["paths"].values() for one in path.values() for answer in one["responses"].values()
+            ):
+                content = answer.get("content", {})
+                if content.get(_JSON, {}).get("schema") == _A_PROBLEM:
+                    content[_PROBLEM] = content.pop(_JSON)
+        assert self.openapi_schema is not None  # noqa: S101
+        return self.openapi_schema
+
+
 def make_app(service: ScoringService) -> FastAPI:
     """The application, without what finds out who calls."""
-    app = FastAPI(title="WattScore online scoring", version=__version__, docs_url=None, redoc_url=None)
+    app = _Described(title="WattScore online scoring", version=__version__, docs_url=None, redoc_url=None)
 
     @app.post(SCORE, response_model=Answered, responses=_PROBLEMS, summary="Scores and decides about enterprises")
     async def score(
@@ -58,7 +79,7 @@ def make_app(service: ScoringService) -> FastAPI:
     @app.get("/v1/health", response_model=Health, responses={503: {"model": Health}}, summary="Whether requests are served")
     async def health() -> Response:
         found = service.health()
-        return Response(found.model_dump_json(), 200 if found.serving else 503, media_type="application/json")
+        return Response(found.model_dump_json(), 200 if found.serving else 503, media_type=_JSON)
 
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
@@ -91,7 +112,7 @@ async def _scored(service: ScoringService, caller: str, key: str, asked: Asked) 
         headers["WattScore-Stock-Left"] = str(left)
     if service.sessions.runs_out:
         headers["WattScore-Stock-Warning"] = "deal the next stock: wattscore predeal --scores"
-    return Response(json.dumps(answer, ensure_ascii=False), media_type="application/json", headers=headers)
+    return Response(json.dumps(answer, ensure_ascii=False), media_type=_JSON, headers=headers)
 
 
 class Quick:
@@ -175,7 +196,7 @@ def _invalid(error: RequestValidationError) -> Problem:
 
 def _said(problem: Problem) -> Response:
     message = problem.message.model_dump(exclude_none=True)
-    return JSONResponse(message, problem.message.status, problem.headers, media_type="application/problem+json")
+    return JSONResponse(message, problem.message.status, problem.headers, media_type=_PROBLEM)
 
 
 class Guard:

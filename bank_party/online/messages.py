@@ -39,10 +39,26 @@ class AskedRow(BaseModel):
     columns: Given
 
 
+def _named(field: str, kind: str, then: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
+    """What holds of a request that has this field, and of one that lacks it, as JSON Schema has it."""
+    return {"if": {"required": [field], "properties": {field: {"type": kind}}}, "then": then, "else": otherwise}
+
+
+def _lacking(*fields: str) -> dict[str, Any]:
+    return {"properties": {field: {"type": "null"} for field in fields}}
+
+
+_ROWS = {"required": ["rows"], "properties": {"rows": {"type": "array"}}}
+_SEVERAL = _lacking("columns") | _named("ids", "array", _lacking("rows"), _ROWS)
+_ONE_OF = _named(
+    "id", "string", _lacking("ids", "rows"), _SEVERAL
+)  # no oneOf: programs that make clients make three types of it
+
+
 class Asked(BaseModel):
     """One enterprise, or some."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_ONE_OF)
 
     id: Id | None = Field(default=None, description="The enterprise, by the id that both companies have of it.")
     ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST, description="Or several of them.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from bank_party.online.app import Quick, make_app, read
 from bank_party.online.messages import Asked
@@ -120,3 +123,36 @@ def test_what_is_read_quickly_is_what_a_thorough_look_reads(body: dict[str, Any]
 def test_what_is_as_it_should_be_is_read_quickly() -> None:
     found = read([KEY, JSON], b'{"rows": [{"id": "A", "columns": {"debt": 2, "kind": "x"}}]}')
     assert found == ("7f1c", Asked.model_validate({"rows": [{"id": "A", "columns": {"debt": 2, "kind": "x"}}]}))
+
+
+@cache
+def described() -> Draft202012Validator:
+    """What the service's description allows as a request."""
+    found = make_app(Service()).openapi()["components"]  # type: ignore[arg-type]
+    return Draft202012Validator({**found["schemas"]["Asked"], "components": found})
+
+
+def asked(body: dict[str, Any]) -> bool:
+    try:
+        Asked.model_validate_json(json.dumps(body))
+    except ValidationError:
+        return False
+    return True
+
+
+@given(BODIES)
+@example({})
+@example({"id": None})
+@example({"id": None, "ids": ["A"], "columns": None})
+@example({"ids": ["A"], "columns": {}})
+@example({"id": "A", "ids": ["B"]})
+@example({"id": "A", "rows": [{"id": "B", "columns": {}}]})
+def test_what_the_description_allows_is_what_is_taken(body: dict[str, Any]) -> None:
+    assert described().is_valid(body) == asked(body)
+
+
+def test_each_problem_is_described_as_what_it_is() -> None:
+    answers = make_app(Service()).openapi()["paths"]["/v1/score"]["post"]["responses"]  # type: ignore[arg-type]
+    kinds = {int(status): list(answer["content"]) for status, answer in answers.items()}
+    assert kinds == {status: ["application/problem+json"] for status in kinds} | {200: ["application/json"]}
+    assert {400, 401, 403, 411, 413, 422, 500, 503} < kinds.keys()
