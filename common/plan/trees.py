@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from common.disclosure import Opened
 from common.plan.section import Floors, Section
 
 LEAST_CANDIDATES = 2
 MOST_TREES, MOST_DEPTH = 1000, 6
+_UNSAID: Any = None  # follows other fields
+_MANY, _SLOW = 60, 0.25  # trees and their rate, of which two from the same gradients rank as well as one after the other
 
 
 class Trees(Section):
     """How to train boosted trees: symmetric ones, each level of which splits every node by the same threshold."""
 
     kind: Literal["trees"] = Field(description="trees: boosted trees on shares.")
-    trees: int = Field(default=80, ge=1, le=MOST_TREES, description="How many, one after the other.")
+    trees: int = Field(default=80, ge=1, le=MOST_TREES, description="How many.")
     depth: int = Field(default=3, ge=1, le=MOST_DEPTH, description="Levels of a tree: it has 2^depth leaves.")
     rate: float = Field(default=0.25, gt=0.0, le=1.0, description="What each tree's leaves are multiplied by.")
     bins: int = Field(
@@ -49,11 +51,11 @@ class Trees(Section):
         description="Training rows that trees are grown on at most, evenly taken from all.",
     )
     abreast: int = Field(
-        default=1,
+        default=_UNSAID,
         ge=1,
         le=16,
-        description="Trees grown side by side from the same gradients: as many times fewer messages one after another, for slow"
-        " lines; with 4, a rate of 0.15 suits.",
+        description="Trees grown side by side from the same gradients: as many times fewer messages one after another. Default:"
+        " 2 of 60 trees or more at a rate of 0.25 or less, which rank as well; else 1. For slow lines 4, at a rate of 0.15.",
     )
     monotone: bool = Field(
         default=False,
@@ -61,6 +63,14 @@ class Trees(Section):
         " in which direction, and a tree takes 2 depth + 1 messages more.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Of the draw of candidates.")
+
+    @field_validator("abreast", mode="before")
+    @classmethod
+    def _as_many_as_rank_as_well(cls, said: Any, info: ValidationInfo) -> Any:
+        if said is not _UNSAID:
+            return said
+        slow = info.data.get("trees", 0) >= _MANY and info.data.get("rate", 1.0) <= _SLOW
+        return 2 if slow else 1
 
     @property
     def closed(self) -> bool:

@@ -22,6 +22,11 @@ from tests.bench.tree_worlds import WORLDS
 from tests.bench.trees import bench_trees, split_table, split_world
 
 
+def _section(trees: int, depth: int, bins: int, rate: float, abreast: int | None, candidates: int = 32) -> Trees:
+    said = {} if abreast is None else {"abreast": abreast}
+    return Trees(kind="trees", trees=trees, depth=depth, bins=bins, candidates=candidates, rate=rate, **said)
+
+
 @click.command()
 @click.option("--uci", type=click.Path(exists=True, path_type=Path), help="UCI's credit card clients, as CSV.")
 @click.option("--world", type=click.Choice(sorted(WORLDS)), help="In its place a world that is drawn, 40,000 rows held out.")
@@ -31,8 +36,9 @@ from tests.bench.trees import bench_trees, split_table, split_world
 @click.option("--bins", default=16, show_default=True)
 @click.option("--candidates", default=32, show_default=True)
 @click.option("--rate", default=0.25, show_default=True)
-@click.option("--abreast", default=1, show_default=True)
+@click.option("--abreast", type=int, help="Default: as of a plan that does not say.")
 @click.option("--rows", type=int, help="Training rows at most. Default: all that are not held out.")
+@click.option("--draws", default=1, show_default=True, help="Of candidates: the twin's figures are means of as many.")
 @XGBOOST
 @JSON
 def trees(
@@ -44,21 +50,22 @@ def trees(
     bins: int,
     candidates: int,
     rate: float,
-    abreast: int,
+    abreast: int | None,
     rows: int | None,
+    draws: int,
     xgboost_python: str | None,
     out: Path | None,
 ) -> None:
     """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
     if (uci is None) == (world is None):
         raise click.UsageError("give --uci or --world")
-    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate, abreast=abreast)
+    section = _section(count, depth, bins, rate, abreast, candidates)
     if world is not None:
         splits = (split_world(world, seed, rows or 20_000, 40_000) for seed in range(seeds))
     else:
         table = pd.read_csv(uci)
         splits = (split_table(table, seed, rows) for seed in range(seeds))
-    found = bench_trees(splits, section, Xgboost.find(xgboost_python))
+    found = bench_trees(splits, section, Xgboost.find(xgboost_python), draws)
     tell(found, out, report.trees(found))
 
 
@@ -108,17 +115,17 @@ def starts(uci: Path, first: int, seeds: int, starts: int, units: int, epochs: i
 @click.option("--trees", "count", default=80, show_default=True)
 @click.option("--depth", default=3, show_default=True)
 @click.option("--bins", default=16, show_default=True)
-@click.option("--abreast", default=1, show_default=True)
+@click.option("--abreast", type=int, help="Default: as of a plan that does not say.")
 @LINE
 @XGBOOST
 @PROFILED
 @JSON
 def forest(
-    rows: int, grid: int, bank: int, count: int, depth: int, bins: int, abreast: int, line: str | None,
+    rows: int, grid: int, bank: int, count: int, depth: int, bins: int, abreast: int | None, line: str | None,
     xgboost_python: str | None, profiled: bool, out: Path | None,
 ) -> None:  # fmt: skip
     """Boosted trees through the three daemons, beside XGBoost with as many trees of that depth."""
-    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, abreast=abreast, rate=0.25 if abreast <= 2 else 0.15)
+    section = _section(count, depth, bins, 0.25 if abreast is None or abreast <= 2 else 0.15, abreast)
     found = bench_forest(rows, grid, bank, section, line, Xgboost.find(xgboost_python), profiled=profiled)
     tables = [report.profile("Training stage", found["profile"])] if profiled else []
     tell(found, out, report.forest(found), *tables)

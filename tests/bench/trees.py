@@ -65,9 +65,12 @@ class Split:
         return np.column_stack(found)
 
 
-def bench_trees(splits: Iterable[Split], section: Trees, xgboost: Xgboost | None = None) -> dict[str, Any]:
-    """For each split held-out AUC and log-loss, processor seconds, and means."""
-    each = [_measured(split, section, xgboost) for split in splits]
+def bench_trees(splits: Iterable[Split], section: Trees, xgboost: Xgboost | None = None, draws: int = 1) -> dict[str, Any]:
+    """For each split held-out AUC and log-loss, processor seconds, and means.
+
+    draws: of candidates; the twin's figures are means of as many, by as many seeds from the section's on.
+    """
+    each = [_measured(split, section, xgboost, draws) for split in splits]
     names = ("secure", "twin", "scikit_learn", *(["xgboost"] if xgboost else []))
     means = {n: {m: float(np.mean([one[n][m] for one in each])) for m in ("auc", "logloss", "seconds")} for n in names}
     first = {name: each[0][name] for name in ("label_bits", "rows")}
@@ -117,7 +120,7 @@ def split_world(name: str, seed: int, train: int, held: int) -> Split:
     return Split(tables, label, train)
 
 
-def _measured(split: Split, section: Trees, xgboost: Xgboost | None) -> dict[str, Any]:
+def _measured(split: Split, section: Trees, xgboost: Xgboost | None, draws: int) -> dict[str, Any]:
     halves, seconds, cells = asyncio.run(_secure(split, section))
     held = {p: table.part(split.train, table.rows) for p, table in split.tables.items()}
     truth = split.label[split.train :]
@@ -128,9 +131,11 @@ def _measured(split: Split, section: Trees, xgboost: Xgboost | None) -> dict[str
     found["secure"] = {**_quality(u, truth), "seconds": seconds}
     size = Size(split.train, len(cells[Party.GRID]), len(cells[Party.BANK]) + 1)
     found["label_bits"] = TreeLearner().label_bits(section, size)
-    begin = time.process_time()
-    u = grow_twin(split, section, cells, {p: below(halves[p].fitted, held[p]) for p in Party})
-    found["twin"] = {**_quality(u, truth), "seconds": time.process_time() - begin}
+    begin, out = time.process_time(), {p: below(halves[p].fitted, held[p]) for p in Party}
+    drawn = [section.model_copy(update={"seed": section.seed + more}) for more in range(draws)]
+    twins = [_quality(grow_twin(split, one, cells, out), truth) for one in drawn]
+    found["twin"] = {name: float(np.mean([twin[name] for twin in twins])) for name in twins[0]}
+    found["twin"]["seconds"] = (time.process_time() - begin) / draws
     begin = time.process_time()
     u = _scikit_learn(split)
     found["scikit_learn"] = {**_quality(u, truth), "seconds": time.process_time() - begin}
