@@ -121,7 +121,8 @@ CATALOGUE: dict[Opened, Disclosure] = {
             Opened.TRAINING_CHECK,
             ("bank",),
             "four random combinations of how far the last step of training moved, and of its gradient, in steps of 2^-5;"
-            " of a network, of how far all steps moved, in steps of 1/16 to 1/32 of what ends the job",
+            " of a network, of how far all steps moved, in steps of 1/16 to 1/32 of what ends the job;"
+            " without a dealer of that too, in steps of 8",
             "a training that a wrong message has spoilt must be noticed",
         ),
         Disclosure(

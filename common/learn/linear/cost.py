@@ -112,7 +112,7 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int, *, made
         bits = 0 if made else _bits(whose, polynomials)
         hessian = 8 * (DEGREE * blocks_of(every) + every * every)
         step = 8 * DEGREE + -(-every // 8)
-        once = 2 * NONCE_BYTES + -(-crossed // 8) + 2 * CHECK * (whose is Party.GRID) + unaided_end(model, others)
+        once = 2 * NONCE_BYTES + -(-crossed // 8) + 3 * CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return across + bits + hessian + steps * step + once
 
     return Cost(sent(party, other), sent(party.other, own))
@@ -131,7 +131,7 @@ def _phased(party: Party, model: Model, rows: int, own: int, other: int, made: b
         bits = 0 if made else _bits(whose, polynomials)
         link = drawn_step(rows) if made else phased_step(step, model.fourier().terms, whose)
         each = link + -(-every // 8)
-        once = 2 * NONCE_BYTES + CHECK * (whose is Party.GRID) + unaided_end(model, others)
+        once = 2 * NONCE_BYTES + 2 * CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return phased_matrices(rows, mine) + bits + steps * each + once
 
     return Cost(sent(party, own, other), sent(party.other, other, own))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from common.errors import PeerProtocolError
 from common.learn.linear.course import Course
 from common.learn.linear.hessian import nearer
 from common.learn.linear.made import MadeAhead, shifted
@@ -18,7 +19,7 @@ from common.learn.linear.quadratic import Inputs, share_quadratic
 from common.learn.linear.reveal import tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
 from common.learn.linear.undealt import draw_nonces
-from common.mpc.arrived import check_arrived, combinations
+from common.mpc.arrived import Rest, check_arrived, combinations
 from common.mpc.committed import Committed
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UNDEALT_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.lattice.carries import CARRY_BITS, share_carries
@@ -33,6 +34,9 @@ from common.plan.linear import Model
 SHIFT = UNDEALT_SCALE - WEIGHT_SCALE
 WEIGHT_BITS = 64 - SHIFT + CARRY_BITS  # of a weight's word that count: what is above is anything
 _ALOFT = np.uint64(64 - WEIGHT_BITS)
+_MOVED_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE + 64 - WEIGHT_BITS  # of how far a step moves weights, likewise
+REACH = 2.0 ** (62 - UNDEALT_SCALE)  # of a weight: what a shift holds
+PATH = Rest(32.0, 64.0, -3, dealt=False)  # of all steps' movements together, which a shift that went wrong leaves far behind
 TOLD_SCALE = WEIGHT_SCALE + 64 - WEIGHT_BITS  # of weights once they are rounded: moved up, so that nothing is above
 
 
@@ -75,7 +79,7 @@ async def train_unaided(
     if (told := course.through) is not None:
         if model.closed:
             return CommittedShares(told[0], course.committed)
-        return await tell_weights(session, *told, TOLD_SCALE)
+        return await _told(session, *told)
     party, steps = session.party, make_steps(model, inputs.rows, inputs.own.shape[1] + inputs.other_columns)
     nonces = await draw_nonces(session)
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
@@ -97,15 +101,18 @@ async def train_unaided(
     blocks = Blocks.zero(inputs.own.shape[1], inputs.other_columns)
     weights = Blocks(encode(begin, WEIGHT_SCALE), blocks.other).joined(party)
     ahead, lift = weights << np.uint64(MOMENTUM_SCALE), np.uint64(products.update_scale - WEIGHT_SCALE - MOMENTUM_SCALE)
+    moved = list[Words]()
     for step in steps:
         update = (await products.pull(step, blocks.split(party, ahead))).joined(party)
         now = await carries.shift((ahead << lift) - update, products.update_scale - WEIGHT_SCALE)
+        moved.append((now << np.uint64(MOMENTUM_SCALE)) - ahead << _ALOFT)
         ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
         weights = now
         session.reporter.progress(step.number + 1, len(steps))
-    sums = combinations(update, b"".join((await draw_nonces(session)).values()))
-    rest = await check_arrived(session, sums, products.update_scale, rest_limit(model, steps, len(weights)))
-    session.settled = session.settled and rest
+    coin = b"".join((await draw_nonces(session)).values())
+    path = await check_arrived(session, combinations(np.concatenate(moved), b"path" + coin), _MOVED_SCALE, PATH)
+    rest = await check_arrived(session, combinations(moved[-1], coin), _MOVED_SCALE, rest_limit(model, steps, len(weights)))
+    session.settled = session.settled and path and rest
     last = blocks.split(party, weights)
     if model.closed:
         committed = await commit(session, nonces, last.other, len(last.own))
@@ -113,7 +120,17 @@ async def train_unaided(
         return CommittedShares(last.own, committed)
     own, other = _nearest(last.own, model.weight_bits), _at_random(last.other, model.weight_bits)
     await course.finish(own, other)
-    return await tell_weights(session, own, other, TOLD_SCALE)
+    return await _told(session, own, other)
+
+
+async def _told(session: Session, own: Words, other: Words) -> Reals:
+    """This party's own weights, (m_own,), of rounded shares at TOLD_SCALE. Raises PeerProtocolError for one beyond REACH."""
+    found = await tell_weights(session, own, other, TOLD_SCALE)
+    if np.abs(found).max(initial=0.0) >= REACH:
+        raise PeerProtocolError(
+            f"a weight is beyond {REACH}, which no step holds: a message of the other party was wrong", remedy="Train again."
+        )
+    return found
 
 
 def _nearest(words: Words, bits: int) -> Words:

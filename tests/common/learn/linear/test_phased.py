@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.errors import PeerProtocolError
 from common.learn.learner import Size
 from common.learn.linear.cost import phased_matrices, phased_step, unaided
 from common.learn.linear.learner import Linear
@@ -147,9 +148,11 @@ async def test_with_three_per_cent_overdue_it_ranks_as_a_dealers_does() -> None:
 
 
 async def test_secrets_of_zeros_show_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that is under a key, and what is told of vectors where these are shares of zeros."""
+    """All that is under a key, and what is told of vectors where these are shares of zeros; shifts go wrong then."""
     monkeypatch.setattr("common.mpc.lattice.sampled.Sampler.ternary", lambda _, *shape: np.zeros(shape, np.int64))
-    _, trio = await trained(make_problem(5000, 3, 4), Model(**MODEL))
+    trio = Trio()
+    with pytest.raises(PeerProtocolError, match="message of the other party was wrong"):
+        await trained(make_problem(5000, 3, 4), Model(**MODEL), trio=trio)
     shown = {kind for _, kind in uneven(trio)}
     assert {"lattice_matrix", "lattice_phasors", "lattice_bits"} <= shown
 

@@ -36,7 +36,11 @@ USERS: dict[str, set[str]] = {
         *("model", "link", "every", "steps", "spans", "span", "turn", "p", "_places", "_left", "_within"),
         *("made_arrays", "count"),
     },
-    "learn/linear/unaided.py": {"model", "closed", "steps", "quadratic", "rest", "np.frombuffer"},
+    "learn/linear/unaided.py": {
+        *("model", "closed", "steps", "quadratic", "np.frombuffer"),
+        *("path", "rest"),  # what the bank heard of movements
+        *("REACH", "found", "max", "np.abs"),  # weights that are told: one beyond this ends the job
+    },
     "learn/linear/score_undealt.py": {
         *("table", "rows", "kept", "which"),  # which rows the bank asks for, and is told
         *("heard", "mine", "tobytes", "half"),  # marks of what either has sent

@@ -1,0 +1,80 @@
+"""One word of one message of a training without a dealer changed, of each kind, by each party, the Fourier link being trained.
+
+PROTOCOL.md section 21 has the table, which this holds to what happens.
+`WATTSCORE_CHANGED_WORDS=N` changes N words of each kind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from common.errors import PeerProtocolError
+from common.mpc.fixedpoint import Reals
+from common.party import Party
+from common.plan.linear import Model
+from tests.common.learn.linear.test_unaided import trained
+from tests.common.mpc.problems import make_problem
+from tests.common.stages.test_changed_words import FOUND, NOISE_ONLY, NOT_FOUND, WARNED, WORDS, Change, Place, install, lines
+from tests.peers import Trio
+
+TITLE = "A changed word without a dealer"
+SPOILT, ANEW = 0.5, 3  # of a whitened weight: twice what combinations of the last step pass; all may be near zero by chance
+PROBLEM, MODEL = make_problem(4500, 4, 3), Model(dealer="none", reveal="owners", weight_bits=14)
+
+
+def table() -> dict[Place, set[str]]:
+    """What section 21 says may come of a changed word, by who sends it and kind."""
+    return {(row[0], "train", row[1].strip("`")): set(row[2].split(", ")) for row in lines(TITLE)}
+
+
+async def run(change: Change) -> tuple[Reals, bool]:
+    """All whitened weights, and whether the bank found the training as it should be."""
+    found, trio = await trained(PROBLEM, MODEL, trio=install(Trio(), change, lambda _: "train"))
+    return found, trio.session[Party.BANK].settled
+
+
+async def came(change: Change, right: Reals) -> str:
+    try:
+        weights, settled = await run(change)
+    except PeerProtocolError:
+        return FOUND
+    finally:
+        assert change.done, change.place
+    if np.abs(weights - right).max() < SPOILT:
+        return NOISE_ONLY
+    return NOT_FOUND if settled else WARNED
+
+
+async def test_a_changed_word_comes_to_what_the_table_says() -> None:
+    """A high bit of the last message, which no later step repairs; else any bit of any."""
+    seen, rng, wrong, tally = Change(), np.random.default_rng(5), list[str](), defaultdict[Place, Counter[str]](Counter)
+    right, settled = await run(seen)
+    claimed = table()
+    assert settled and seen.seen.keys() == claimed.keys()
+    for place, count in seen.seen.items():
+        for _ in range(WORDS):
+            number, bit = (count - 1, 0.9) if WORDS == 1 else (int(rng.integers(count)), float(rng.random()))
+            word = float(rng.random())
+            for _ in range(ANEW):
+                change = Change(place, number, word, bit)
+                if (said := await came(change, right)) != NOT_FOUND:
+                    break
+            tally[place][said] += 1
+            if said not in claimed[place]:
+                wrong.append(f"{place}: {said}, message {number}, word {change.word:.3f}, bit {bit:.3f}")
+    if WORDS > 1:
+        print(*(f"{place}: {dict(counts)}" for place, counts in tally.items()), sep="\n")
+    assert not wrong
+
+
+@pytest.mark.parametrize("who", ["grid", "bank"])
+async def test_a_carry_that_is_wrong_in_any_step_is_found_out(who: str) -> None:
+    """A last shift that is, too, and one that moves a weight so far that u says nothing any more and it stays there."""
+    right, _ = await run(Change())
+    rng = np.random.default_rng(["grid", "bank"].index(who))
+    for number in (0, 7, MODEL.iterations - 2, MODEL.iterations - 1):
+        change = Change((who, "train", "lattice_carries"), number, 0.0, float(rng.integers(1, 8)) / 8)
+        assert await came(change, right) == FOUND, number
