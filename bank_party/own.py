@@ -17,7 +17,7 @@ from common.daemon.booked import Booked
 from common.daemon.seat import Seat, open_home
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
-from common.errors import PlanError, WattScoreError
+from common.errors import PlanError
 from common.home.jobbook import Offered
 from common.learn.learner import Half
 from common.party import Party
@@ -65,8 +65,7 @@ def _check(half: Half, settings: BankSettings, dataset: str) -> None:
 
 def _scored(settings: BankSettings, home: BankHome, half: Half, dataset: str, name: str) -> Done:
     job, book, rules = fresh_name(), Booked(home.jobs), load_decision(half.job, home.models.folder(half.job))
-    book.enter(Offered(job, "score", name, "this bank", dataset))
-    try:
+    with book.alone(Offered(job, "score", name, "this bank", dataset), home.unfinished) as counts:
         start = time.monotonic()
         loaded = _loaded(settings, half, dataset)
         table, read = loaded.table, time.monotonic()
@@ -74,10 +73,7 @@ def _scored(settings: BankSettings, home: BankHome, half: Half, dataset: str, na
         write_scores(home.scores_of(job), table, Deciding(rules, half).decide(home.decision, table, u))
         home.history.enter_scores(job, half.job, home.scores_of(job))
         watch(job, half.job, home.models.folder(half.job), home.history, home.monitor, table, u)
-    except BaseException as error:
-        book.end(job, "failed", error.public if isinstance(error, WattScoreError) else type(error).__name__)
-        raise
-    book.end(job, "done", counts={"matched_rows": table.rows})
+        counts["matched_rows"] = table.rows
     seconds = {"load": round(read - start, 3), "score": round(time.monotonic() - read, 3)}
     return Done(job, table.rows, 0, home.scores_of(job), tuple(loaded.warnings), seconds)
 

@@ -13,7 +13,7 @@ from bank_party.judge import challenge
 from bank_party.settings import BankSettings
 from common.daemon.booked import Booked
 from common.daemon.seat import Seat, open_home
-from common.errors import DataError, PlanError, PolicyError, WattScoreError
+from common.errors import DataError, PlanError, PolicyError
 from common.home.audit import What
 from common.home.home import Home
 from common.home.jobbook import Offered
@@ -58,15 +58,8 @@ def move(seat: Seat[BankSettings, BankHome], config: Path, plan: PromotePlan) ->
     home = open_home(seat, config)
     try:
         job = f"{plan.action}-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
-        book = Booked(home.jobs)
-        book.enter(Offered(job, plan.kind, plan.name, "this bank"))
-        try:
-            found = _move(home, plan, job)
-        except BaseException as error:
-            book.end(job, "failed", error.public if isinstance(error, WattScoreError) else type(error).__name__)
-            raise
-        book.end(job, "done")
-        return found
+        with Booked(home.jobs).alone(Offered(job, plan.kind, plan.name, "this bank"), home.unfinished):
+            return _move(home, plan, job)
     finally:
         home.close()
 

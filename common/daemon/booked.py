@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from common.errors import WattScoreError
 from common.home.jobbook import JobBook, Offered
+from common.home.unfinished import Unfinished
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +33,19 @@ class Booked:
             self._book.end(job, state, cause, counts)
         except (OSError, sqlite3.Error):
             _log.exception("job %s: its end is not entered in the book of jobs", job)
+
+    @contextmanager
+    def alone(self, asked: Offered, unfinished: Unfinished) -> Iterator[dict[str, int]]:
+        """A job of this party by itself, from its beginning to its end. Gives what is counted of it, to be filled."""
+        counts = dict[str, int]()
+        with unfinished.alone(asked.job):
+            self.enter(asked)
+            try:
+                yield counts
+            except BaseException as error:
+                self.end(asked.job, "failed", error.public if isinstance(error, WattScoreError) else type(error).__name__)
+                raise
+            self.end(asked.job, "done", counts=counts)
 
     def give_back(self, job: str) -> None:
         """A job that ended before anything was said to another party counts for no grant."""

@@ -19,12 +19,9 @@ def end_killed(home: Home) -> None:
         if home.unfinished.begun(job) is not None:
             continue  # the coordinator says what becomes of it
         with suppress(WattScoreError):  # a command of this party runs it, beside this process
-            alone = home.unfinished.alone(job)
-            try:
+            with home.unfinished.alone(job):
                 enter_end(home, job)
                 home.jobs.end(job, "failed", _CAUSE)
-            finally:
-                alone.release()
             _log.warning("job %s is over: %s", job, _CAUSE)
 
 

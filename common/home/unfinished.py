@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -99,6 +99,12 @@ class Alone:
     def __init__(self, folder: Path) -> None:
         """Raises ConfigError where another process runs it."""
         self._folder, self._lock = folder, Lock(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Only once, and once its end is entered."""

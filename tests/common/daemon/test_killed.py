@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from common.daemon.booked import Booked
 from common.daemon.killed import end_killed
-from common.errors import ConfigError
+from common.errors import ConfigError, JobStateError
 from common.home.audit import What
 from common.home.jobbook import Offered
 from common.wire import party_pb2 as wire
@@ -119,3 +120,19 @@ def test_the_job_of_a_process_that_was_killed_is_over_at_the_next_start_and_no_o
     end_killed(home)  # once
     assert home.audit.newest(2, job="score-2", what=What.END) == [end]
     assert not home.audit.newest(1, job="train-1", what=What.END)
+
+
+def test_a_job_of_a_party_by_itself_is_its_own_until_it_ends(tmp_path: Path) -> None:
+    home = Desk(tmp_path).home
+    booked = Booked(home.jobs)
+    with booked.alone(Offered("score-1"), home.unfinished) as counts:
+        end_killed(home)
+        assert states(home) == {"score-1": "accepted"}
+        counts["matched_rows"] = 3
+    (found,) = home.jobs.jobs(1, "score-1")
+    assert (found.state, found.counts) == ("done", {"matched_rows": 3})
+    with pytest.raises(JobStateError), booked.alone(Offered("score-2"), home.unfinished):
+        raise JobStateError("not now")
+    assert states(home) == {"score-1": "done", "score-2": "failed"}
+    for job in ("score-1", "score-2"):
+        assert not home.unfinished.runs_alone(job)
