@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from common.errors import ConfigError
 from common.wire.tls import read_key
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 CERTIFICATE = "wattscore.certificate"  # where a scope has what the connection's certificate says
 _LOOK = 5.0  # seconds between looks at the certificate's files
 _IDLE = 75  # seconds that a connection stays open without a request: longer than a balancer's usual minute
+_HEAD = 1 << 16  # bytes of a request beside its body
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,36 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Protocol(H11Protocol):
-    """HTTP/1.1, each request with what its connection's certificate says."""
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1, each request with what its connection's certificate says.
+
+    llhttp's parser gathers a header however long it is, and what follows chunks as headers of the request: both are cut off.
+    """
+
+    _beside = 0  # bytes of the request, as far as it has come, that are not its body's
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         self.app = partial(_with_certificate, self.app, tls.getpeercert() if tls is not None else None)
+
+    def data_received(self, data: bytes) -> None:
+        self._beside += len(data)
+        super().data_received(data)
+        if self._beside > _HEAD and not self.transport.is_closing():
+            self.send_400_response("The request is too large beside its body.")
+
+    def on_body(self, body: bytes) -> None:
+        self._beside -= len(body)
+        super().on_body(body)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.headers = []  # of the request itself there are none any more
+
+    def on_message_complete(self) -> None:
+        self._beside = 0
+        super().on_message_complete()
 
 
 async def _with_certificate(app: Any, certificate: dict[str, Any] | None, scope: Scope, receive: Receive, send: Send) -> None:
