@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 
 from common.daemon.granted import check_pinned
-from common.errors import PolicyError
+from common.errors import PeerProtocolError, PolicyError
 from common.home.approvals import HeldJob, Verdict
 from common.home.home import Home
 from common.plan.read import AnyPlan
@@ -31,7 +31,8 @@ class Gate:
         """Whether this job waits for people, who can look at it from now on.
 
         pins: the grants that it rests on. Raises PolicyError for one that was denied, or of which nobody said anything in
-        time; for one that cannot wait; and where other grants have come since people could look at it.
+        time; for one that cannot wait; and where other grants have come since people could look at it. Raises
+        PeerProtocolError for the name of what waits here and no coordinator has offered.
         """
         policy, approvals = self._home.policy, self._home.approvals
         if plan.kind not in policy.hold:
@@ -44,6 +45,9 @@ class Gate:
             )
         digest = plan.digest().hex()
         held = next((one for one in approvals.held() if one.job == job), None)
+        if held is not None and held.own:
+            text = f"the coordinator offered job {job}, whose name is this party's own"
+            raise PeerProtocolError(text, remedy="Do not trust it.")
         if held is not None and (held.digest, held.client) != (digest, client):
             approvals.forget(job)  # another plan under this name: nothing was said of it
             held = None
@@ -80,8 +84,8 @@ class Gate:
         return [held.job for held in self._home.approvals.held() if not held.own]
 
     def over(self, job: str) -> bool:
-        """The job has ended elsewhere; whether it was held here."""
-        return self._forget(job)
+        """The job has ended elsewhere; whether it was held here. What is this party's own no coordinator ends."""
+        return job in self.waiting() and self._forget(job)
 
     def _forget(self, job: str) -> bool:
         self._told.pop(job, None)

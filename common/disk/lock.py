@@ -15,7 +15,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         """Raises ConfigError that names the other process."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._folder, self._file = folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -25,6 +25,14 @@ class Lock:
                 f"{folder} is in use by {f'process {number}' if number else 'another process'}",
                 remedy="End that process first, or give this one a folder of its own.",
             ) from None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the folder still has its name: whoever removes it holds the lock until then."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self._folder.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Only once."""

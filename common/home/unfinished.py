@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -98,7 +99,7 @@ class Alone:
 
     def __init__(self, folder: Path) -> None:
         """Raises ConfigError where another process runs it."""
-        self._folder, self._lock = folder, Lock(folder)
+        self._folder, self._lock = folder, _locked(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -107,9 +108,24 @@ class Alone:
         self.release()
 
     def release(self) -> None:
-        """Only once, and once its end is entered."""
-        self._folder.rmdir()
-        self._lock.release()
+        """Only once, and once its end is entered. A folder that the disk keeps is nobody's."""
+        try:
+            with suppress(OSError):
+                self._folder.rmdir()
+        finally:
+            self._lock.release()
+
+
+def _locked(folder: Path) -> Lock:
+    """The lock of a folder that its holder removes: who has opened it before has then locked one that nobody else finds."""
+    while True:
+        try:
+            lock = Lock(folder)
+        except FileNotFoundError:  # removed as it was opened
+            continue
+        if lock.stands:
+            return lock
+        lock.release()
 
 
 class Unfinished:

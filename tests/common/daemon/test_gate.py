@@ -11,6 +11,7 @@ from common.daemon import approving
 from common.daemon import gate as module
 from common.daemon.granted import Grants
 from common.errors import JobStateError, PolicyError
+from common.home.approvals import PIPELINE
 from common.home.audit import What
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
@@ -179,3 +180,17 @@ async def test_approvals_of_a_job_held_before_grants_were_kept_stand(desk: Desk,
     monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
     assert (await offered(desk, plan(), 1)).accept.attempt == 1
     assert desk.home.jobs.jobs()[-1].grants == {"grid t": "ab"}
+
+
+@pytest.mark.parametrize("text", [plan(), ScorePlan(model="train-0", grid={"dataset": "t"}, bank={"dataset": "b"}).canonical()])
+async def test_what_a_party_holds_of_its_own_no_coordinator_ends_nor_takes_the_name_of(desk: Desk, text: str) -> None:
+    """A pipeline's run waits in the same book, under a name that a coordinator may have heard as a job's."""
+    approvals = desk.home.approvals
+    approvals.hold("train-1", PIPELINE, "report: train-1.html", "pipeline monthly", "ab", plan())
+    (before,) = approvals.held()
+    for over in (wire.Over(job="train-1"), wire.Over(job="train-1", succeeded=True)):
+        await desk.runner.take(wire.ToParty(over=over), desk.send)
+    assert approvals.held() == [before] and not desk.home.jobs.jobs()
+    fault = (await offered(desk, text)).refuse.fault
+    assert fault.kind == "PeerProtocolError" and "whose name is this party's own" in fault.message
+    assert approvals.held() == [before]

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import DataError
-from common.home.unfinished import Unfinished
+from common.disk import lock as lock_module
+from common.errors import ConfigError, DataError
+from common.home.unfinished import Alone, Unfinished
 
 
 @pytest.fixture
@@ -62,3 +63,38 @@ def test_a_damaged_point_says_so(book: Unfinished, tmp_path: Path) -> None:
             points.read(1)
     with pytest.raises(DataError):
         points.read(2)
+
+
+@pytest.mark.parametrize("before", ["open", "flock"])
+def test_a_job_is_looked_at_while_its_process_ends_it(book: Unfinished, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    """Whoever looks may have made or opened the folder that is removed then: it is nobody's job, and no error."""
+    held = [book.alone("score-1")]
+    module = lock_module.os if before == "open" else lock_module.fcntl
+    real = getattr(module, before)
+
+    def late(*args: object) -> object:
+        if held:
+            held.pop().release()
+        return real(*args)
+
+    monkeypatch.setattr(module, before, late)
+    assert not book.runs_alone("score-1") and not held
+    with book.alone("score-1"), pytest.raises(ConfigError):  # and what comes next is seen by all
+        book.alone("score-1")
+
+
+def test_whoever_opened_what_another_has_removed_locks_what_all_find(book: Unfinished, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, late = book.alone("score-1"), list[Alone]()
+    real = lock_module.fcntl.flock
+
+    def flock(*args: object) -> object:
+        if not late:
+            late.append(first)
+            first.release()
+            late.append(book.alone("score-1"))  # begun anew under the name meanwhile
+        return real(*args)
+
+    monkeypatch.setattr(lock_module.fcntl, "flock", flock)
+    with pytest.raises(ConfigError, match="in use"):
+        book.alone("score-1")
+    late[1].release()
