@@ -13,7 +13,7 @@ from common.errors import IdentityError, WattScoreError
 from common.party import Identity
 from common.process.settings import CoordinatorSettings
 from common.trust.authority import TrustStore, check_leaf, identity_of, parse_key, read_certificate, verify_peer
-from common.trust.succession import end_of, old_files
+from common.trust.succession import end_of
 from common.wire.tls import TlsConfig, read_key
 
 PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
@@ -87,7 +87,7 @@ def check_trust(side: Side, machine: Machine) -> Iterator[Finding]:
 
 def _check_old(org: str, trust: TrustStore, machine: Machine) -> Iterator[Finding]:
     """An old CA that is trusted beside the present one."""
-    for file in old_files(trust.folder, org):
+    for file in trust.old_files(org):
         try:
             end = end_of(file)
         except WattScoreError as error:

@@ -26,7 +26,7 @@ from common.party import Identity
 from common.trust.forms import USAGES, ca_certificate, key_pem, leaf_certificate, subtrees
 from common.trust.lastgood import LastGood
 from common.trust.revoked import Revoked, read_revoked
-from common.trust.succession import end_of, is_old, old_files, retire
+from common.trust.succession import end_of, is_old, old_of, pem_files, retire
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -209,20 +209,18 @@ class TrustStore:
     @property
     def orgs(self) -> tuple[str, ...]:
         """The trusted organisations, sorted. Raises ConfigError if the folder is missing or cannot be read."""
-        return self._last.use("orgs", self._orgs)
+        return tuple(sorted(file.stem for file in self._files() if not is_old(file)))
 
     def revoked(self) -> Revoked:
         """The certificates refused although their CA is trusted. Raises ConfigError if the list cannot be read."""
         return self._last.use("revoked", lambda: read_revoked(self.folder, self._last.held("revoked", Revoked())))
 
-    def _orgs(self) -> tuple[str, ...]:
-        try:
-            files = list(self.folder.iterdir())
-        except (NotADirectoryError, FileNotFoundError):
-            raise ConfigError(f"{self.folder}: not a folder", remedy="Fill it with `wattscore certs trust`.") from None
-        except OSError as error:
-            raise ConfigError(f"{self.folder}: cannot be read ({error.strerror})", remedy="Check its permissions.") from None
-        return tuple(sorted(file.stem for file in files if file.suffix == ".pem" and not is_old(file)))
+    def _files(self) -> list[Path]:
+        return self._last.use("files", lambda: pem_files(self.folder))
+
+    def old_files(self, org: str) -> list[Path]:
+        """The files of old CAs of `org`, ended or not. Raises ConfigError if the folder is missing or cannot be read."""
+        return old_of(self._files(), org)
 
     def certificate(self, org: str) -> x509.Certificate:
         """The CA certificate of `org`. Raises IdentityError if there is none, or it is not limited to `org`."""
@@ -239,7 +237,7 @@ class TrustStore:
 
     def certificates(self, org: str, now: datetime | None) -> list[x509.Certificate]:
         """The CA certificate of `org`, and the old one beside it unless it has ended `now` (None: ended or not)."""
-        old = [file for file in old_files(self.folder, org) if now is None or now < end_of(file)]
+        old = [file for file in self.old_files(org) if now is None or now < end_of(file)]
         return [self.certificate(org), *(self._trusted(file, org) for file in old)]
 
     def bundle_for(self, orgs: Iterable[str], now: datetime | None = None) -> bytes:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -30,9 +31,19 @@ def end_of(file: Path) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 
-def old_files(trust: Path, org: str) -> list[Path]:
-    """The files of old CAs of `org`, the one that ends last first."""
-    return sorted(trust.glob(f"{org}.until-*.pem"), reverse=True)
+def pem_files(trust: Path) -> list[Path]:
+    """The files of CAs, old ones among them. Raises ConfigError for a folder that is missing or cannot be read."""
+    try:
+        return [file for file in trust.iterdir() if file.suffix == ".pem"]
+    except (NotADirectoryError, FileNotFoundError):
+        raise ConfigError(f"{trust}: not a folder", remedy="Fill it with `wattscore certs trust`.") from None
+    except OSError as error:
+        raise ConfigError(f"{trust}: cannot be read ({error.strerror})", remedy="Check its permissions.") from None
+
+
+def old_of(files: Iterable[Path], org: str) -> list[Path]:
+    """Those of old CAs of `org`, the one that ends last first."""
+    return sorted((file for file in files if file.name.startswith(f"{org}.until-")), reverse=True)
 
 
 def retire(trust: Path, org: str, until: date, now: datetime) -> None:
@@ -42,7 +53,7 @@ def retire(trust: Path, org: str, until: date, now: datetime) -> None:
     """
     if until < now.astimezone(UTC).date():
         raise IdentityError(f"{until} is over: the old CA of {org} would not be trusted at all", remedy="Name a later day.")
-    for file in old_files(trust, org):
+    for file in old_of(pem_files(trust), org):
         if end_of(file) > now:
             raise IdentityError(
                 f"{file} is trusted beside {org}.pem already", remedy=f"Remove it once {org} has no certificate by it."

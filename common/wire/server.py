@@ -113,10 +113,20 @@ def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
 
 
 async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
-    """Waits until `certificate` is trusted no more, and says why to `then`. In a thread: a slow disk holds up no stream."""
-    await asyncio.sleep(LOOK)  # it has just been verified
-    while (error := await asyncio.to_thread(distrust, certificate, trust)) is None:
-        await asyncio.sleep(LOOK)
+    """Waits until `certificate` is trusted no more, and says why to `then`. In a thread: a slow disk holds up no stream.
+
+    Where that cannot be looked at it is not: a watch that ends in silence would let a revoked one go on for ever.
+    """
+    error: WattScoreError | None = None
+    while error is None:
+        await asyncio.sleep(LOOK)  # it has just been verified
+        try:
+            error = await asyncio.to_thread(distrust, certificate, trust)
+        except Exception as failed:
+            _log.exception("whether the other end of a stream is trusted cannot be told: the stream ends")
+            error = PeerLost(
+                f"whether a certificate is trusted cannot be told here: {type(failed).__name__}", remedy="See the log."
+            )
     then(error)
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,6 @@ from common.errors import ConfigError, IdentityError, PeerLost, PeerProtocolErro
 from common.party import Identity
 from common.trust.authority import TrustStore, check_dates, check_leaf, identity_of, parse_key, read_certificate, verify_peer
 from common.trust.revoked import read_revoked
-from common.trust.succession import old_files
 
 _SETTING, _UNUSABLE_SUITE = "GRPC_SSL_CIPHER_SUITES", "ECDHE-PSK-AES128-CBC-SHA"
 if "grpc" not in sys.modules:
@@ -143,7 +143,9 @@ class Credentials:
         return grpc.ssl_server_certificate_configuration([(own.key, own.certificate)], self.trust.bundle_for(orgs))
 
     def _stamp(self, orgs: list[str]) -> _Stamp:
-        trusted = [file for org in orgs for file in (self._config.trust / f"{org}.pem", *old_files(self._config.trust, org))]
+        trusted = [self._config.trust / f"{org}.pem" for org in orgs]
+        with suppress(ConfigError):  # a folder that cannot be read: whoever uses it says so
+            trusted += [file for org in orgs for file in self.trust.old_files(org)]
         return [_file_stamp(file) for file in (self._config.certificate, self._config.key, *trusted)]
 
 

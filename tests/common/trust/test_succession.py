@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +15,7 @@ from common.errors import ConfigError, IdentityError
 from common.party import Identity
 from common.trust.authority import TrustStore, import_bundle, issue, make_ca, verify_peer
 from common.trust.cli import certs
+from common.trust.lastgood import KEEP, LastGood
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -48,6 +52,36 @@ def test_both_are_trusted_to_the_end_of_the_old_ones_last_day(volt: Path) -> Non
     (trust.folder / f"volt.until-{LAST}.pem").unlink()
     with pytest.raises(IdentityError, match="issued by another CA"):
         verify_peer(leaf(volt, "old"), trust, None)
+
+
+@pytest.mark.parametrize("error", [None, errno.EIO, errno.ESTALE, errno.EACCES])
+def test_the_old_one_is_trusted_for_a_while_when_the_folder_cannot_be_read(
+    volt: Path, monkeypatch: pytest.MonkeyPatch, error: int | None
+) -> None:
+    """As the new one beside it is, and by a named error afterwards: what watches open streams knows no others."""
+    clock = iter(range(0, 99 * int(KEEP), int(KEEP) // 2 + 1))
+    trust = TrustStore(volt / "trust", LastGood(lambda: next(clock)))
+    import_bundle(volt / "new" / "ca.pem", trust.folder, "volt", until=LAST, now=START)
+    assert verify_peer(leaf(volt, "old"), trust, None) == GRID
+    if error is None:
+        trust.folder.rename(volt / "away")
+    else:
+        scandir, listdir = os.scandir, os.listdir
+
+        def fails(real: Any) -> Any:
+            def look(folder: Any) -> Any:
+                if str(folder) == str(trust.folder):
+                    raise OSError(error, os.strerror(error), str(folder))
+                return real(folder)
+
+            return look
+
+        monkeypatch.setattr(os, "scandir", fails(scandir))
+        monkeypatch.setattr(os, "listdir", fails(listdir))
+    assert verify_peer(leaf(volt, "old"), trust, None) == GRID
+    with pytest.raises(ConfigError, match="not a folder" if error is None else "cannot be read"):
+        for _ in range(9):
+            verify_peer(leaf(volt, "old"), trust, None)
 
 
 def test_no_more_than_two_and_no_day_that_is_over(volt: Path) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from common.errors import ConfigError, IdentityError
+from common.errors import ConfigError, IdentityError, PeerLost
 from common.party import Identity
 from common.trust import lastgood
 from common.trust.authority import fingerprint, issue, renew
 from common.trust.revoked import revoke
-from common.wire import coordinator_pb2, party_pb2
+from common.wire import coordinator_pb2, party_pb2, server
 from common.wire.client import Connection
 from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW
 from common.wire.proof import Challenge, prove
@@ -109,13 +109,13 @@ class Place:
 async def place(folder: Path) -> AsyncIterator[tuple[Place, Connection]]:
     found = Place()
     services = [Service(PARTIES, {"Attend": found.attend}), Service(COORDINATOR, {"Show": found.show})]
-    server = await serve("127.0.0.1:0", load(folder, HERE), [THERE.org], services, origin="here")
-    connection = Connection(f"127.0.0.1:{server.port}", HERE, load(folder, THERE))
+    serving = await serve("127.0.0.1:0", load(folder, HERE), [THERE.org], services, origin="here")
+    connection = Connection(f"127.0.0.1:{serving.port}", HERE, load(folder, THERE))
     try:
         yield found, connection
     finally:
         await connection.close()
-        await server.stop(0.0)
+        await serving.stop(0.0)
 
 
 async def ask(stream: Any) -> None:
@@ -161,6 +161,22 @@ async def test_an_organisation_that_is_trusted_no_more_is_cut(folder: Path) -> N
             await asyncio.wait_for(stream.read(), patience(15))
         with pytest.raises(IdentityError, match="is unknown here"):
             await ask(connection.stream(ATTEND))
+
+
+async def test_a_stream_ends_of_whose_other_end_it_cannot_be_told_whether_it_is_trusted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By no error that has a name: a watch that had ended of it would have seen no revocation any more."""
+    async with place(folder) as (_, connection):
+        stream = connection.stream(ATTEND)
+        await ask(stream)
+
+        def fails(*_: Any) -> Any:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(server, "distrust", fails)
+        with pytest.raises(PeerLost, match="cannot be told here: OSError"):
+            await asyncio.wait_for(stream.read(), patience(15))
 
 
 async def test_a_list_that_cannot_be_read_is_what_it_was_for_a_while_and_then_cuts_all(
