@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 CERTIFICATE = "wattscore.certificate"  # where a scope has what the connection's certificate says
 _LOOK = 5.0  # seconds between looks at the certificate's files
 _IDLE = 75  # seconds that a connection stays open without a request: longer than a balancer's usual minute
+_CROWD, _BRIEF = 500, 5  # connections from which on one stays so long
+_MOST = 1000  # connections beyond which each further request hears 503
+_WHOLE = 60.0  # seconds in which a request has to come, from when it could
 _HEAD = 1 << 16  # bytes of a request beside its body
 
 
@@ -55,16 +58,41 @@ class _Protocol(HttpToolsProtocol):
     """HTTP/1.1, each request with what its connection's certificate says.
 
     llhttp's parser gathers a header however long it is, and what follows chunks as headers of the request: both are cut off.
+    uvicorn waits for ever for a request that does not begin, or does not end, of connections of which it bears so many.
     """
 
     _beside = 0  # bytes of the request, as far as it has come, that are not its body's
+    _due: asyncio.TimerHandle | None = None  # by when what comes has to be whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         self.app = partial(_with_certificate, self.app, tls.getpeercert() if tls is not None else None)
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_come()
+        super().connection_lost(exc)
+
+    def _await_request(self) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(_WHOLE, self._is_late)
+
+    def _has_come(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _is_late(self) -> None:
+        """The connection ends, unless the request before is still being answered."""
+        self._due, before = None, self.cycle
+        if self.flow.read_paused or not (before is None or before.more_body or before.response_complete):
+            self._await_request()
+        else:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
+        self._await_request()
         self._beside += len(data)
         super().data_received(data)
         if self._beside > _HEAD and not self.transport.is_closing():
@@ -74,13 +102,22 @@ class _Protocol(HttpToolsProtocol):
         self._beside -= len(body)
         super().on_body(body)
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_request()  # also of one that has come with the one before
+
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self.headers = []  # of the request itself there are none any more
 
     def on_message_complete(self) -> None:
         self._beside = 0
+        self._has_come()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.timeout_keep_alive = _IDLE if len(self.connections) < _CROWD else _BRIEF
+        super().on_response_complete()
 
 
 async def _with_certificate(app: Any, certificate: dict[str, Any] | None, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +142,7 @@ class HttpsServer:
             ssl_context_factory=lambda *_: self._context,
             timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=5,
-            limit_concurrency=1000,
+            limit_concurrency=_MOST,
         )
         self._server = _Server(http)
         self._tasks: list[asyncio.Task[None]] = []

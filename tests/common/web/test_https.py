@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.web import https as module
 from common.web.https import CERTIFICATE, HttpsServer, Place
 from tests.common.web.pki import Pki
 from tests.patience import patience
@@ -58,18 +60,48 @@ class Line:
         self._writer.close()
 
 
+Dial = Callable[[], Awaitable[Line]]
+
+
+class Waiting:
+    """The application, and what a request of `/wait` waits for."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/wait":
+            await self.go_on.wait()
+        await echo(scope, receive, send)
+
+
 @pytest.fixture
-async def line(tmp_path: Path) -> AsyncIterator[Line]:
-    pki = Pki(tmp_path / "pki")
+def waiting() -> Waiting:
+    return Waiting()
+
+
+@pytest.fixture
+async def dial(tmp_path: Path, waiting: Waiting) -> AsyncIterator[Dial]:
+    pki, made = Pki(tmp_path / "pki"), list[Line]()
     for name in ("online", "loan-desk"):
         pki.issue(name)
     files = (pki.folder / f"online.{kind}" for kind in ("pem", "key"))
-    server = HttpsServer(Place("127.0.0.1:0", *files, pki.folder / "ca.pem", "online", "scores"), echo)
+    server = HttpsServer(Place("127.0.0.1:0", *files, pki.folder / "ca.pem", "online", "scores"), waiting)
     await server.start()
-    made = Line(*await asyncio.open_connection("127.0.0.1", server.port, ssl=pki.context("loan-desk")))
-    yield made
-    made.close()
+
+    async def connect() -> Line:
+        made.append(Line(*await asyncio.open_connection("127.0.0.1", server.port, ssl=pki.context("loan-desk"))))
+        return made[-1]
+
+    yield connect
+    for line in made:
+        line.close()
     await server.stop()
+
+
+@pytest.fixture
+async def line(dial: Dial) -> Line:
+    return await dial()
 
 
 async def test_requests_follow_each_other_on_one_connection_however_their_bytes_are_cut(line: Line) -> None:
@@ -125,3 +157,53 @@ async def test_a_request_that_is_long_beside_its_body_is_cut_off(line: Line, beg
 async def test_what_is_no_request_is_answered_so_and_the_connection_ends(line: Line, request_: bytes) -> None:
     await line.send(request_)
     assert await line.answer() == (400, b"Invalid HTTP request received.") and await line.ended()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: here\r\n",
+        b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\nabc",
+        b"\r\n",
+    ],
+    ids=["nothing", "target", "head", "body", "blank"],
+)
+@pytest.mark.parametrize("before", [False, True], ids=["first", "next"])
+async def test_a_request_that_does_not_come_ends_its_connection(
+    dial: Dial, monkeypatch: pytest.MonkeyPatch, begin: bytes, before: bool
+) -> None:
+    """Of a thousand such connections nobody else would be served."""
+    monkeypatch.setattr(module, "_IDLE", 0.5)
+    if not before:
+        monkeypatch.setattr(module, "_WHOLE", 0.5)
+    line = await dial()
+    if before:
+        await line.send(b"GET /1 HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await line.answer())[0] == 200
+        monkeypatch.setattr(module, "_WHOLE", 0.5)
+    with suppress(OSError):  # it has ended, on a busy machine
+        await line.send(begin)
+    assert await line.ended()
+
+
+async def test_an_answer_that_takes_long_is_waited_for_though_the_next_request_does_not_come(
+    dial: Dial, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = await dial()
+    monkeypatch.setattr(module, "_WHOLE", 0.05)
+    await line.send(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\nGET /2 HTTP/1.1\r\nHo")
+    await asyncio.sleep(0.5)  # ten times as long
+    waiting.go_on.set()
+    assert await line.answer() == (200, b"GET /wait host loan-desk 0 ") and await line.ended()
+
+
+async def test_where_connections_are_many_one_is_kept_for_less(dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, crowd in (b"1", 500), (b"2", 2):
+        monkeypatch.setattr(module, "_CROWD", crowd)
+        monkeypatch.setattr(module, "_BRIEF", 0.1)
+        line = await dial()
+        await line.send(b"GET /" + path + b" HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await line.answer())[0] == 200
+    assert await line.ended()
