@@ -25,7 +25,7 @@ from common.home.models import is_job_name
 from common.mpc.session import Array
 
 _BEGUN, _READ, _CONFIRMED, _SUFFIX = "job.json", "read.json", "confirmed", ".npz"
-_DIRECT = ".direct"  # no job's name
+DIRECT = ".direct"  # no job's name
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ class Unfinished:
 
     def alone(self, job: str) -> Alone:
         """Says that this process runs a job which no coordinator offers again. Raises ConfigError where another one does."""
-        return Alone(self._folder / _DIRECT / job)
+        return Alone(self._folder / DIRECT / job)
 
     def runs_alone(self, job: str) -> bool:
         """Whether a process of this party, this one or another, has said so of this job and lives."""
-        if not is_job_name(job) or not (self._folder / _DIRECT / job).exists():
+        if not is_job_name(job) or not (self._folder / DIRECT / job).exists():
             return False
         try:
             self.alone(job).release()

@@ -15,6 +15,7 @@ from typing import Any
 from common.client.client import Client
 from common.disk.data_folder import Name
 from common.home.registry import Registry
+from common.home.unfinished import DIRECT
 from common.mpc.lattice.sampled import public_seed
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Kind
@@ -92,7 +93,8 @@ class Disturbed(Trial):
 
     def settled(self) -> bool:
         """Whether no party keeps anything of a job that is not over."""
-        return not any(list((self.data(party) / Name.UNFINISHED).iterdir()) for party in self.parties)
+        kept = [path for party in self.parties for path in (self.data(party) / Name.UNFINISHED).rglob("*")]
+        return all(path.name == DIRECT for path in kept)  # the folder of jobs that nobody goes on with, itself empty
 
     def until(self, client: Client, job: str, seconds: float = 90.0) -> wire.Job:
         """The job once it is over, whatever dies meanwhile: that is started again at once."""
