@@ -63,6 +63,7 @@ class _Protocol(HttpToolsProtocol):
 
     _beside = 0  # bytes of the request, as far as it has come, that are not its body's
     _due: asyncio.TimerHandle | None = None  # by when what comes has to be whole
+    _last = False  # whether nothing more is read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -91,7 +92,13 @@ class _Protocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The request is answered and none after it: the parser drops what has come behind one that names a protocol."""
+        self._last, self.cycle.keep_alive = True, False
+
     def data_received(self, data: bytes) -> None:
+        if self._last:
+            return
         self._await_request()
         self._beside += len(data)
         super().data_received(data)

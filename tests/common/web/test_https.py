@@ -207,3 +207,12 @@ async def test_where_connections_are_many_one_is_kept_for_less(dial: Dial, monke
         await line.send(b"GET /" + path + b" HTTP/1.1\r\nHost: here\r\n\r\n")
         assert (await line.answer())[0] == 200
     assert await line.ended()
+
+
+@pytest.mark.parametrize("behind", [b"", b"GET /2 HT"], ids=["alone", "with more"])
+async def test_a_request_that_would_change_the_protocol_is_answered_and_the_connection_ends(line: Line, behind: bytes) -> None:
+    """Else what has come behind it is dropped, and what comes then read as if it began a request."""
+    await line.send(b"GET /1 HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + behind)
+    with suppress(OSError):
+        await line.send(b"GET /3 HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert await line.answer() == (200, b"GET /1 host,connection,upgrade loan-desk 0 ") and await line.ended()
