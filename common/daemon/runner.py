@@ -164,23 +164,29 @@ class Runner:
 
     async def _over(self, job: str, succeeded: bool) -> None:
         """The coordinator's last word on a job: only now is a product that was kept certain, or gone."""
-        if await asyncio.to_thread(self.gate.over, job):
+        held = await asyncio.to_thread(self.gate.over, job)
+        if held:
             self._booked.end(job, "failed", "it ended before it was approved")
         await self._ended(job, None if succeeded else PeerLost("the coordinator says that the job is over"))
         if job in self._jobs:  # entered as over, it could be opened to an auditor while it masks rows
             _log.warning("job %s runs, and the coordinator says that it is over: not entered", job)
             return
-        if self._home.unfinished.begun(job) is not None and not succeeded:
+        begun = self._home.unfinished.begun(job) is not None
+        if begun and not succeeded:
             await asyncio.to_thread(self._home.discard, job)
             _log.info("job %s is over: nothing of it is kept", job)
+        if begun or held:  # no other is the coordinator's: one without it, whose process was killed, it would say to be done
+            await self._enter_over(job, succeeded)
+        await asyncio.to_thread(self._home.unfinished.forget, job)
+
+    async def _enter_over(self, job: str, succeeded: bool) -> None:
+        """In the books, where this process was killed before it had entered how the job ended, or the job never began."""
         if not succeeded and not await asyncio.to_thread(self._home.audit.newest, 1, job=job, what=What.PEER):
             self._booked.end(job, "failed", "it ended before it began")
             self._booked.give_back(job)
         if not succeeded:
             await asyncio.to_thread(enter_end, self._home, job)
-        # Where this process was killed before it had entered how the job ended.
         self._booked.end(job, "done" if succeeded else "failed", "" if succeeded else "it ended while this party was away")
-        await asyncio.to_thread(self._home.unfinished.forget, job)
 
     async def _ended(self, job: str, cause: WattScoreError | None) -> None:
         """Waits until a job that runs here has ended; cause: why it is told to."""

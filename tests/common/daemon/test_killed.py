@@ -122,6 +122,20 @@ def test_the_job_of_a_process_that_was_killed_is_over_at_the_next_start_and_no_o
     assert not home.audit.newest(1, job="train-1", what=What.END)
 
 
+@pytest.mark.parametrize("succeeded", [False, True])
+async def test_how_a_direct_job_of_a_killed_process_ended_no_coordinator_says(tmp_path: Path, succeeded: bool) -> None:
+    """Of a command beside the daemon, which lives: it would be done, or rest on no grant."""
+    desk = Desk(tmp_path)
+    desk.home.audit.add(What.ACCEPT, "score-2")
+    desk.home.jobs.enter(Offered("score-2", grants={"grid t": "ab"}))
+    await desk.runner.take(wire.ToParty(over=wire.Over(job="score-2", succeeded=succeeded)), desk.send)
+    (found,) = desk.home.jobs.jobs()
+    assert (found.state, found.grants) == ("accepted", {"grid t": "ab"})
+    assert not desk.home.audit.newest(1, job="score-2", what=What.END)
+    end_killed(desk.home)
+    assert states(desk.home) == {"score-2": "failed"}
+
+
 def test_a_job_of_a_party_by_itself_is_its_own_until_it_ends(tmp_path: Path) -> None:
     home = Desk(tmp_path).home
     booked = Booked(home.jobs)
