@@ -323,4 +323,5 @@ class Runner:
             finally:
                 self._forget(job)
                 if not self._jobs:
-                    asyncio.get_running_loop().run_in_executor(None, give_memory_back)
+                    loop = asyncio.get_running_loop()
+                    loop.call_soon(loop.run_in_executor, None, give_memory_back)  # once this task, which holds the job, is over

@@ -72,11 +72,11 @@ class Watched(Lab):
         return {name: self._held(name, process.pid) for name, process in self.processes.items()}
 
     def _held(self, name: str, pid: int) -> Held:
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        memory = {key: int(status[field].split()[0]) << 10 for key, field in (("rss", "VmRSS"), ("anonymous", "RssAnon"))}
         (said := self.folder / f"{name}.counted").unlink(missing_ok=True)
         self.processes[name].send_signal(signal.SIGUSR1)
         eventually(said.exists, 30.0)
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        memory = {key: int(status[field].split()[0]) << 10 for key, field in (("rss", "VmRSS"), ("anonymous", "RssAnon"))}
         disk = Counter[str]()
         for path in self.data(name).rglob("*"):
             if path.is_file():
