@@ -36,8 +36,8 @@ WEIGHT_BITS = 64 - SHIFT + CARRY_BITS  # of a weight's word that count: what is 
 _ALOFT = np.uint64(64 - WEIGHT_BITS)
 _MOVED_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE + 64 - WEIGHT_BITS  # of how far a step moves weights, likewise
 REACH = 2.0 ** (62 - UNDEALT_SCALE)  # of a weight: what a shift holds
-PATH = Rest(32.0, 64.0, -3, dealt=False)  # of all steps' movements together, which a shift that went wrong leaves far behind
-TOLD_SCALE = WEIGHT_SCALE + 64 - WEIGHT_BITS  # of weights once they are rounded: moved up, so that nothing is above
+PATH = Rest(32.0, 64.0, -3, dealt=False)  # of how far all steps went, which a shift that went wrong leaves far behind
+TOLD_SCALE = WEIGHT_SCALE + 64 - WEIGHT_BITS  # of weights, and of these differences: moved up, so that nothing is above
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,17 +101,18 @@ async def train_unaided(
     blocks = Blocks.zero(inputs.own.shape[1], inputs.other_columns)
     weights = Blocks(encode(begin, WEIGHT_SCALE), blocks.other).joined(party)
     ahead, lift = weights << np.uint64(MOMENTUM_SCALE), np.uint64(products.update_scale - WEIGHT_SCALE - MOMENTUM_SCALE)
-    moved = list[Words]()
+    moved, apart = np.empty(0, np.uint64), list[Words]()
     for step in steps:
         update = (await products.pull(step, blocks.split(party, ahead))).joined(party)
         now = await carries.shift((ahead << lift) - update, products.update_scale - WEIGHT_SCALE)
-        moved.append((now << np.uint64(MOMENTUM_SCALE)) - ahead << _ALOFT)
+        moved = (now << np.uint64(MOMENTUM_SCALE)) - ahead << _ALOFT
+        apart.append(now - weights << _ALOFT)  # to more bits than a movement: to all that a shift may be wrong by
         ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
         weights = now
         session.reporter.progress(step.number + 1, len(steps))
     coin = b"".join((await draw_nonces(session)).values())
-    path = await check_arrived(session, combinations(np.concatenate(moved), b"path" + coin), _MOVED_SCALE, PATH)
-    rest = await check_arrived(session, combinations(moved[-1], coin), _MOVED_SCALE, rest_limit(model, steps, len(weights)))
+    path = await check_arrived(session, combinations(np.concatenate(apart), b"path" + coin), TOLD_SCALE, PATH)
+    rest = await check_arrived(session, combinations(moved, coin), _MOVED_SCALE, rest_limit(model, steps, len(weights)))
     session.settled = session.settled and path and rest
     last = blocks.split(party, weights)
     if model.closed:

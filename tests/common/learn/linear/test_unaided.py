@@ -18,8 +18,8 @@ from common.learn.linear.steps import make_steps
 from common.learn.linear.train import train
 from common.mpc.arrived import Rest
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
-from common.mpc.fixedpoint import RIDGE_SCALE, UNDEALT_SCALE, X_SCALE, Reals, Words, decode, encode
-from common.mpc.lattice.carries import share_carries
+from common.mpc.fixedpoint import RIDGE_SCALE, UNDEALT_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
+from common.mpc.lattice.carries import Carries, share_carries
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.prg import Prg
 from common.mpc.session import Kind, Session
@@ -130,6 +130,26 @@ async def test_with_three_per_cent_overdue_it_ranks_as_a_dealers_does() -> None:
     none, _ = await trained(first, Model(**NONE, weight_bits=12))
     by_whole, by_none = (evaluate(y[half:], x[half:] @ weights) for weights in (whole, none))
     assert abs(by_whole.auc - by_none.auc) <= 0.0005 and abs(by_whole.logloss - by_none.logloss) <= 0.0002
+
+
+@pytest.mark.parametrize("link", ["taylor", "fourier"])
+async def test_a_last_shift_that_is_wrong_by_what_no_movement_shows_is_found_out(
+    problem: Problem, link: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By 2^18, modulo which movements are known: no step follows, and of a closed model nobody is told a weight."""
+    right, model, shifts = Carries.shift, Model(dealer="none", link=link), list[int]()
+
+    async def shift(self: Carries, words: Words, by: int | Words) -> Words:
+        found = await right(self, words, by)
+        if self._session.party is Party.GRID and len(words) == sum(problem.columns.values()):
+            shifts.append(len(words))
+        if len(shifts) == model.iterations and self._session.party is Party.GRID:
+            found[0] += np.uint64(1 << 18 + WEIGHT_SCALE)
+        return found
+
+    monkeypatch.setattr(Carries, "shift", shift)
+    with pytest.raises(PeerProtocolError, match="did not arrive"):
+        await trained(problem, model)
 
 
 async def test_what_is_told_once_is_told_again_and_what_was_not_begins_anew(problem: Problem) -> None:
