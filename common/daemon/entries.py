@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from common.process.group import LazyGroup, entries
+
+# Read as Arrow is imported. Its own allocators keep some 20 MiB that a daemon has freed, and more after each job.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
