@@ -28,9 +28,9 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# Two parts at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
+# One part at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
 # the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
-AT_ONCE ?= 4
+AT_ONCE ?= 3
 PARTS := part-end-to-end part-scenarios part-common part-learn part-units part-tables
 
 test: $(READY)  ## all tests that need no container engine
@@ -60,7 +60,7 @@ part-learn: WHAT = $(LEARN)
 part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios tests/common)
 part-tables: WHAT = $(TABLES)
 
-# Four at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
+# Three at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
 $(PARTS): export OPENBLAS_NUM_THREADS = 1
 $(PARTS): $(READY)
 	$(PYTEST) $(ONCE_MORE)
