@@ -11,8 +11,8 @@ import asyncio
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,31 @@ class Change:
         flat[int(self.word * flat.size)] ^= flat.dtype.type(1 << int(self.bit * bits))
         self.done = True
         return changed
+
+    def anew(self) -> Change:
+        """The same, of another run."""
+        return Change(self.place, self.number, self.word, self.bit)
+
+
+def drawn(seen: Mapping[Place, int]) -> Iterator[Change]:
+    """WORDS changes of each kind. In the suite a high bit of the last message, which nothing later repairs; else any of any."""
+    rng = np.random.default_rng(5)
+    for place, count in seen.items():
+        for _ in range(WORDS):
+            number, bit = (count - 1, 0.9) if WORDS == 1 else (int(rng.integers(count)), float(rng.random()))
+            yield Change(place, number, float(rng.random()), bit)
+
+
+def check_table(came: Iterable[tuple[str, Change, str]], claimed: Mapping[str, set[str]]) -> None:
+    """Holds what came of each change, under its row's name, to what a table claims; of many what they came to is printed."""
+    wrong, tally = list[str](), defaultdict[str, Counter[str]](Counter)
+    for name, change, said in came:
+        tally[name][said] += 1
+        if said not in claimed.get(name, set()):
+            wrong.append(f"{name}: {said}, message {change.number}, word {change.word:.3f}, bit {change.bit:.3f}")
+    if WORDS > 1:
+        print(*(f"{name}: {dict(counts)}" for name, counts in tally.items()), sep="\n")
+    assert not wrong
 
 
 def install(trio: Trio, change: Change, stage: Callable[[Party], str]) -> Trio:
@@ -173,31 +198,18 @@ async def test_a_changed_word_of_another_learner_comes_to_what_its_table_says(le
 
 async def hold(right: float, seen: dict[Place, int], learner: str, tmp_path: Path) -> None:
     """Holds the learner's table to what comes of changes of each kind. right: the AUC without any; seen: how many messages."""
-    rng, claimed, room = np.random.default_rng(5), table(learner), asyncio.Semaphore(AT_ONCE)
+    room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(place: Place, change: Change, folder: Path) -> tuple[Place, Change, str]:
+    async def one(change: Change, folder: Path) -> tuple[str, Change, str]:
         async with room:
+            assert change.place is not None
             for _ in range(ANEW if learner == LINEAR else 1):  # all that are opened may be near zero by chance: not twice
-                said = await came(place, change, right, folder, learner)
+                said = await came(change.place, change, right, folder, learner)
                 shutil.rmtree(folder, ignore_errors=True)  # a book of a failed job may still be closing
                 if said != NOT_FOUND:
                     break
-                change = replace(change, seen=defaultdict(int), done=False)
-            return place, change, said
+                change = change.anew()
+            return " ".join(change.place), change, said
 
-    # In the suite a high bit of the last message, which nothing later repairs; else any bit of any.
-    jobs = []
-    for place, count in seen.items():
-        for attempt in range(WORDS):
-            number, bit = (count - 1, 0.9) if WORDS == 1 else (int(rng.integers(count)), float(rng.random()))
-            folder = tmp_path / f"{'-'.join(place)}-{attempt}"
-            jobs.append(one(place, Change(place, number, float(rng.random()), bit), folder))
-    wrong, tally = list[str](), defaultdict[str, Counter[str]](Counter)
-    for place, change, said in await asyncio.gather(*jobs):
-        name = " ".join(place)
-        tally[name][said] += 1
-        if said not in claimed.get(name, set()):
-            wrong.append(f"{name}: {said}, message {change.number}, word {change.word:.3f}, bit {change.bit:.3f}")
-    if WORDS > 1:
-        print(*(f"{name}: {dict(counts)}" for name, counts in tally.items()), sep="\n")
-    assert not wrong
+    jobs = [one(change, tmp_path / str(number)) for number, change in enumerate(drawn(seen))]
+    check_table(await asyncio.gather(*jobs), table(learner))

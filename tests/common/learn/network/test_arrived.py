@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter, defaultdict
 from typing import Literal
 
 import numpy as np
@@ -24,10 +22,21 @@ from common.party import Party
 from common.plan.network import Network
 from common.stats.measures import auc
 from tests.common.learn.network.problems import Problem, opened, plan_of
-from tests.common.stages.test_changed_words import FOUND, NOISE, NOISE_ONLY, NOT_FOUND, WARNED, Change, Place, install, lines
+from tests.common.stages.test_changed_words import (
+    FOUND,
+    NOISE,
+    NOISE_ONLY,
+    NOT_FOUND,
+    WARNED,
+    Change,
+    Place,
+    check_table,
+    drawn,
+    install,
+    lines,
+)
 from tests.peers import Trio, coordinate
 
-WORDS = int(os.environ.get("WATTSCORE_CHANGED_WORDS", "1"))
 PROBLEM, HELD = Problem.made(1200, seed=4), Problem.made(4000, seed=9)
 SECTION, RELU = Network(hidden=4, epochs=6, batch=200), Network(hidden=4, epochs=6, batch=200, activation="relu")
 STEPS = 36
@@ -74,25 +83,17 @@ def table(activation: str) -> dict[str, set[str]]:
 @pytest.mark.untraced
 @pytest.mark.parametrize("activation", ["sine", "relu"])
 async def test_a_changed_word_comes_to_what_the_table_says(activation: Literal["sine", "relu"]) -> None:
-    """In the suite a high bit of the last message of each kind, which nothing later repairs; else any bit of any."""
-    section, change, rng = (SECTION if activation == "sine" else RELU), Change(), np.random.default_rng(5)
+    section, change = (SECTION if activation == "sine" else RELU), Change()
     shares, settled = await run(section, change)
     assert settled
     right, claimed = ranks(shares, section), table(activation)
     seen: dict[Place, int] = {place: count for place, count in change.seen.items() if place[2] != Kind.SEED.value}
     assert {f"{who} {kind}" for who, _, kind in seen} == claimed.keys()
-    tally, wrong = defaultdict[str, Counter[str]](Counter), list[str]()
-    for place, count in seen.items():
-        for _ in range(WORDS):
-            number, bit = (count - 1, 0.9) if WORDS == 1 else (int(rng.integers(count)), float(rng.random()))
-            change = Change(place, number, float(rng.random()), bit)
-            said, name = await comes(change, section, right), f"{place[0]} {place[2]}"
-            tally[name][said] += 1
-            if said not in claimed[name]:
-                wrong.append(f"{name}: {said}, message {number}, word {change.word:.3f}, bit {bit:.3f}")
-    if WORDS > 1:
-        print(*(f"{name}: {dict(counts)}" for name, counts in tally.items()), sep="\n")
-    assert not wrong
+    found = []
+    for one in drawn(seen):
+        assert one.place is not None
+        found.append((f"{one.place[0]} {one.place[2]}", one, await comes(one, section, right)))
+    check_table(found, claimed)
 
 
 @pytest.mark.parametrize("step", range(0, STEPS, 5))
