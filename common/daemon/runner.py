@@ -273,13 +273,17 @@ class Runner:
             return None
         if begun is None and not direct:
             self._home.unfinished.begin(offer.job, whole.canonical(), client, pins)
-        with ExitStack() as unless:
-            if direct:
-                running.alone = self._home.unfinished.alone(offer.job)
-                unless.callback(running.alone.release)
-            audit.add(What.ACCEPT, offer.job)
-            unless.pop_all()
+        self._accept(offer.job, running)
         return running
+
+    def _accept(self, job: str, running: Running) -> None:
+        """Enters that it is taken; other processes of this party see that a direct one runs, unless it cannot be entered."""
+        with ExitStack() as unless:
+            if running.direct:
+                running.alone = self._home.unfinished.alone(job)
+                unless.callback(running.alone.release)
+            self._home.audit.add(What.ACCEPT, job)
+            unless.pop_all()
 
     def _refusal(self, offer: wire.Offer, seen: _Seen, error: Exception) -> wire.Refuse:
         """The answer to an offer that is refused for `error`, once that is in the log, the metrics and the books."""
