@@ -50,9 +50,8 @@ def _lacking(*fields: str) -> dict[str, Any]:
 
 _ROWS = {"required": ["rows"], "properties": {"rows": {"type": "array"}}}
 _SEVERAL = _lacking("columns") | _named("ids", "array", _lacking("rows"), _ROWS)
-_ONE_OF = _named(
-    "id", "string", _lacking("ids", "rows"), _SEVERAL
-)  # no oneOf: programs that make clients make three types of it
+# No oneOf: programs that make clients make three types of it.
+_ONE_OF = _named("id", "string", _lacking("ids", "rows"), _SEVERAL)
 
 
 class Asked(BaseModel):
