@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.errors import ConfigError
 from common.scale.settings import RayCluster, load_cluster
 from tests.source import ROOT
 from tests.test_docs import load
@@ -92,11 +93,12 @@ def test_kubernetes_keeps_its_nodes_among_themselves() -> None:
     assert {port["port"] for port in names["ports"]} == {53}
 
 
-def test_kubernetes_contains_its_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, _, cluster = yaml("raycluster.yaml")
+def test_kubernetes_contains_its_nodes() -> None:
+    _, _, cluster = yaml("raycluster.yaml")
     spec = cluster["spec"]
     # Fields that are not known are dropped without a word, and the operator's network rules were renamed: none is relied upon.
-    assert spec.keys() == {"rayVersion", "tlsOptions", "headGroupSpec", "workerGroupSpecs"} and spec["tlsOptions"] == {}
+    assert spec.keys() == {"rayVersion", "tlsOptions", "headGroupSpec", "workerGroupSpecs"}
+    assert spec["tlsOptions"] == {"enabled": True}, "without that word the operator of 1.7 gives its pods no certificate"
     assert spec["rayVersion"].startswith("2.60.")
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         pod = group["template"]["spec"]
@@ -110,10 +112,79 @@ def test_kubernetes_contains_its_nodes(tmp_path: Path, monkeypatch: pytest.Monke
         assert container["securityContext"]["readOnlyRootFilesystem"]
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
         assert all(v["emptyDir"]["medium"] == "Memory" for v in pod["volumes"] if "emptyDir" in v)
-    monkeypatch.setenv("RAY_TLS_SERVER_CERT", "/tls/tls.crt")
-    monkeypatch.setenv("RAY_TLS_CA_CERT", "/tls/ca.crt")
-    (tmp_path / "ray.toml").write_text(config["data"]["ray.toml"])
-    with pytest.raises(
-        ConfigError, match="scratch: /scratch/features cannot be used"
-    ):  # all keys are right: it looks for the folder
-        load_cluster(tmp_path / "ray.toml")
+
+
+class Pod:
+    """What start.sh finds in a pod, in a folder: `ray` writes down the variables that it would start with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        config, *_ = yaml("raycluster.yaml")
+        for name in ("config", "token", "own", "scratch", "ray", "bin", "tls"):
+            (folder / name).mkdir(parents=True)
+        for name, text in config["data"].items():
+            here = re.sub(r"(?<![\w.])/(?=(?:config|token|own|scratch|ray)/)", f"{folder}/", text)
+            (folder / "config" / name).write_text(here)
+        (folder / "token" / "token").write_text("5e0b" * 16)
+        (ray := folder / "bin" / "ray").write_text(f"#!/bin/sh\nenv >{folder}/started\n")
+        ray.chmod(0o755)
+        self.issued("one")
+
+    def issued(self, what: str) -> None:
+        """A certificate as Kubernetes shows a secret: files behind a link that is turned at once, of which the old ones go."""
+        tls = self.folder / "tls"
+        before = (tls / "..data").resolve() if (tls / "..data").exists() else None
+        (new := tls / f"..{what}").mkdir()
+        for name in ("tls.crt", "tls.key", "ca.crt"):
+            (new / name).write_text(f"{name} {what}")
+            if not (tls / name).is_symlink():
+                (tls / name).symlink_to(f"..data/{name}")
+        (turned := tls / "..data_tmp").symlink_to(new.name)
+        turned.replace(tls / "..data")
+        if before is not None:
+            shutil.rmtree(before)
+
+    def start(self, *, tls: bool = True) -> subprocess.CompletedProcess[str]:
+        given = {"PATH": f"{self.folder / 'bin'}:/usr/bin:/bin", "POD_IP": "10.1.2.3"}
+        names = {"CERT": "tls.crt", "KEY": "tls.key"}
+        if tls:
+            given |= {f"RAY_TLS_SERVER_{what}": str(self.folder / "tls" / name) for what, name in names.items()}
+            given |= {"RAY_USE_TLS": "1", "RAY_TLS_CA_CERT": str(self.folder / "tls" / "ca.crt")}
+        script = ["sh", "-eu", str(self.folder / "config" / "start.sh"), "--head"]
+        return subprocess.run(script, env=given, capture_output=True, text=True)
+
+    @property
+    def started(self) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in (self.folder / "started").read_text().splitlines())
+
+
+def test_kubernetes_starts_ray_with_one_certificate_and_its_key(tmp_path: Path) -> None:
+    """Also once the operator has had another made, which Ray's later processes would else take with the key of the first."""
+    pod = Pod(tmp_path / "pod")
+    assert (done := pod.start()).returncode == 0, done.stderr
+    started = pod.started
+    pod.issued("two")
+    assert (tmp_path / "pod" / "tls" / "tls.key").read_text() == "tls.key two"
+    own = {name: Path(started[f"RAY_TLS_{name}"]) for name in ("SERVER_CERT", "SERVER_KEY", "CA_CERT")}
+    assert [file.read_text() for file in own.values()] == ["tls.crt one", "tls.key one", "ca.crt one"]
+    assert Path(started["RAY_AUTH_TOKEN_PATH"]).read_text() == "5e0b" * 16
+    files = [*own.values(), Path(started["RAY_AUTH_TOKEN_PATH"])]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    cluster = load_cluster(tmp_path / "pod" / "own" / "ray.toml")  # what the head's command is given, checks of modes included
+    assert cluster.address == "10.1.2.3:6379", "the head's certificate has the pod's address and its full name, no short one"
+    assert {name: started[name] for name in cluster.environment if "TLS" in name} == {
+        name: value for name, value in cluster.environment.items() if "TLS" in name
+    }
+
+
+def test_kubernetes_starts_no_ray_without_a_certificate(tmp_path: Path) -> None:
+    done = Pod(tmp_path / "pod").start(tls=False)
+    assert done.returncode and "Set the gate RayClusterMTLS" in done.stderr
+    assert not (tmp_path / "pod" / "started").exists()
+
+
+def test_kubernetes_names_the_head_as_its_certificate_does() -> None:
+    _, _, cluster = yaml("raycluster.yaml")
+    for group in cluster["spec"]["workerGroupSpecs"]:
+        (container,) = group["template"]["spec"]["containers"]
+        assert "--address=$(FQ_RAY_IP):6379" in container["args"]  # the operator's variable of a worker
