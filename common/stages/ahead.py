@@ -137,14 +137,14 @@ async def _take(
     """The stock both use, spent at both. told: options that deal one, and what it is for, of the size and beside its rows.
 
     1. exchange the list of what each holds; what only one holds, and was not dealt just now, is discarded
-    2. both choose the smallest that both hold and that fits, and say so
-    3. both spend it, and say so
+    2. both choose the smallest that both hold and that fits: the same, as both have both lists
+    3. both spend it, and say so: nothing that it masks leaves before
     """
     held = await asyncio.to_thread(stocks.unspent)
     common = await _held_by_both(session, stocks, held)
     chosen = choose(common, deals, size, spare, reasons)
-    await confirm_stock(session, chosen)
     if chosen is None:
+        await confirm_stock(session, None)  # so that neither ends the job while the other is discarding
         raise _none_fits(common, deals, size, spare, told)
     stock = await asyncio.to_thread(stocks.take, chosen)
     try:

@@ -19,7 +19,7 @@ import pytest
 from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.outcome import Outcome
 from common.home.stock import StockLabel, dealing
-from common.home.stocks import Stocks, predealt
+from common.home.stocks import MOST, Stocks, predealt
 from common.learn.dealings import dealings
 from common.learn.learner import Size
 from common.learn.linear.deal import KEPT_BYTES
@@ -110,6 +110,23 @@ async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) ->
         train_ahead(trio.session[party], shelf(folder, party), KEYS[party], model, part_of(party, model)) for party in Party
     )
     return {p: cast(LinearTrained, trained).weights for p, trained in zip(Party, found, strict=True)}
+
+
+async def test_a_stock_is_chosen_by_one_exchange_and_spent_before_anything_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deal(tmp_path, EXACT)
+    trio, spend, sent = Trio(), Stocks.spend, list[dict[Kind, int]]()
+
+    def spends(self: Stocks, *about: Any) -> Any:
+        sent.extend(dict(trio.session[party].traffic.sent) for party in Party)
+        return spend(self, *about)
+
+    monkeypatch.setattr(Stocks, "spend", spends)
+    await ahead(tmp_path, trio)
+    assert len(sent) == 4 and all(before.keys() == {Kind.STOCK} for before in sent)
+    assert sent[0] == {Kind.STOCK: 16 * MOST} and sent[1] == {Kind.STOCK: 16 * MOST}
+    assert [trio.session[party].traffic.sent[Kind.STOCK] for party in Party] == [16 * (MOST + 1)] * 2
 
 
 async def test_with_the_same_seeds_the_weights_are_those_of_training_online(tmp_path: Path) -> None:
