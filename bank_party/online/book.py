@@ -8,12 +8,14 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.disk.book import KeptBook
+from common.disk.book import KeptBook, committed_aside, may_wait
 
 _VERSION = 1
+_FEW = 32  # rows, or answers that are too old: a millisecond of the loop
 _TABLE = """
 create table if not exists answers (
     caller text not null, key text not null, asked blob not null, answer text not null, at real not null,
@@ -35,6 +37,11 @@ class Entry:
     key: str
     asked: bytes
     answer: dict[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """How many it is about."""
+        return len(self.answer.get("results", ()))
 
 
 class AnswerBook:
@@ -72,7 +79,8 @@ class AnswerBook:
             while self._waiting:
                 group, self._waiting = self._waiting, []
                 try:
-                    await asyncio.to_thread(self.enter, [entry for entry, _ in group])
+                    entries = [entry for entry, _ in group]
+                    await committed_aside(partial(self.enter, entries), few=sum(entry.rows for entry in entries) <= _FEW)
                 except BaseException as error:
                     _settle(group, error)
                     if isinstance(error, asyncio.CancelledError):
@@ -87,6 +95,8 @@ class AnswerBook:
         now = self._clock()
         rows = [(one.caller, one.key, one.asked, json.dumps(one.answer, ensure_ascii=False), now) for one in entries]
         with self._kept.open() as book:
+            if len(book.execute("select 1 from answers where at <= ? limit ?", (now - self._keep, _FEW)).fetchall()) == _FEW:
+                may_wait()
             book.execute("delete from answers where at <= ?", (now - self._keep,))
             book.executemany("insert or replace into answers values (?, ?, ?, ?, ?)", rows)
 

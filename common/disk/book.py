@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sqlite3
@@ -12,9 +13,12 @@ from contextlib import ExitStack, closing, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from common.disk.files import make_folder
 from common.errors import ConfigError
+
+T = TypeVar("T")
 
 _PATIENCE = 30.0  # seconds to wait for another process that writes
 _KEPT_PAGES = 256  # KiB of its pages that a kept book holds in memory: SQLite's own 2 MiB fill over some thousand commits
@@ -62,7 +66,7 @@ class KeptBook:
     def open(self) -> Iterator[sqlite3.Connection]:
         """The book, for one thread at a time; what the block writes is kept if it ends well, else none of it.
 
-        Within `committed_together` it is kept once that has ended well.
+        Within `committed_together`, or `committed_aside`, it is kept once that has ended well.
         """
         if (joint := _JOINT.get()) is not None:
             with _named(self._file), joint.writing(self):
@@ -98,10 +102,20 @@ class KeptBook:
             self._book, self._is = book, (status.st_dev, status.st_ino)
         return self._book
 
-    def enter(self, held: ExitStack) -> sqlite3.Connection:
-        """The book, for this thread until `held` ends; who asks commits."""
-        held.enter_context(self._lock)
-        return self._current()
+    def enter(self, held: ExitStack, *, waits: bool = True) -> sqlite3.Connection:
+        """The book, until `held` ends; who asks commits. waits: for whom else writes; without, it raises `Waits` or OSError."""
+        if waits:
+            held.enter_context(self._lock)
+            return self._current()
+        if not self._lock.acquire(blocking=False):
+            raise Waits
+        held.callback(self._lock.release)
+        if self._book is None:
+            raise Waits  # to open it takes the disk
+        book = self._current()
+        book.execute("pragma busy_timeout = 0")
+        held.callback(book.execute, f"pragma busy_timeout = {1e3 * _PATIENCE:.0f}")
+        return book
 
     def commit(self, book: sqlite3.Connection) -> None:
         """What stands in it is on disk; raises OSError, and none of it is kept, where the disk refuses."""
@@ -116,10 +130,15 @@ class KeptBook:
             self._book = None
 
 
-class _Joint:
-    """Books written in one block, which wait for the disk side by side."""
+class Waits(BaseException):
+    """What is written in an event loop would have to wait, or take long: it is undone, and done in a thread."""
 
-    def __init__(self) -> None:
+
+class _Joint:
+    """Books written in one block, which wait for the disk side by side. waits: whether the block may wait for others."""
+
+    def __init__(self, *, waits: bool = True) -> None:
+        self.waits = waits
         self.books: dict[KeptBook, sqlite3.Connection] = {}
         self._then: dict[KeptBook, list[Callable[[], None]]] = {}
         self._last: KeptBook | None = None
@@ -129,7 +148,7 @@ class _Joint:
     @contextmanager
     def writing(self, kept: KeptBook) -> Iterator[None]:
         if kept not in self.books:
-            self.books[kept] = kept.enter(self._held)
+            self.books[kept] = kept.enter(self._held, waits=self.waits)
         self._last = kept
         try:
             yield
@@ -173,6 +192,7 @@ class _Joint:
 
 _JOINT: ContextVar[_Joint | None] = ContextVar("joint", default=None)
 _COMMITS = ThreadPoolExecutor(4, "commit")
+_JOINTS = ThreadPoolExecutor(4, "joint")  # these wait for those, and nobody holds a book who waits for a thread of either
 
 
 @contextmanager
@@ -181,14 +201,55 @@ def committed_together() -> Iterator[None]:
 
     None of it where the block raises, or what writes one. Where the disk refuses one of several, others may be kept.
     """
-    token = _JOINT.set(joint := _Joint())
+    with _written(joint := _Joint()):
+        yield
+    joint.commit()
+
+
+async def committed_aside(work: Callable[[], T], *, few: bool) -> T:
+    """The same of what `work` writes, from an event loop: `work` runs here, and a thread waits for the disk meanwhile.
+
+    SQLite lets go of the interpreter at each statement: two threads that both have work take turns at every one of them.
+    few: whether it is that little; all of it is in a thread otherwise, or where it would wait (`Waits`): run a second time.
+    What was written is committed though who awaits it is cancelled.
+    """
+    if few:
+        try:
+            with _written(joint := _Joint(waits=False)):
+                found = work()
+        except Waits:
+            pass
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        else:
+            committed = asyncio.wrap_future(_JOINTS.submit(joint.commit))
+            committed.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.shield(committed)
+            return found
+    return await asyncio.to_thread(_together, work)
+
+
+def may_wait() -> None:
+    """Said by what takes long, or waits: raises `Waits` where an event loop runs it."""
+    if (joint := _JOINT.get()) is not None and not joint.waits:
+        raise Waits
+
+
+def _together(work: Callable[[], T]) -> T:
+    with committed_together():
+        return work()
+
+
+@contextmanager
+def _written(joint: _Joint) -> Iterator[None]:
+    """What the block writes to kept books is to be committed by `joint`; undone where it raises."""
+    token = _JOINT.set(joint)
     try:
         yield
     except BaseException:
         joint.undo()
         raise
-    else:
-        joint.commit()
     finally:
         _JOINT.reset(token)
 

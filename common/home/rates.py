@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from common.disk.book import KeptBook
+from common.disk.book import KeptBook, may_wait
 from common.errors import PolicyError
 from common.home.rowsets import Keys, RowSets, are_in, distinct, lacking, row_keys
 from common.rows.table import FeatureTable
@@ -289,7 +289,9 @@ def _words(book: sqlite3.Connection, now: float, client: str | None = None) -> l
 
 def _forget(book: sqlite3.Connection, now: float) -> None:
     """Removes what counts no longer; people's words stay."""
-    for (number,) in book.execute("select number from scored where at <= ?", (now - DAY,)).fetchall():
+    if old := book.execute("select number from scored where at <= ?", (now - DAY,)).fetchall():
+        may_wait()  # a set of a million rows is a thousand leaves
+    for (number,) in old:
         RowSets(book).remove(str(number))
     for table in ("jobs", "scored"):
         book.execute(f"delete from {table} where at <= ?", (now - DAY,))  # noqa: S608

@@ -20,7 +20,7 @@ Keys = npt.NDArray[np.uint64]  # of rows: distinct and ascending
 LEAF = 1024
 _FULL = LEAF * 3 // 4  # keys of a leaf that is made by splitting: there is room for the next ones
 _SOME = 1 << 18  # keys that are compared at a time
-_FEW = 32  # keys that are looked up one by one
+FEW = 32  # keys that are looked up one by one
 _LEAST = -(1 << 63)  # key k stands at k - 2^63, for SQLite's integers have a sign
 _TABLES = (
     "create table if not exists owners (number integer primary key, name text not null unique)",
@@ -93,7 +93,7 @@ class RowSets:
 
     def _leaves(self, number: int, asked: Keys) -> list[tuple[int, Keys]]:
         """The leaves in which `asked` may be, in order, each with where it begins."""
-        if len(asked) > _FEW:
+        if len(asked) > FEW:
             return [(first, _keys(rows)) for first, rows in self._book.execute(_ALL, (number,))]
         found = {}
         for key in asked.tolist():

@@ -31,7 +31,7 @@ from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
 from common.mpc.beside import ending, side_by_side
 from common.mpc.fixedpoint import Reals
-from common.mpc.session import OFFLOAD_WORDS, Kind
+from common.mpc.session import Kind
 from common.party import Party
 from common.plan.score import ScorePlan
 from common.rows.dataset import Loaded
@@ -258,7 +258,7 @@ class _Grid:
     async def _enter(self, part: FeatureTable) -> PolicyError | None:
         """Charges all of the rows, or says why not."""
         try:
-            await asyncio.to_thread(partial(self._job.charge_scores, part, self._model, asked=True))
+            await self._job.charge_asked(part, self._model)
         except PolicyError as error:
             return error
         return None
@@ -364,7 +364,8 @@ class _Bank:
         found = [names[k] for k in kept.tolist()]
         if len(kept) < count:
             part, rows = part.take(kept), rows[kept]
-        rated = session.begin(partial(self._job.enter_rate, part, self._model.job), OFFLOAD_WORDS)  # of what the grid grants
+        rated = asyncio.ensure_future(self._job.rate_asked(part, self._model.job))  # of what the grid grants
+        rated.add_done_callback(lambda task: task.cancelled() or task.exception())
         with ending([rated]):
             u = await self._supply.open(request, kept)
             assert u is not None  # noqa: S101

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.disclosure import Opened
-from common.disk.book import committed_together, once_committed
+from common.disk.book import committed_aside, committed_together, once_committed
 from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
 from common.home.registry import Registry
+from common.home.rowsets import FEW
 from common.home.stocks import Stocks
 from common.learn.learner import Half, Prepared, Size, Task
 from common.match.agree import Match
@@ -308,17 +309,25 @@ class PartyJob(Told):
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
-        await to_the_end(self.session.compute(lambda: self.enter_rate(rows, model), rows.rows * 64))
 
-    def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
-        """As `rate`, in the thread that calls. allowed: called once nothing but it refuses; where it raises, none counts."""
+        def enter() -> None:
+            with committed_together():
+                self._enter_rate(rows, model)
+
+        await to_the_end(self.session.compute(enter, rows.rows * 64))
+
+    async def rate_asked(self, rows: FeatureTable, model: str) -> None:
+        """As `rate`, of rows that are asked for one by one."""
+        await committed_aside(partial(self._enter_rate, rows, model), few=rows.rows <= FEW)
+
+    def _enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
+        """allowed: called once nothing but it refuses; where it raises, none counts."""
 
         def may() -> None:
             once_committed(partial(self.charged, "rows_per_day", rows.rows))
             allowed()
 
-        with committed_together():
-            self.home.rates.charge(self.client, rows, model, self.home.policy, may)
+        self.home.rates.charge(self.client, rows, model, self.home.policy, may)
 
     def check_rate(self, rows: FeatureTable, *models: str) -> None:
         """Raises PolicyError if `rate` would for one of these models; nothing is counted."""
@@ -330,14 +339,22 @@ class PartyJob(Told):
         if (budget := self.budget(model)) is not None:
             budget.check(rows, model.job)
 
-    def charge_scores(self, rows: FeatureTable, model: Half, *, asked: bool = False) -> None:
+    def charge_scores(self, rows: FeatureTable, model: Half) -> None:
         """Counts rows that `model` is to score, and charges the account of what that tells: both, on disk, or neither.
 
-        asked: one by one, see `Budget.charge`. Raises PolicyError where either refuses.
+        Raises PolicyError where either refuses.
         """
+        with committed_together():
+            self._charge_scores(rows, model)
+
+    async def charge_asked(self, rows: FeatureTable, model: Half) -> None:
+        """As `charge_scores`, of rows that are asked for one by one: see `Budget.charge`."""
+        await committed_aside(partial(self._charge_scores, rows, model, asked=True), few=rows.rows <= FEW)
+
+    def _charge_scores(self, rows: FeatureTable, model: Half, *, asked: bool = False) -> None:
         budget = self.budget(model)
         charge = (lambda: None) if budget is None else partial(budget.charge, rows, model.job, asked=asked)
-        self.enter_rate(rows, model.job, charge)
+        self._enter_rate(rows, model.job, charge)
 
     async def charge_training(self, plan: TrainPlan, beginning: Beginning) -> None:
         """Charges what a training will tell, and counts the rows that it holds out, as scored by each model that scores them.

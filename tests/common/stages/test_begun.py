@@ -108,7 +108,17 @@ async def test_rates_of_rows_whose_scores_never_come() -> None:
         return np.zeros(1, np.int64)
 
     async def lost(*_: Any) -> Any:
+        await begun.wait()
         raise PeerLost("the other party is gone")
+
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def rated(*_: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
 
     session = Begins(heard=1)
     session.receive = lambda *_: said()  # type: ignore[method-assign]
@@ -120,7 +130,7 @@ async def test_rates_of_rows_whose_scores_never_come() -> None:
         return None
 
     session.post = sent  # type: ignore[method-assign]
-    job: Any = SimpleNamespace(session=session, check_rate=lambda *_: None, enter_rate=lambda *_: None)
+    job: Any = SimpleNamespace(session=session, check_rate=lambda *_: None, rate_asked=rated)
     bank: Any = SimpleNamespace(
         _job=job,
         _model=SimpleNamespace(job="train-1"),
@@ -131,4 +141,4 @@ async def test_rates_of_rows_whose_scores_never_come() -> None:
     table: Any = SimpleNamespace(take=lambda rows: SimpleNamespace(rows=len(rows)))
     with pytest.raises(PeerLost):
         await asked._Bank._score(bank, ["E1"], table, {"E1": 0})
-    assert ended(session, 1)
+    await asyncio.wait_for(over.wait(), 30.0)

@@ -59,7 +59,7 @@ class Seat:
 def rated(charged: list[str]) -> Any:
     """What charges at the grid, row by row refusing some."""
 
-    def charge(part: FeatureTable, model: ClosedModel, *, asked: bool) -> None:
+    async def charge(part: FeatureTable, model: ClosedModel) -> None:
         names = part.ids.texts(part.ids.codes).to_pylist()
         if REFUSED & set(names):
             raise PolicyError("too many models have scored it")
@@ -73,6 +73,10 @@ def at_bank(part: FeatureTable, *_: Any) -> None:
         raise PolicyError("this client has had its rows of the day")
 
 
+async def rated_at_bank(part: FeatureTable, *_: Any) -> None:
+    at_bank(part)
+
+
 def decided(part: FeatureTable, u: Any, named: Any) -> Mapping[str, Any]:
     return {"u": u}
 
@@ -84,7 +88,7 @@ def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -
         id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, shelf=None, scratch=Scratch(),
         dataset=SimpleNamespace(path="", missing=()), role=SimpleNamespace(decider=lambda model: decided),
         count=lambda **_: None, requests=Requests(),
-        charge_scores=rated(charged), check_rate=at_bank, enter_rate=at_bank, check_grant=None, consents=None,
+        charge_asked=rated(charged), check_rate=at_bank, rate_asked=rated_at_bank, check_grant=None, consents=None,
     )  # fmt: skip
 
 

@@ -98,15 +98,15 @@ def test_what_a_rate_refuses_is_no_charge_to_the_budget_of_columns(companies: Co
 
 
 @pytest.mark.parametrize(("repeats", "times"), [(True, 9), (False, 2)])
-def test_a_row_asked_for_again_is_charged_where_it_may_tell_something_new(
+async def test_a_row_asked_for_again_is_charged_where_it_may_tell_something_new(
     companies: Companies, repeats: bool, times: int
 ) -> None:
     job, rows = alone(companies), table(["A"])
     for _ in range(times):
-        job.charge_scores(rows, half(repeats), asked=True)
+        await job.charge_asked(rows, half(repeats))
     if not repeats:
         with pytest.raises(PolicyError, match="have been scored by 2 models already"):
-            job.charge_scores(rows, half(repeats), asked=True)
+            await job.charge_asked(rows, half(repeats))
     assert counted(job) == [(1, 1)]
 
 
