@@ -196,8 +196,11 @@ class Driver:
         try:
             found = json.loads(ray.get(ref))
         except ray.exceptions.RayTaskError as error:
+            said, cause = type(error.cause).__name__, error.cause
+            if isinstance(cause, OSError) and cause.errno:
+                said += f" ({os.strerror(cause.errno)})"
             raise ConfigError(
-                f"part {part['part']} on {where}: {type(error.cause).__name__}",
+                f"part {part['part']} on {where}: {said}",
                 remedy="See to the disk of `scratch` there, and that every node has the same image.",
             ) from None
         except ray.exceptions.RayError as error:

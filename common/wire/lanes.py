@@ -152,12 +152,25 @@ class Braid:
         except Exception as error:  # of any kind: whoever waits for a frame must not wait for ever
             self._ended(error)
 
+    @property
+    def turn(self) -> str:
+        """The lane that the next frame is to come from, as errors name it."""
+        return self._name(self._taken % len(self._lanes))
+
+    def _name(self, lane: int) -> str:
+        return f" (lane {lane} of {len(self._lanes)})"
+
     def _named(self, error: PeerLost, lane: int) -> PeerLost:
-        return type(error)(f"{error.message} (lane {lane} of {len(self._lanes)})", remedy=error.remedy)
+        return type(error)(f"{error.message}{self._name(lane)}", remedy=error.remedy)
 
     def _ended(self, by: Frame | Exception) -> None:
         self._end = self._end or by
         self._moved.set()
+
+
+def ended(stream: Duplex) -> str:
+    """Which lane has come to its end, of several: gRPC's server says of a connection found dead by pings that it was closed."""
+    return stream.turn if isinstance(stream, Braid) else ""
 
 
 def lanes_of(stream: Duplex) -> int:

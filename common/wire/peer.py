@@ -16,7 +16,7 @@ from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
 from common.wire.frames import MOST_TOGETHER, Piece, Together, parts
-from common.wire.lanes import Braid, Duplex, Wish, lanes_of
+from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
@@ -159,16 +159,16 @@ class FrameChannel:
             await self._stream.stop()
 
     async def _read(self) -> None:
-        assembler = Assembler(self._largest, lanes_of(self._stream))
+        assembler, whom = Assembler(self._largest, lanes_of(self._stream)), self._whom
         try:
             while True:
                 frame = await self._stream.read()
                 if frame is None:
                     self._closed = True
-                    raise PeerLost(f"{self._whom} closed the connection", remedy=f"See the log of {self._whom}.")
+                    raise PeerLost(f"{whom} closed the connection{ended(self._stream)}", remedy=f"See the log of {whom}.")
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
-                    raise _failed(frame.abort.fault, self._whom)
+                    raise _failed(frame.abort.fault, whom)
                 for one in parts(frame):
                     await self._room(claimed_bytes(one))
                     if (done := assembler.add(one)) is not None:
@@ -365,7 +365,7 @@ class DealtChannel:
             last = error
         finally:  # when the call is cancelled too: who waits for this party must hear of it
             self._demands.put_nowait(last)
-            await self._fail(last or PeerLost(f"{self._whom} closed its dealer stream"))
+            await self._fail(last or PeerLost(f"{self._whom} closed its dealer stream{ended(self._stream)}"))
 
     async def _take(self, message: party.Demand) -> None:
         what = message.WhichOneof("message")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import json
@@ -144,3 +145,19 @@ def test_parts_that_stand_still_are_made_elsewhere_and_the_command_is_told(
     found._give_up(waiting, running, now + 1e6)
     with pytest.raises(ConfigError, match="parts stand still on every node"):
         found._place(waiting, running)
+
+
+def test_what_a_full_disk_of_a_node_refuses_is_told(cluster: RayCluster, ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class TaskError(RuntimeError):
+        cause = OSError(errno.ENOSPC, "in a file whose name is nobody's business")
+
+    def get(_: object) -> str:
+        raise TaskError
+
+    ray.exceptions.RayTaskError, ray.get = TaskError, get
+    found, _ = driver(cluster, monkeypatch)
+    found._nodes = {"key": {"address": "127.0.0.1"}}
+    with pytest.raises(ConfigError) as error:
+        found._settle(object(), {"part": 7}, "key", deque())
+    assert error.value.message == "part 7 on 127.0.0.1: OSError (No space left on device)"
+    assert "See to the disk" in error.value.remedy

@@ -22,7 +22,7 @@ class Lines:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._ports: dict[str, int] = {}
         self._targets: dict[str, int] = {}
-        self._open: dict[str, list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]]] = {}
+        self._open: dict[str, list[_Open]] = {}
         self._down: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -58,6 +58,14 @@ class Lines:
         """Breaks the connection that was made last; the line itself stays."""
         self._do(lambda: self._break(name, -1))
 
+    def hold_last(self, name: str) -> None:
+        """From now on the connection that was made last carries nothing either way, and neither end hears of it."""
+        self._do(lambda: self._hold(name))
+
+    def let_go(self, name: str) -> None:
+        """What was held passes again, if it is still there."""
+        self._do(lambda: self._flow(name))
+
     def heal(self, name: str) -> None:
         self._down.discard(name)
 
@@ -86,19 +94,38 @@ class Lines:
             for one in (writer, out):
                 one.transport.abort()
             return
-        self._open[name].append((writer, out))
-        await asyncio.gather(_pump(reader, out), _pump(far, writer))
-        self._open[name].remove((writer, out))
+        opened = _Open((writer, out))
+        self._open[name].append(opened)
+        await asyncio.gather(_pump(reader, out, opened.flows), _pump(far, writer, opened.flows))
+        self._open[name].remove(opened)
 
     async def _break(self, name: str, begin: int = 0) -> None:
-        for pair in self._open[name][begin:]:
-            for writer in pair:
+        for opened in self._open[name][begin:]:
+            opened.flows.set()
+            for writer in opened.ends:
                 writer.transport.abort()
 
+    async def _hold(self, name: str) -> None:
+        self._open[name][-1].flows.clear()
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _flow(self, name: str) -> None:
+        for opened in self._open[name]:
+            opened.flows.set()
+
+
+class _Open:
+    """A connection on a line: both ends, and whether anything passes between them."""
+
+    def __init__(self, ends: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
+        self.ends, self.flows = ends, asyncio.Event()
+        self.flows.set()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event) -> None:
     with suppress(OSError):
         while data := await reader.read(_PIECE):
+            await flows.wait()
             writer.write(data)
             await writer.drain()
+    await flows.wait()
     writer.close()

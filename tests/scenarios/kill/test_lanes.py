@@ -1,20 +1,29 @@
-"""A job whose parties speak over several connections: it ends as over one, also where one of them is cut in the middle."""
+"""A job whose parties speak over several connections: it ends as over one, whatever becomes of one of them or of a process."""
 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from common.client.client import Client
+from common.home.outcome import EVALUATION
+from common.plan.request import Side
+from common.plan.score import ScorePlan
+from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.lab import eventually, measured
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.test_resume import PLAN
-from tests.scenarios.kill.town import PARTIES, Town, faults
+from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
 
 LINE = "bank-grid"
+SIDE = Side(dataset="rows")
 SUBMITTED: list[str] = []
+FAILED: list[str] = []  # of these, what was to fail
 wished: dict[str, int] = {}  # lanes, by party
 
 
@@ -25,13 +34,18 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield town
 
 
-def wish(town: Town, grid: int, bank: int) -> None:
-    """From now on the parties wish for so many lanes, and the coordinator deals, and takes tags, over three at most."""
+def wished_for(town: Town, grid: int, bank: int) -> None:
+    """The parties' next lives wish for so many lanes, and the coordinator's deals, and takes tags, over three at most."""
     wished.update(grid=grid, bank=bank)
     town.extra["coordinator"]["lanes"] = 3
-    town.again("coordinator")
     for name, lanes in (("grid", grid), ("bank", bank)):
         town.extra[name]["policy"]["lanes"] = lanes
+
+
+def wish(town: Town, grid: int, bank: int) -> None:
+    """From now on."""
+    wished_for(town, grid, bank)
+    for name in DAEMONS:
         town.again(name)
 
 
@@ -72,8 +86,7 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
         eventually(lambda: client.show(job).attempt == 1)
         told = client.show(job).disturbed
         assert told.kind == "PeerLost", told.message
-        # who notices it names the lane; the other may hear first that the connection is closed
-        assert any(re.search(r"\(lane [0-3] of 4\)", town.log(name).read_text()) for name in PARTIES), told.message
+        assert re.search(r"\(lane [0-3] of 4\)", told.message), told.message  # by whoever notices it first
         found = town.until(client, job)
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
@@ -84,4 +97,110 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
         eventually(lambda: {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {1})
-        assert not faults(town, client, SUBMITTED)
+        assert not faults(town, client, SUBMITTED, FAILED)
+
+
+def made(folder: Path, grid: int, bank: int) -> list[bytes]:
+    """A model's halves, its evaluation, and the scores by it, in a town of its own that draws what others drew.
+
+    Last comes the bank's half of the same model trained again.
+    """
+    with Lines() as lines:
+        wished_for(town := Town(folder, lines), grid, bank)
+        with town, town.client() as client:
+            model = town.until(client, client.submit(PLAN).id)
+            scored = town.until(client, client.submit(ScorePlan(model=model.id, grid=SIDE, bank=SIDE)).id)
+            again = town.until(client, client.submit(PLAN).id)
+            assert [(job.state, job.attempt) for job in (model, scored, again)] == [("succeeded", 0)] * 3
+            for name in PARTIES:
+                lanes = set(re.findall(r"job \S+: (\d) lanes", town.log(name).read_text()))
+                assert lanes == ({str(min(grid, bank))} if min(grid, bank) > 1 else set())
+        grids, banks = (town.data(name) / "models" for name in PARTIES)
+        files = [grids / model.id / "arrays.npz", *(banks / model.id / name for name in ("arrays.npz", EVALUATION))]
+        files += [town.data("bank") / "scores" / f"{scored.id}.csv", banks / again.id / "arrays.npz"]
+        return [file.read_bytes() for file in files]
+
+
+def test_models_and_scores_are_the_same_bytes_over_any_number_of_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPEATED", "1")
+    one = made(tmp_path / "one", 1, 1)
+    assert one[1] != one[-1], "the same plan by other draws"
+    assert made(tmp_path / "unlike", 2, 4) == one
+    assert made(tmp_path / "four", 4, 4) == one
+
+
+@contextmanager
+def in_its_midst(town: Town, iterations: int = 80) -> Iterator[tuple[Client, str]]:
+    """A client, and a job over four lanes that is well within its steps."""
+    if wished != {"grid": 4, "bank": 4}:
+        wish(town, 4, 4)
+    with town.client() as client:
+        plan = PLAN.model_copy(update={"model": PLAN.model.model_copy(update={"iterations": iterations})})
+        SUBMITTED.append(job := client.submit(plan).id)
+        eventually(lambda: training(client, job))
+        yield client, job
+
+
+def interrupted(town: Town, client: Client, job: str) -> wire.Job:
+    """The job once it is, with what interrupted it."""
+    eventually(lambda: client.show(job).disturbed.kind != "", 30.0)
+    found = client.show(job)
+    assert found.disturbed.kind == "PeerLost", found.disturbed.message
+    return found
+
+
+def goes_on(town: Town, client: Client, job: str) -> None:
+    found = town.until(client, job)
+    assert found.state == "succeeded" and found.attempt, found.fault.message
+    eventually(town.settled)
+    assert not faults(town, client, SUBMITTED, FAILED)
+
+
+@pytest.mark.parametrize("line", [LINE, "bank-coordinator"])
+def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Town, line: str) -> None:
+    """Neither end hears of it, and the others go on: pings on that one connection find it."""
+    with in_its_midst(town) as (client, job):
+        eventually(lambda: town.lines.connections(line) >= 3)
+        town.lines.hold_last(line)
+        told = interrupted(town, client, job).disturbed.message
+        assert re.search(r"\(lane \d of [34]\)", told), told
+        town.lines.let_go(line)
+        goes_on(town, client, job)
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_a_process_that_stands_still_interrupts_the_job_by_name(town: Town, name: str) -> None:
+    with in_its_midst(town) as (client, job):
+        town.processes[name].send_signal(signal.SIGSTOP)
+        try:
+            told = interrupted(town, client, job).disturbed
+        finally:
+            town.processes[name].send_signal(signal.SIGCONT)
+        assert name in told.message, told.message
+        goes_on(town, client, job)
+
+
+@pytest.mark.parametrize("name", ["bank", "coordinator"])
+def test_a_process_killed_in_the_midst_of_a_step_goes_on(town: Town, name: str) -> None:
+    """By the kernel, before an array of a step that is over several lanes has left."""
+    killed = town.folder / f"{name}.killed"
+    lives = len(killed.read_text().splitlines()) if killed.exists() else 0
+    with in_its_midst(town) as (client, job):
+        town.tell(name, "kill", "9")
+        eventually(lambda: killed.exists() and len(killed.read_text().splitlines()) > lives)
+        goes_on(town, client, job)
+
+
+def test_a_full_disk_ends_the_job_with_its_cause_at_both(town: Town) -> None:
+    with in_its_midst(town, 400) as (client, job):
+        town.tell("grid", "full", "")
+        try:
+            found = town.until(client, job)
+        finally:
+            town.tell("grid", "full", None)
+        assert found.state == "failed" and "no space is left" in found.fault.message, found.fault.message
+        town.revive()
+        FAILED.append(job)
+        eventually(lambda: re.search(rf"{job}.*no space is left", town.log("bank").read_text()) is not None)
+        eventually(town.settled)
+        assert not faults(town, client, SUBMITTED, FAILED)

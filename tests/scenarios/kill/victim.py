@@ -6,23 +6,29 @@
 last one leaves, and says so in `NAME.killed`; 0: not any more. While there is a file `NAME.full`, its disk takes nothing.
 `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the
 fingerprint of each seed that it expands, with its process id. KEPT in its environment: how many times as often a training
-keeps a point as it does by itself.
+keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another process of the same name draws, so
+that jobs of two towns can be compared byte by byte.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import signal
 import sys
 import time
+from collections import Counter
+from hashlib import shake_256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bank_party.__main__
 import common.coordinator.__main__
 import common.learn.linear.course as course
 import common.learn.network.course as network_course
+import common.match.aided
 import grid_party.__main__
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
@@ -102,6 +108,19 @@ def watch(victim: Victim) -> None:
     os.fsync, time.time = victim.syncs, victim.time
 
 
+def repeat(name: str) -> None:
+    """From now on the n-th word that a module draws is told by `name`, that module and n. For one life: masks come again."""
+    drawn = Counter[str]()
+
+    def draw(size: int | None = None) -> bytes:
+        who = str(sys._getframe(1).f_globals["__name__"])
+        drawn[who] += 1
+        return shake_256(f"{name} {who} {drawn[who]}".encode()).digest(size or 32)
+
+    secrets.token_bytes = draw
+    common.match.aided.os = SimpleNamespace(urandom=draw)  # type: ignore[assignment]
+
+
 def _watched(send: Any, victim: Victim) -> Any:
     async def watched(self: Any, round: Round, values: Array) -> None:
         if isinstance(self, FrameChannel) and self.keep(round, values):
@@ -129,4 +148,6 @@ if __name__ == "__main__":
         kept.KEEP_CELLS //= int(os.environ.get("KEPT", "1"))
     config = Path(sys.argv[sys.argv.index("--config") + 1])
     watch(Victim(name, config.parent))
+    if "REPEATED" in os.environ:
+        repeat(name)
     MAIN.get(name, MAIN["bank"])()  # further banks are named bank-2 and so on

@@ -27,6 +27,7 @@ _SPACES = itertools.count()
 SEEN = 80_000_000  # bytes of a node's object store, the least that Ray takes
 _SOON = {"period_ms": "1000", "timeout_ms": "2000", "failure_threshold": "3"}
 _QUICK = {f"RAY_health_check_{name}": value for name, value in _SOON.items()}
+_QUICK["RAY_raylet_start_wait_time_s"] = "120"  # Ray's own 30 s are few on a busy machine
 
 
 def why_not() -> str:
