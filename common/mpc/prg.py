@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 from enum import Enum
 from typing import NoReturn
 
@@ -156,6 +157,25 @@ class Prg:
         stream = self._stream(purpose, counter)
         for row in rows:
             _write(stream, memoryview(row.view(np.uint8).data))
+
+    def pieces(
+        self, purpose: Purpose, counter: int, shape: tuple[int, int], columns: slice, most: int
+    ) -> Iterator[npt.NDArray[np.uint64]]:
+        """Of what `words` gives, as the rows of an array of this shape, so many columns, from left to right.
+
+        At most `most` columns at a time, (shape[0], some) in C order; each overwrites the one before.
+        """
+        (count, size), stream = shape, self._stream(purpose, counter)
+        room = np.empty((count, min(most, _CHUNK // 8, columns.stop - columns.start)), np.uint64)
+        for low in range(columns.start, columns.stop, room.shape[1] or 1):
+            piece = room[:, : columns.stop - low]
+            zeros = _ZEROS[: 8 * piece.shape[1]]
+            for place, row in enumerate(piece.view(np.uint8)):
+                block, left_out = divmod(8 * (place * size + low), _BLOCK)
+                stream.reset_nonce(block.to_bytes(_BLOCK, "big"))
+                stream.update(_ZEROS[:left_out])
+                stream.update_into(zeros, row.data)
+            yield piece
 
     def _expand(self, purpose: Purpose, counter: int, size: int, first: int = 0) -> npt.NDArray[np.uint8]:
         """So many bytes, those before the first one left out."""

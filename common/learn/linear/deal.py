@@ -39,7 +39,7 @@ from common.learn.linear.joint import (
 from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift
 from common.learn.span import Span
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
-from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
+from common.mpc.correlations.dealt import PIECE_ROWS, MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed
 from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation, mask_parts
 from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Words
@@ -57,7 +57,7 @@ PRODUCT_SCALE = X_SCALE + WEIGHT_SCALE  # of u when rows are scored
 SCORE_WIDTH = 6  # bytes of a word of masked rows then
 SCORE_SPARE = np.uint64(64 - 8 * SCORE_WIDTH)  # what shares of u are moved up by, which takes off what is not sent
 SCORE_SCALE = PRODUCT_SCALE + int(SCORE_SPARE)
-_BLOCKS = 3  # of masks that are expanded anew, which a thread holds at a time: a span is of two, and is put together
+KEPT_MASKS = 1 << 24  # bytes up to which a cache may hold masks: expanding them again takes less than larger memory
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training: no step, block or span comes near
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
 
@@ -100,7 +100,7 @@ class Work:
 class Masks:
     """The matrices' masks and the computation on masks, for one job.
 
-    memory: bytes of matrix masks it may keep; of larger ones each block is expanded anew at each step.
+    memory: bytes of matrix masks it may keep, of which it keeps KEPT_MASKS at most; larger ones are expanded at each step.
     workers: spans worked on at a time, or as many as `threads.within` has room for. Neither changes what is dealt.
     """
 
@@ -110,14 +110,12 @@ class Masks:
         if work.quadratic:
             self._workers = within(workers, WIDTH * MATRIX_BLOCK * (columns + 1))
             return
-        kept = 8 * work.rows * columns <= memory
-        anew = 0 if kept or work.undealt else _BLOCKS * 8 * columns
         span = max((span.rows for step in work.steps for span in step.spans()), default=0)
-        self._workers = within(workers, span * (anew + 16 * work.link.tables))
+        self._workers = within(workers, span * 16 * work.link.tables + 8 * PIECE_ROWS * columns)
         if work.undealt:
             return
-        mask = matrix_mask if kept else MaskRows
-        self._matrix = {party: mask(prg[party], work.rows, work.columns[party], self._workers) for party in Party}
+        mask = matrix_mask if 8 * work.rows * columns <= min(memory, KEPT_MASKS) else MaskRows
+        self._matrix = {party: mask(prg[party], work.rows, work.columns[party]) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
     @property
@@ -179,9 +177,10 @@ class Masks:
     def across(self, sample: Sample) -> Words:
         """What both parties' shares of X_G^T X_B lack, (m_G, m_B): the product of both masks over the sample's rows."""
         total = np.zeros([self._work.columns[p] for p in Party], np.uint64)
-        for _, low, rows in sample.blocks(self._work.rows):
-            whole = slice(low, low + rows.stop)
-            total += cross(*(self._matrix[p][whole][rows] for p in Party))
+        whole = [_pieces(self._matrix[p], slice(0, self._work.rows)) for p in Party]
+        for (rows, grid), (_, bank) in zip(*whole, strict=True):
+            taken = slice(-rows.start % sample.stride, None, sample.stride)
+            total += cross(grid[taken], bank[taken])
         return total
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
@@ -202,20 +201,29 @@ class Masks:
             yield dealt
 
     def _span(self, step: Step, span: Span, weights: Mapping[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
-        matrix, spare = {p: self._matrix[p][span.slice] for p in Party}, np.uint64(step.scales(self._work.link).spare)
-        lacks = None
-        if weights is not None:
-            grid, bank = (forward(matrix[p], weights[p]) for p in Party)
-            lacks = grid + bank
-        dealt = self._link(step, span, lacks)
-        hide = {p: self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare for p in Party}
-        return dealt, {p: backward(matrix[p], hide[p]) for p in Party}
+        spare, lacks = np.uint64(step.scales(self._work.link).spare), np.zeros(span.rows, np.uint64)
+        pulled = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
+        for p in Party:
+            hide = self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare
+            for rows, mask in _pieces(self._matrix[p], span.slice):
+                pulled[p] += backward(mask, hide[rows])
+                if weights is not None:
+                    lacks[rows] += forward(mask, weights[p])
+        return self._link(step, span, lacks), pulled
 
     def _link(self, step: Step, span: Span, offset: Words | None = None) -> Dealt:
         """offset: what the parties' sums of u lack, (rows,); by default nothing."""
         link = self._work.link
         scales, lacks = step.scales(link), np.zeros(span.rows, np.uint64) if offset is None else offset
         return deal_link(self._prg, link, span.number, link.turns(lacks), scales.table, scales.width)
+
+
+def _pieces(matrix: Words | MaskRows, rows: slice) -> Iterator[tuple[slice, Words]]:
+    """These rows in pieces, each until the next: where among them, and their words."""
+    if isinstance(matrix, MaskRows):
+        yield from matrix.pieces(rows)
+    else:
+        yield slice(0, rows.stop - rows.start), matrix[rows]
 
 
 class Steering:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,6 +33,7 @@ from common.mpc.threads import in_order
 from common.party import Party
 
 SEED = Round(Kind.SEED, 0)
+PIECE_ROWS = 1 << 13  # of some tens of columns about what a core's cache holds
 
 
 def matrix_mask(prg: Prg, rows: int, columns: int, workers: int = 1) -> Words:
@@ -50,15 +50,11 @@ def matrix_mask(prg: Prg, rows: int, columns: int, workers: int = 1) -> Words:
 
 
 class MaskRows:
-    """The same mask, read by slices of rows and expanded again, a block at a time, whenever rows are read.
+    """The same mask, expanded again whenever rows are read: by slices of rows, a block at a time, or piece by piece."""
 
-    workers: threads that may read at a time.
-    """
-
-    def __init__(self, prg: Prg, rows: int, columns: int, workers: int = 1) -> None:
+    def __init__(self, prg: Prg, rows: int, columns: int) -> None:
         self._prg, self._rows, self._columns = prg, rows, columns
-        self._most, self._lock = workers + 1, threading.Lock()
-        self._blocks: dict[int, Words] = {}  # the last so many, (columns, rows of the block)
+        self._blocks: dict[int, Words] = {}  # the last two, (columns, rows of the block)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,16 +69,28 @@ class MaskRows:
         return (parts[1] if len(parts) == 2 else np.concatenate(parts, axis=1)).T
 
     def _block(self, block: int) -> Words:
-        with self._lock:
-            found = self._blocks.get(block)
-        if found is None:  # two threads that want the same one at once both expand it
+        if (found := self._blocks.get(block)) is None:
             size = min(MATRIX_BLOCK, self._rows - block * MATRIX_BLOCK)
             found = self._prg.words(Purpose.MATRIX, block, self._columns * size).reshape(self._columns, size)
-            with self._lock:
-                while len(self._blocks) >= self._most:
-                    del self._blocks[next(iter(self._blocks))]
-                self._blocks[block] = found
+            while len(self._blocks) > 1:
+                del self._blocks[next(iter(self._blocks))]
+            self._blocks[block] = found
         return found
+
+    def pieces(self, rows: slice) -> Iterator[tuple[slice, Words]]:
+        """The same rows in pieces that a processor's cache holds, each until the next: where among these rows, and its words.
+
+        Any number of threads may read at a time.
+        """
+        low, high, _ = rows.indices(self._rows)
+        at = low
+        for block in range(low // MATRIX_BLOCK, -(-high // MATRIX_BLOCK)):
+            first = block * MATRIX_BLOCK
+            size = min(MATRIX_BLOCK, self._rows - first)
+            part = slice(at - first, min(high - first, size))
+            for piece in self._prg.pieces(Purpose.MATRIX, block, (self._columns, size), part, PIECE_ROWS):
+                yield slice(at - low, at - low + piece.shape[1]), piece.T
+                at += piece.shape[1]
 
 
 def ridge_mask(prg: Prg, columns: int) -> Words:

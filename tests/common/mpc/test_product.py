@@ -122,6 +122,8 @@ def test_a_mask_expanded_block_by_block_is_the_mask() -> None:
     assert read.shape == whole.shape
     for low, high in [(0, 10), (0, rows), (MATRIX_BLOCK - 5, MATRIX_BLOCK + 5), (MATRIX_BLOCK, rows), (7, 8), (0, 0)]:
         np.testing.assert_array_equal(read[low:high], whole[low:high])
+        pieces = [np.zeros((0, 3), np.uint64), *(piece.copy() for _, piece in read.pieces(slice(low, high)))]
+        np.testing.assert_array_equal(np.concatenate(pieces), whole[low:high])
 
 
 def test_signed_numbers_multiply_as_ring_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from common.learn.linear import products as spans_products
 from common.learn.linear.deal import Masks, ScoreDemand, Work
 from common.learn.linear.path import Step
 from common.learn.linear.schedule import nesterov, sgd
-from common.mpc import crossed, product, session
+from common.mpc import crossed, product, session, threads
 from common.mpc.correlations import dealt
 from common.mpc.dealer import Dealt
 from common.mpc.link import Fourier, Taylor
@@ -72,10 +73,10 @@ def test_any_number_of_threads_deals_the_same_bytes_in_the_same_order(name: str,
 @pytest.mark.parametrize("memory", [0, 1 << 30], ids=["masks expanded anew", "masks kept"])
 @pytest.mark.parametrize("name", ["shared", "half"])
 def test_spans_that_are_ahead_hold_no_more_than_is_allowed(name: str, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With masks that are expanded anew a span holds these besides its tables; the bytes that are dealt are the same."""
+    """A span holds its tables and a piece of the masks; the bytes that are dealt are the same."""
     one, work = dealt_by(WORKS[name], memory, 1), WORKS[name]
-    anew = 0 if memory or name == "half" else 3 * 8 * (GRID + BANK)
-    span = max(span.rows for span in FULL[0].spans()) * (16 * work.link.tables + anew)
+    monkeypatch.setattr(deal, "PIECE_ROWS", 7)
+    span = max(span.rows for span in FULL[0].spans()) * 16 * work.link.tables + 7 * 8 * (GRID + BANK)
     begun, link = 0, Masks._link
 
     def counted(self: Masks, *of: object) -> Dealt:
@@ -125,11 +126,27 @@ def test_so_it_does_for_several_banks_of_unequal_sizes(memory: int) -> None:
 
 def test_masks_are_read_alike_by_many_threads_and_few_blocks_are_held() -> None:
     prg = Prg(bytes(32))
-    whole, rows = dealt.matrix_mask(prg, ROWS, GRID, workers=3), dealt.MaskRows(prg, ROWS, GRID, workers=3)
-    assert np.array_equal(whole, dealt.matrix_mask(prg, ROWS, GRID))
+    whole, rows = dealt.matrix_mask(prg, ROWS, GRID), dealt.MaskRows(prg, ROWS, GRID)
+    assert np.array_equal(whole, dealt.matrix_mask(prg, ROWS, GRID, workers=3))
     for low in (0, 40, 130, 649, 0):
         assert np.array_equal(rows[low : low + 51], whole[low : low + 51])
-    assert len(rows._blocks) <= 4
+    assert len(rows._blocks) <= 2
+
+
+def test_pieces_of_a_mask_are_read_alike_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    prg = Prg(bytes(32))
+    whole, rows = dealt.matrix_mask(prg, ROWS, GRID), dealt.MaskRows(prg, ROWS, GRID)
+    monkeypatch.setattr(dealt, "PIECE_ROWS", 7)
+
+    def read(low: int) -> bool:
+        part = slice(low, low + 51)
+        found = np.zeros_like(whole[part])
+        for at, piece in rows.pieces(part):
+            assert len(piece) <= 7
+            found[at] += piece
+        return np.array_equal(found, whole[part])
+
+    assert all(threads.in_order((partial(read, low) for low in (0, 40, 41, 130, 649, 0)), 4))
 
 
 def logged(trio: Trio) -> dict[Party, Log]:
