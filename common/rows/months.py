@@ -31,6 +31,11 @@ TAKEN = (
 )
 ZONE = "Declare zone, such as zone = 'Asia/Shanghai', in which they are {what}; zone = 'UTC' takes them as they stand."
 
+UNIT = (
+    "Write them in the unit that their type names, as text if the program does not (fastparquet with times = 'int96' does"
+    " not for microseconds); whole numbers are read by month_format: epoch_s or epoch_ms."
+)
+
 FIRST, LAST = 1900 * 12, 2199 * 12 + 11
 """Months that can be; databases and programs write 0001-01 and 9999-12 for none."""
 
@@ -55,6 +60,8 @@ _FORMS = (
 )
 _DAYS = {"excel": date(1899, 12, 30), "excel1904": date(1904, 1, 1)}
 _SECONDS = {"epoch_s": "s", "epoch_ms": "ms"}
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_WEEKS_ON = 30 * 86400  # seconds, which as thousandths reach from 1970 to 2052
 
 
 def _known_zone(name: str) -> str:
@@ -269,9 +276,12 @@ def _of_times(origin: Origin, column: str, values: Any, zone: str | None) -> tup
 def local_times(origin: Origin, column: str, values: Any, zone: str | None, what: str = "months") -> tuple[Any, str]:
     """Timestamps as local times, and how they came. what: they are taken for.
 
-    Raises DataError for instants, or what must be such, of which no zone is known.
+    Raises DataError for instants, or what must be such, of which no zone is known, and for moments of January 1970 alone.
     """
     kind = values.type
+    if _of_another_unit(values):
+        said = f"column {column!r} holds no other moments than of January 1970: they were written or read in another unit"
+        raise origin.fault(said, remedy=UNIT)
     if kind.tz is not None:
         where = zone or (kind.tz if kind.tz.upper() not in ("UTC", "GMT", "Z", "ETC/UTC", "+00:00") else None)
         if where is None:
@@ -291,13 +301,19 @@ def local_times(origin: Origin, column: str, values: Any, zone: str | None, what
     return values, "local times"
 
 
+def _of_another_unit(values: Any) -> bool:
+    """Whether all moments known are of the first weeks of 1970, as those of today are whose seconds count as thousandths."""
+    ends = pc.min_max(values.cast(pa.int64())).as_py()
+    return ends["min"] is not None and 0 <= ends["min"] <= ends["max"] < _WEEKS_ON * _PER_SECOND[values.type.unit]
+
+
 def _elsewhere(values: Any) -> bool:
     """Whether local times all look like midnights of another zone: of one same time that is not midnight, or of two."""
     known = pc.drop_null(values)
     if not len(known):
         return False
     of_day = pc.subtract(known, pc.floor_temporal(known, unit="day")).cast(pa.int64())
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[known.type.unit]
+    per_second = _PER_SECOND[known.type.unit]
     ends = pc.min_max(of_day).as_py()
     if ends["min"] == 0 or ends["max"] - ends["min"] not in (0, 3600 * per_second):
         return False

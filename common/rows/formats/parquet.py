@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
@@ -22,6 +24,9 @@ T = TypeVar("T")
 
 _PIECE = 1 << 18  # rows of text that are read at once where memory is little
 _MANY = 1 << 18  # rows, from which on text is read so in any case
+_DIFFERENCES = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
+_PERIOD = "pandas.period"
+_LONGER = frozenset({"W", "Q", "QE", "QS", "Y", "YE", "YS", "A"})  # pandas' names of periods longer than a month, or across two
 _EXPANSION = 4  # memory that a file takes for each of its bytes
 
 
@@ -58,7 +63,8 @@ class ParquetColumns:
 
     INT96, in which Spark, Hive and Impala write timestamps, holds instants: it comes as UTC, so that they need a zone.
     INTERVAL comes as intervals: Arrow has its 12 bytes as they stand, and those of 48 days are a 0 in text.
-    UUID comes as text, as in any other format; of other types of an extension comes what stores them.
+    UUID comes as text, as in any other format, and a period of pandas as its first day, or as text where it is longer than a
+    month; of other types of an extension comes what stores them.
     little: memory is; text is then read in pieces, which costs a little time, as it is of very many rows.
     """
 
@@ -70,6 +76,8 @@ class ParquetColumns:
         stored = [metadata.schema.column(k) for k in range(metadata.num_columns)]
         self._spans = {column.path for column in stored if column.converted_type == "INTERVAL"}
         self._text = [f.name for f in schema if is_text(f.type) and f.name not in self._spans]
+        self._plain = _never_coded(metadata, self._text)
+        self._periods = {f.name: freq for f in schema if (freq := _frequency(f)) is not None}
         self.long = frozenset(self._text if little or self.num_rows > _MANY else ())
         self._instants = {column.path for column in stored if column.physical_type == "INT96"}
 
@@ -78,9 +86,11 @@ class ParquetColumns:
             found = self._file(self._text).read(columns=[column]).column(0)
             found.validate(full=True)  # of a damaged file, not all of which is noticed before
             self._check(len(found))
-            return found
+            return found.dictionary_encode() if column in self._plain else found
 
-        values: pa.ChunkedArray = guarded(self._origin, read)
+        values: pa.ChunkedArray = guarded(self._origin, read, column)
+        if column in self._periods:
+            return guarded(self._origin, lambda: _of_periods(values, self._periods[column]), column)
         if isinstance(values.type, pa.BaseExtensionType):
             stored, kind = [part.storage for part in values.chunks], values.type.storage_type
             if isinstance(values.type, pa.UuidType):
@@ -94,9 +104,10 @@ class ParquetColumns:
         """One of the `long` columns. plain: as text and not as dictionaries, which cost much where no text repeats."""
         batches = guarded(self._origin, lambda: self._file([] if plain else self._text).iter_batches(_PIECE, columns=[column]))
         count, rows, held = 0, 0, list[Any]()
-        while batch := guarded(self._origin, lambda: next(batches, None)):
-            guarded(self._origin, partial(batch.validate, full=True))
-            held.append(batch.column(0))
+        while batch := guarded(self._origin, lambda: next(batches, None), column):
+            guarded(self._origin, partial(batch.validate, full=True), column)
+            values = batch.column(0)
+            held.append(values.dictionary_encode() if column in self._plain and not plain else values)
             count, rows = count + len(batch), rows + len(batch)
             if rows >= _PIECE:  # what was written in small groups comes in small batches
                 yield pa.chunked_array(held)
@@ -106,11 +117,55 @@ class ParquetColumns:
             yield pa.chunked_array(held, held[0].type if held else pa.string())
 
     def _file(self, coded: list[str]) -> Any:
+        coded = [column for column in coded if column not in self._plain]
         return pa.parquet.ParquetFile(self._source, read_dictionary=coded, coerce_int96_timestamp_unit="us")
 
     def _check(self, rows: int) -> None:
         if rows != self.num_rows:
             raise pa.ArrowInvalid("a column has other rows than the file")
+
+
+def _never_coded(metadata: Any, columns: list[str]) -> frozenset[str]:
+    """Those of `columns` whose texts are stored by their differences or lengths, as DuckDB and Spark do in Parquet 2.
+
+    Arrow reads them, but not as dictionaries.
+    """
+    places, asked = {metadata.schema.column(k).path: k for k in range(metadata.num_columns)}, range(metadata.num_row_groups)
+    return frozenset(
+        column
+        for column in columns
+        if column in places
+        and any(not _DIFFERENCES.isdisjoint(metadata.row_group(group).column(places[column]).encodings) for group in asked)
+    )
+
+
+def _frequency(field: Any) -> str | None:
+    """How long the periods are of a column that pandas wrote as such; None of any other.
+
+    That type is known to Arrow by its name once pandas has registered it, and stands beside the column before.
+    """
+    kind, beside = field.type, field.metadata or {}
+    if isinstance(kind, pa.BaseExtensionType):
+        told = kind.__arrow_ext_serialize__() if kind.extension_name == _PERIOD else None
+    else:
+        told = beside.get(b"ARROW:extension:metadata") if beside.get(b"ARROW:extension:name") == _PERIOD.encode() else None
+    try:
+        return None if told is None else str(json.loads(told)["freq"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _of_periods(values: pa.ChunkedArray, frequency: str) -> pa.ChunkedArray:
+    """Ordinals since 1970 as first days (microseconds); of quarters, years and weeks as the text that pandas prints of them."""
+    stored = pa.chunked_array([part.storage if hasattr(part, "storage") else part for part in values.chunks], pa.int64())
+    given = stored.fill_null(0).to_numpy()
+    try:
+        periods = pd.PeriodIndex(pd.arrays.PeriodArray(given, dtype=pd.PeriodDtype(frequency)))
+        longer = periods.freqstr.split("-")[0].lstrip("0123456789") in _LONGER
+        found = pa.array(list(map(str, periods))) if longer else pa.array(periods.start_time.to_numpy("datetime64[us]"))
+    except (ValueError, OverflowError) as error:
+        raise pa.ArrowInvalid(str(error)) from None
+    return pa.chunked_array([pc.if_else(stored.is_valid().combine_chunks(), found, None)])
 
 
 def _spans(values: Any) -> Any:
@@ -131,8 +186,8 @@ def copied(batches: Any, scratch: Scratch) -> Any:
     return file
 
 
-def guarded(origin: Origin, read: Callable[[], T]) -> T:
-    """Raises DataError where the file is no Parquet file, or a damaged one."""
+def guarded(origin: Origin, read: Callable[[], T], column: str | None = None) -> T:
+    """Raises DataError where the file is no Parquet file, or a damaged one, or does not hold what it says of `column`."""
     try:
         return read()
     except pa.ArrowNotImplementedError as error:  # its words are about types and codecs
@@ -142,4 +197,8 @@ def guarded(origin: Origin, read: Callable[[], T]) -> T:
             remedy="Write it without such a column or codec; whole numbers of more than 64 bits (Int128 of Polars) as text.",
         ) from None
     except (pa.ArrowException, OSError, MemoryError, UnicodeError):
-        raise origin.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
+        what = "the file is not valid Parquet" if column is None else f"column {column!r} of the file is not valid Parquet"
+        remedy = (
+            "Write it again, or set `format`." if column is None else "Write it again, by another program if it comes so again."
+        )
+        raise origin.fault(what, remedy=remedy) from None

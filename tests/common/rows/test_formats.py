@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import openpyxl
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,8 +17,10 @@ import pytest
 
 from common.errors import ConfigError, DataError
 from common.rows.formats.options import FileOptions
+from common.rows.formats.parquet import ParquetColumns, _frequency, _of_periods
 from common.rows.formats.paths import natural, parts_of
 from common.rows.tablefile import TableFile
+from tests.common.rows.columns import Made
 
 HEAD = "id,month,kwh,name\n"
 ROWS = [f"A{i:03d},2024-01,{i},n{i % 3}\n" for i in range(1000)]
@@ -248,6 +252,63 @@ def test_intervals_and_uuids_of_parquet_are_what_was_written(tmp_path: Path) -> 
     assert data["id"].to_pylist() == [uuid, None, uuid] and data["note"].to_pylist() == ["{}", None, "[]"]
     assert data["late"].type == pa.month_day_nano_interval()  # 49 days were 1, the byte that counts them as a digit
     assert data["late"].to_pylist() == [(0, 49, 0), None, (2, 0, 3 * 10**9)]
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"])
+def test_texts_of_parquet_2_stored_by_their_differences_are_read(encoding: str, tmp_path: Path) -> None:
+    texts = [None if k % 7 == 3 else f"A{k:05d}" for k in range(3000)]
+    path = tmp_path / "t.parquet"
+    table, how = pa.table({"id": texts, "kwh": range(3000)}), {"id": encoding}
+    pq.write_table(table, path, use_dictionary=False, column_encoding=how, data_page_version="2.0", row_group_size=700)
+    assert TableFile.open(path).read(["id"])["id"].to_pylist() == texts
+    for plain in (False, True):
+        found = ParquetColumns(Made(), path, little=True)
+        assert "id" in found.long
+        pieces = list(found.pieces("id", plain=plain))
+        assert [text for piece in pieces for text in piece.to_pylist()] == texts
+        assert all(pa.types.is_dictionary(piece.type) is not plain for piece in pieces)
+
+
+def test_duckdb_writes_parquet_2(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    with duckdb.connect() as database:
+        made = "SELECT printf('91530100MA6K%05d', i) AS id, i / 4 AS kwh FROM range(5000) t(i)"
+        database.execute(f"COPY ({made}) TO '{path}' (FORMAT parquet, PARQUET_VERSION v2)")
+    assert "DELTA_LENGTH_BYTE_ARRAY" in pq.read_metadata(path).row_group(0).column(0).encodings
+    found = rows_of(path)
+    assert found[4999] == {"id": "91530100MA6K04999", "kwh": 1249.75} and len(found) == 5000
+
+
+@pytest.mark.parametrize(
+    ("frequency", "first", "found"),
+    [
+        ("M", "2024-01", [datetime(2024, 1, 1), None, datetime(2024, 3, 1)]),
+        ("D", "1969-12-31", [datetime(1969, 12, 31), None, datetime(1970, 1, 2)]),
+        ("Q-DEC", "2023Q4", ["2023Q4", None, "2024Q2"]),
+        ("2Y-MAR", "2023", ["2023", None, "2027"]),
+        ("W-SUN", "2024-01-01", ["2024-01-01/2024-01-07", None, "2024-01-15/2024-01-21"]),
+    ],
+)
+def test_periods_of_pandas_are_months_and_days_and_no_ordinals(
+    frequency: str, first: str, found: list[object], tmp_path: Path
+) -> None:
+    periods = pd.period_range(first, periods=3, freq=frequency).to_series()
+    periods.iloc[1] = pd.NaT
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"id": ["a", "b", "c"], "month": periods.array}).to_parquet(path)
+    assert TableFile.open(path).read(["id", "month"])["month"].to_pylist() == found
+    field = pq.read_schema(path).field("month")  # as where nothing has registered the type with Arrow
+    beside = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": field.type.__arrow_ext_serialize__()}
+    stored = pa.array([None if text is None else 0 for text in found], pa.int64())
+    assert _frequency(pa.field("month", pa.int64(), metadata=beside)) == _frequency(field) == frequency
+    assert _of_periods(pa.chunked_array([stored]), frequency)[1].as_py() is None
+
+
+def test_a_column_that_is_not_what_it_says_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    late = pa.array([1, 25 * 3600 * 10**6], pa.time64("us"))  # as fastparquet writes spans of more than a day
+    pq.write_table(pa.table({"id": ["a", "b"], "late": late}), path)
+    assert "column 'late' of the file is not valid Parquet" in refused(path)
 
 
 def test_a_sound_parquet_file_of_what_arrow_does_not_read_is_refused_by_its_reason(tmp_path: Path) -> None:

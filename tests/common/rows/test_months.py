@@ -181,5 +181,17 @@ def test_a_zone_that_the_writer_names_holds_and_utc_takes_them_as_they_stand() -
     assert months(typed([datetime(2024, 1, 1)], pa.timestamp("ns")), zone=SHANGHAI) == ["2024-01"]  # local by its hour
 
 
+@pytest.mark.parametrize(
+    ("form", "kind"), [(None, pa.timestamp("ms")), (None, pa.timestamp("ms", SHANGHAI)), ("epoch_ms", pa.int64())]
+)
+def test_stamps_of_another_unit_are_no_months_of_1970(form: str | None, kind: Any) -> None:
+    of_today = [1704038400, None, 1706716800]  # seconds that count as thousandths: 20 January 1970
+    with pytest.raises(DataError, match="no other moments than of January 1970") as caught:
+        months(typed(of_today, kind), form, SHANGHAI)
+    assert "epoch_s" in caught.value.remedy
+    assert months(typed([1, 1707000000000], kind), form, SHANGHAI) == ["1970-01", "2024-02"]  # one of which is none
+    assert months(typed([None, None], kind), form, SHANGHAI) == [None, None]
+
+
 def test_the_remedy_lists_what_is_taken() -> None:
     assert all(form in TAKEN for form in ("YYYY-MM", "YYYYMM", "年", "month_format", "excel", "epoch_s"))
