@@ -15,14 +15,15 @@ from common.trial.forkserver import MODULE, PRELOADED, ForkServer, Running
 from common.trial.processes import Trial
 from tests.source import ROOT
 
-PROFILED = "tests.bench.profiled"  # which puts its own functions in place before it imports what calls them
+PROFILED = "tests.bench.profiled"  # which puts functions of its own in place before it imports what calls them, but of stages
+STAGES_ALONE = "WATTSCORE_BENCH_STAGES_ALONE"
 PAGES = ("common.report.write", "common.monitor.page")  # Matplotlib and Jinja: 0.8 s of each command that writes one
 SERVED = ("bank_party.online.run", "common.console.run")  # FastAPI: 0.25 s of each daemon that serves requests or pages
 _begin, _run_own = Trial.begin, own.run_own
 
 
 @contextmanager
-def forked() -> Iterator[None]:
+def forked() -> Iterator[ForkServer | None]:
     """As long as it lasts, whoever begins a trial; `try`, the demo and a party's own commands in it take these copies too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
@@ -32,7 +33,8 @@ def forked() -> Iterator[None]:
     with copied as copies, pytest.MonkeyPatch.context() as patch:
 
         def begin(trial: Trial, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Running:
-            if copies is not None and MODULE in command and PROFILED not in command:
+            profiled = PROFILED in command and not environment.get(STAGES_ALONE)
+            if copies is not None and MODULE in command and not profiled:
                 return copies.start(command, environment, log)
             return _begin(trial, command, environment, log)
 
@@ -43,4 +45,4 @@ def forked() -> Iterator[None]:
         patch.setattr(own, "run_own", run_own)
         for module in (forkserver, demo_cli):  # the one that `try` finds as it begins, and the demo's
             patch.setattr(module, "fork_server", lambda: nullcontext(copies))
-        yield
+        yield copies

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from common.mpc.session import Kind
 from common.plan.linear import Model
 from common.plan.network import Network
-from tests.bench import codings, report
+from common.trial.forkserver import ForkServer
+from tests.bench import codings, features, report
 from tests.bench.__main__ import main
 from tests.bench.arrivals import offer, planned
 from tests.bench.beside import MODELS
@@ -38,9 +39,9 @@ from tests.patience import patience
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _forked() -> Iterator[None]:
-    with forked():
-        yield
+def copies() -> Iterator[ForkServer | None]:
+    with forked() as copies:
+        yield copies
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,11 @@ def test_the_profile_accounts_for_each_process(result: dict[str, dict[str, dict[
     assert "the dealer" in profile["bank"]["waiting"] and "the other party" in profile["grid"]["waiting"]
 
 
-def test_features_are_measured_at_both_parties_from_both_formats(tmp_path: Path) -> None:
+def test_features_are_measured_at_both_parties_from_both_formats(
+    tmp_path: Path, copies: ForkServer | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if copies is not None:
+        monkeypatch.setattr(features, "_ended", copies.run)
     out = tmp_path / "features.json"
     done = CliRunner().invoke(main, ["features", "--rows", "2000", "--json", str(out)])
     assert done.exit_code == 0, done.output

@@ -21,17 +21,7 @@ from common.trial.world import make_world, world_config
 MONTHS = 24
 FORMATS = ("csv", "parquet")
 _KNOWN = 0.9  # of the world's enterprises, at the party that knows fewer of them
-_PROGRAM = """
-import atexit, resource, sys, time
-from common.cli import main
-from common.process.memory import peak_mib
-def told():
-    other = resource.getrusage(resource.RUSAGE_CHILDREN)  # beside it, the process that speaks to Ray
-    print(time.process_time() + other.ru_utime + other.ru_stime, peak_mib(), file=sys.stderr)
-atexit.register(told)
-main()
-"""  # the kernel's own figure of a child's memory has its parent's in it
-_COMMAND = [sys.executable, "-c", _PROGRAM, "features"]
+_COMMAND = [sys.executable, "-m", "tests.bench.told", "features"]
 
 
 def bench_features(records: int, repeat: int = 1, options: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -90,9 +80,13 @@ class _Cost(NamedTuple):
     workers: tuple[float, float]
 
 
+def _ended(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, errors="replace")
+
+
 def _run(command: list[str]) -> _Cost:
     begin = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    done = _ended(command)
     if done.returncode:
         raise SystemExit(f"wattscore features failed: {done.stderr.strip()}")
     processor, peak = (float(word) for word in done.stderr.split()[-2:])
