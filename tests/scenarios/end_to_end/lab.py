@@ -226,7 +226,7 @@ LONG: dict[str, Any] = {"optimiser": "sgd", "batch": 330, "epochs": 1000}
 
 def finish(client: Client, job: str, seconds: float = 30.0) -> wire.Job:
     """The job once it is over; fails if that takes longer than a machine that is merely busy."""
-    return wait(client, job, lambda found: State(found.state).final, seconds, 0.2)
+    return wait(client, job, lambda found: State(found.state).final, seconds, 0.4)
 
 
 def run(client: Client, plan: Any) -> wire.Job:
@@ -266,7 +266,7 @@ def wait(client: Client, job: str, good: Callable[[wire.Job], bool], seconds: fl
         if good(found := client.show(job)):
             return found
         time.sleep(pause)
-        pause = min(most, 1.2 * pause)
+        pause = min(most, 1.4 * pause)
     raise AssertionError(f"after {patience(seconds)} s job {job} is still {client.show(job)}")
 
 
@@ -281,10 +281,11 @@ def works(lab: Lab, client: Client) -> None:
 
 
 def eventually(good: Callable[[], bool], seconds: float = 15.0) -> None:
-    end = time.monotonic() + patience(seconds)
+    end, pause = time.monotonic() + patience(seconds), 0.05
     while not good():
         assert time.monotonic() < end, f"it did not come true within {patience(seconds)} s"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(0.1, 1.1 * pause)
 
 
 def command(lab: Lab, party: str, *words: str | Path) -> Result:

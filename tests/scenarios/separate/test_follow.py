@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from common.cli import main
 from common.home.models import ModelStore
 from common.home.outcome import EVALUATION, parse_evaluation
 from common.learn.learner import Half
@@ -28,7 +28,6 @@ from tests.common.stages.plain import plain_part
 from tests.patience import patience
 from tests.scenarios.separate.land import Place, land
 from tests.scenarios.separate.pages import CONFIGURATION, DATA, DRY_RUN, KEYS, ROTATE, START, TRAIN, TRUST, blocks
-from tests.source import ROOT
 
 T = TypeVar("T")
 ORGS = {"grid": "acme-grid", "bank": "acme-bank", "coordinator": "neutral"}
@@ -39,11 +38,12 @@ FINGERPRINT = re.compile(r"fingerprint +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})")
 @pytest.mark.usefixtures("namespaces")
 def test_the_pages_lead_to_the_model_of_try(tmp_path: Path) -> None:
     tables = exports(tmp_path)
-    alone = subprocess.Popen(
-        [sys.executable, "-m", "common.cli", "try", "--grid", tables["grid"], "--bank", tables["bank"], "--key", ID,
-         "--label", "overdue_next_month", "--period", MONTH, "--keep", tmp_path / "kept", "--json", tmp_path / "try.json"],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    words: list[str | Path] = [
+        "try", "--grid", tables["grid"], "--bank", tables["bank"], "--key", ID, "--label", "overdue_next_month",
+        "--period", MONTH, "--keep", tmp_path / "kept", "--json", tmp_path / "try.json",
+    ]  # fmt: skip
+    alone = CliRunner().invoke(main, [*map(str, words)])
+    assert alone.exit_code == 0, alone.output
     with land() as places:
         for name, table in tables.items():
             (places[name].home / "export.csv").write_bytes(table.read_bytes())
@@ -57,8 +57,6 @@ def test_the_pages_lead_to_the_model_of_try(tmp_path: Path) -> None:
         assert (job["state"], job["kind"]) == ("succeeded", "train") and "AUC gained" in said
         result = json.loads(places["bank"].run(f"wattscore show {job['id']} --json"))
         rotate(places["grid"])
-        _, errors = alone.communicate(timeout=patience(60))
-        assert alone.returncode == 0, errors
         compare(places, tmp_path, job["id"], result)
 
 
