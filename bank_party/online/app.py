@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bank_party.online.messages import Answered, Asked, Health
 from bank_party.online.messages import Problem as Told
-from bank_party.online.problem import Problem, wrong
+from bank_party.online.problem import Problem, failed, unknown
 from bank_party.online.service import ScoringService
 from common import __version__
 from common.web.callers import Callers, Unknown
@@ -30,7 +29,6 @@ _CALLER = "wattscore.caller"
 _LARGEST = 1 << 20  # bytes of a request: a thousand rows of forty columns
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _A_PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Told, "description": text}
     for status, text in (
@@ -96,16 +94,14 @@ def make_app(service: ScoringService) -> FastAPI:
         )
 
     @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        return _said(_failed(error))
+    async def broken(_: Request, error: Exception) -> Response:
+        return _said(failed(error))
 
     return app
 
 
 async def _scored(service: ScoringService, caller: str, key: str, asked: Asked) -> Response:
     """Raises Problem."""
-    if not _KEY.fullmatch(key):
-        raise wrong("Idempotency-Key", "it is 1 to 200 letters, digits and signs", "Use a UUID, say.")
     answer, before = await service.score(caller, key, asked)
     headers = {"Idempotent-Replayed": "true"} if before else {}
     if (left := service.sessions.stock_left) is not None:
@@ -139,7 +135,7 @@ class Quick:
             response = _said(error)
         except Exception as error:
             _log.exception("a request for scores failed")
-            response = _said(_failed(error))
+            response = _said(failed(error))
         await response(scope, receive, send)
 
 
@@ -180,10 +176,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return once
 
 
-def _failed(error: Exception) -> Problem:
-    return Problem(500, "An error of this service", type(error).__name__, "See the log of the bank's daemon.")
-
-
 def _invalid(error: RequestValidationError) -> Problem:
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]
@@ -213,11 +205,7 @@ class Guard:
             self._check_size(scope["method"], headers)
             scope[_CALLER] = await self._callers.name(scope.get(CERTIFICATE), headers.get(b"authorization"))
         except Unknown as error:
-            challenge = {} if error.may_not else {"WWW-Authenticate": "Bearer"}
-            title = "The caller may not ask" if error.may_not else "It is not known who calls"
-            remedy = "Ask who runs the bank's daemon: [online] says who may."
-            refused = Problem(403 if error.may_not else 401, title, str(error), remedy, headers=challenge)
-            await _said(refused)(scope, receive, send)
+            await _said(unknown(error))(scope, receive, send)
         except Problem as refused:
             await _said(refused)(scope, receive, send)
         else:

@@ -69,6 +69,10 @@ class OnlineConfig(StrictModel):
     """Scores over HTTPS, on an address of its own, with a trust of its own. There is no plaintext."""
 
     listen: Address = Field(description="HOST:PORT of the bank's own network to serve HTTPS on.")
+    grpc: Address | None = Field(
+        default=None,
+        description="HOST:PORT of that network for the same by gRPC (scoring.proto); by default none.",
+    )
     certificate: Path = Field(description="This service's certificate and its chain (PEM), of the bank's own CA.")
     key: Path = Field(description="Its private key (PEM); mode 0600.")
     trust: Path | None = Field(

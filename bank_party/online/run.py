@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from bank_party.home import BankHome
 from bank_party.online.app import Guard, Quick, make_app
 from bank_party.online.book import AnswerBook
+from bank_party.online.calls import call_server
 from bank_party.online.config import OnlineConfig
 from bank_party.online.queue import Queue
 from bank_party.online.service import ScoringService, normalized
@@ -54,7 +55,9 @@ class Online:
         self._service = ScoringService(config, home, queue, self._sessions, self._book, self._shadow)
         place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
         clients = config.clients if config.trust is not None else None
-        self._server = HttpsServer(place, Guard(Quick(make_app(self._service), self._service), Callers(clients, config.oidc)))
+        callers = Callers(clients, config.oidc)
+        self._server = HttpsServer(place, Guard(Quick(make_app(self._service), self._service), callers))
+        self._calls = call_server(config, self._service, callers)
         self._queue, self._tasks = queue, []
         station.registry.register(Callback(self._metrics))
 
@@ -64,12 +67,16 @@ class Online:
     async def start(self) -> None:
         await asyncio.to_thread(normalized, ["A"])  # imports pandas, a second in which the first caller would stop the loop
         await self._server.start()
+        if self._calls is not None:
+            await self._calls.start()
         self._tasks.append(asyncio.create_task(self._sessions.run()))
         if self._shadow is not None:
             self._tasks.append(asyncio.create_task(self._shadow.sessions.run()))
 
     async def stop(self) -> None:
         await self._server.stop()
+        if self._calls is not None:
+            await self._calls.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

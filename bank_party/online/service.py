@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from common.text import traces
 
 _log = logging.getLogger(__name__)
 
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _LAST = 10.0  # seconds in which answers are entered once nothing is scored any more
 
 
@@ -64,6 +66,8 @@ class ScoringService:
 
     async def score(self, caller: str, key: str, asked: Asked) -> tuple[dict[str, Any], bool]:
         """The answer, and whether it was given before. Raises Problem."""
+        if not _KEY.fullmatch(key):
+            raise wrong("Idempotency-Key", "it is 1 to 200 letters, digits and signs", "Use a UUID, say.")
         rows, known = self._rows(asked), digest(asked.known_by())
         if (running := self._running.get((caller, key))) is None:
             # entered before the book is looked into, else an answer that is entered meanwhile is in neither

@@ -6,12 +6,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from common.disk.data_folder import Name
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.trial.processes import BANK, free_ports
+from common.wire import scoring_pb2 as wire
 from tests.common.web.pki import Caller, Pki
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import (
@@ -36,9 +38,24 @@ class Office(Lab):
     model: str
     pki: Pki
     port: int
+    calls: int  # the port of gRPC
 
     def caller(self, who: str | None = "loan-desk") -> Caller:
         return Caller(self.port, self.pki.context(who))
+
+    def by_grpc(self, key: str, *ids: str) -> wire.ScoreReply:
+        """The answer about these enterprises, to a program that was made from scoring.proto."""
+        ca, own, certificate = ((self.pki.folder / name).read_bytes() for name in ("ca.pem", "loan-desk.key", "loan-desk.pem"))
+        credentials = grpc.ssl_channel_credentials(ca, own, certificate)
+        with grpc.secure_channel(f"127.0.0.1:{self.calls}", credentials, (("grpc.enable_http_proxy", 0),)) as channel:
+            ask = channel.unary_unary(
+                "/wattscore.online.v1.Scoring/Score",
+                request_serializer=wire.ScoreRequest.SerializeToString,
+                response_deserializer=wire.ScoreReply.FromString,
+            )
+            request = wire.ScoreRequest(rows=[wire.Row(id=id) for id in ids])
+            found: wire.ScoreReply = ask(request, metadata=(("idempotency-key", key),), timeout=patience(30))
+            return found
 
     def serving(self, rows: int = 1) -> bool:
         """Whether a session serves, and stocks at least so many rows."""
@@ -77,9 +94,10 @@ def opened(folder: Path, *, texts: Mapping[str, str] | None = None, **policy: An
     pki = Pki(folder / "office-pki")
     for name in ("online", "loan-desk", "stranger"):
         pki.issue(name)
-    (port,) = free_ports(1)
+    port, calls = free_ports(2)
     online: dict[str, Any] = {
         "listen": f"127.0.0.1:{port}",
+        "grpc": f"127.0.0.1:{calls}",
         "certificate": str(pki.folder / "online.pem"),
         "key": str(pki.folder / "online.key"),
         "trust": str(pki.folder / "ca.pem"),
@@ -100,7 +118,7 @@ def opened(folder: Path, *, texts: Mapping[str, str] | None = None, **policy: An
         datasets["grid"]["new"]["columns"] = {name: {"kind": "numeric", "reason": text} for name, text in texts.items()}
         online["grid_reasons"], online["refill"]["reasons"] = 1, len(texts) + 1
     with Office(folder, datasets, settings) as lab:
-        lab.pki, lab.port = pki, port
+        lab.pki, lab.port, lab.calls = pki, port, calls
         lab.write("main", *make_tables("M"))
         with lab.client() as client:
             lab.model = succeed(client, make_plan("main")).id

@@ -65,6 +65,23 @@ def test_a_request_repeated_is_answered_from_the_book_also_after_a_restart(offic
         assert later.score("again", id=id) == (200, first) and later.headers["idempotent-replayed"] == "true"
 
 
+def test_a_caller_by_grpc_has_the_same_answers_charged_once_by_either_way(office: Office, caller: Caller) -> None:
+    exact = in_the_clear(office, office.model, "new")
+    ids = [str(exact.index[2]), "NOBODY"]
+    status, first = caller.score("either", ids=ids)
+    assert status == 200
+    before = charged(office, "grid")
+    again, other = office.by_grpc("either", *ids), office.by_grpc("by grpc".replace(" ", "-"), str(exact.index[3]))
+    assert again.replayed and again.session == first["session"] and again.model.job == office.model
+    found, nobody = again.results
+    assert (found.log_odds, found.score, found.decision) == tuple(
+        first["results"][0][k] for k in ("log_odds", "score", "decision")
+    )
+    assert not nobody.HasField("decision") and "no such row" in nobody.refused
+    assert not other.replayed and abs(other.results[0].log_odds - exact.iloc[3]) <= OFF and other.cost.scores_charged == 1
+    assert charged(office, "grid") - before <= 1  # that row, unless another test had it scored
+
+
 def test_requests_that_arrive_at_a_rate_are_each_answered_once(office: Office) -> None:
     """The benchmark's load, two seconds of it."""
     times, ids = planned(20.0, 2.0), in_the_clear(office, office.model, "new").index.astype(str).tolist()

@@ -56,6 +56,8 @@ def test_answers_name_the_grids_reasons_also_when_repeated_and_after_a_restart(o
     assert right(codes, exact.to_numpy(), GridPolicy().reason_threshold).all() and set(codes.ravel()) == {0, 1, 2}
     status, one = caller.score("reasons-one", id=ids[0])
     assert status == 200 and one["results"][0]["grid_reasons"] == told[0]
+    by_grpc = office.by_grpc("reasons-grpc", *ids[:20]).results
+    assert [list(result.grid_reasons.texts) for result in by_grpc if result.HasField("grid_reasons")] == told[:20]
     assert charged(office, "grid") - before <= ROWS  # once, however often such a row is asked for
     office.restart("bank")
     eventually(office.serving, 60.0)
