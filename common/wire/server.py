@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
 from common.text import traces
 from common.trust.authority import TrustStore, fingerprint, verify_peer
+from common.trust.lastgood import KEEP
 from common.wire.frames import Piece, Together, codec
 from common.wire.proof import prove
 from common.wire.status import FAULT_KEY, code_of, to_fault
@@ -44,6 +46,8 @@ _BROKEN = (grpc.RpcError, grpc.aio.BaseError)
 
 
 LOOK = 1.0  # seconds between two looks at whether the other end of an open stream is still trusted
+# Of their own: on a disk that hangs the looks of a few streams would take every thread that jobs wait for.
+_LOOKING = ThreadPoolExecutor(4, "trusted")
 
 
 class Call:
@@ -113,15 +117,18 @@ def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
 
 
 async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
-    """Waits until `certificate` is trusted no more, and says why to `then`. In a thread: a slow disk holds up no stream.
+    """Waits until `certificate` is trusted no more, and says why to `then`. In threads for this alone: a slow disk holds up
+    neither a stream nor a job.
 
-    Where that cannot be looked at it is not: a watch that ends in silence would let a revoked one go on for ever.
+    Where that cannot be looked at, or for as long as `LastGood` keeps what it read, it is not: a watch that ends in silence
+    would let a revoked one go on for ever.
     """
     error: WattScoreError | None = None
     while error is None:
         await asyncio.sleep(LOOK)  # it has just been verified
         try:
-            error = await asyncio.to_thread(distrust, certificate, trust)
+            async with asyncio.timeout(KEEP):
+                error = await asyncio.get_running_loop().run_in_executor(_LOOKING, distrust, certificate, trust)
         except Exception as failed:
             _log.exception("whether the other end of a stream is trusted cannot be told: the stream ends")
             error = PeerLost(

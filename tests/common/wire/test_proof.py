@@ -7,6 +7,7 @@ from common.wire.tls import Credentials
 
 # isort: split
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -177,6 +178,38 @@ async def test_a_stream_ends_of_whose_other_end_it_cannot_be_told_whether_it_is_
         monkeypatch.setattr(server, "distrust", fails)
         with pytest.raises(PeerLost, match="cannot be told here: OSError"):
             await asyncio.wait_for(stream.read(), patience(15))
+
+
+async def test_a_disk_that_hangs_holds_up_no_job_and_ends_the_stream_after_a_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more looks at once than there are threads of the loop's own executor, which every job waits for."""
+    hangs, looked = threading.Event(), threading.Event()
+
+    def look(*_: Any) -> None:
+        looked.set()
+        hangs.wait()
+
+    monkeypatch.setattr(server, "LOOK", 0.01)
+    try:
+        async with place(folder) as (_, connection):
+            streams = [connection.stream(ATTEND) for _ in range(40)]
+            for stream in streams:
+                await ask(stream)
+            monkeypatch.setattr(server, "distrust", look)
+            while not looked.is_set():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # every stream wants its look by now
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: 3), patience(15)) == 3
+            for stream in streams:
+                await ask(stream)
+            monkeypatch.setattr(server, "KEEP", 0.1)
+            fresh = connection.stream(ATTEND)
+            with pytest.raises(PeerLost, match="cannot be told here: TimeoutError"):
+                await ask(fresh)
+                await asyncio.wait_for(fresh.read(), patience(15))
+    finally:
+        hangs.set()
 
 
 async def test_a_list_that_cannot_be_read_is_what_it_was_for_a_while_and_then_cuts_all(
