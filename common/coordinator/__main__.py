@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from common.process.group import Entry, LazyGroup
+from common.process.memory import share_one_heap
 
+share_one_heap()
 main = LazyGroup(
     "wattscore-coordinator",
     "The neutral process: it deals randomness, drives jobs, and sees no row.",

@@ -41,13 +41,21 @@ def free_memory() -> int:
     return max(0, min(found))
 
 
+def share_one_heap() -> None:
+    """Has all threads take memory from one heap. To be called before there are any: what has a heap of its own keeps it.
+
+    `give_memory_back` gives nothing back from the top of a thread's own heap, where up to 64 MiB stay as a job leaves them.
+    """
+    _mallopt((_ARENA_MAX, 1))
+
+
 def keep_freed_memory() -> None:
     """Lets glibc hand freed blocks out again instead of giving them back: training allocates megabytes at every step.
 
     Fresh pages cost more than the encryption that fills them. Blocks above 64 MiB, columns of very many rows, are given back:
     kept, they would lie between others as holes that nothing of another size fills. Elsewhere than on glibc this does nothing.
     """
-    _mallopt((_ARENA_MAX, 1), (_MMAP_THRESHOLD, 1 << 26), (_TRIM_THRESHOLD, (1 << 31) - 1))
+    _mallopt((_MMAP_THRESHOLD, 1 << 26), (_TRIM_THRESHOLD, (1 << 31) - 1))
 
 
 def return_freed_memory() -> None:
