@@ -127,6 +127,7 @@ class SessionDesk:
             self.stale.set()
         found = {answer.name: answer for answer in answers}
         taken, self._taken = self._taken, []
+        self._queue.answered(taken)
         for wanted, names in zip(taken, self._names, strict=True):
             rows = tuple(self._scored(row, name, found) for row, name in zip(wanted.rows, names, strict=True))
             if not wanted.answer.done():

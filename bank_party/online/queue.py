@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bank_party.online.suspects import Key, Suspects
 from common.errors import WattScoreError
 
 
@@ -21,6 +22,10 @@ class Row:
     id: str
     period: int | None
     given: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> Key:
+        return self.id, self.period
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ class Wanted:
     answer: asyncio.Future[Batch]
 
     @property
+    def keys(self) -> list[Key]:
+        return [row.key for row in self.rows]
+
+    @property
     def given(self) -> bool:
         """Whether its columns came with the request: of all rows, or of none."""
         return self.rows[0].given is not None
@@ -72,10 +81,10 @@ class Busy(Exception):
 
 
 class Queue:
-    """First come, first served; at most so many rows wait."""
+    """First come, first served; at most so many rows wait. One whose rows ended a session goes by itself, or later."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, suspects: Suspects | None = None) -> None:
+        self._most, self._suspects = most, suspects or Suspects()
         self._waiting: deque[Wanted] = deque()
         self.changed = asyncio.Event()
 
@@ -85,7 +94,9 @@ class Queue:
         return sum(len(wanted.rows) for wanted in self._waiting)
 
     def put(self, rows: tuple[Row, ...]) -> asyncio.Future[Batch]:
-        """Raises Busy where too many wait."""
+        """Raises Busy where too many wait, PeerLost where sessions have ended with such rows again and again."""
+        if (why := self._suspects.why_not(row.key for row in rows)) is not None:
+            raise why
         if self.rows + len(rows) > self._most:
             raise Busy
         wanted = Wanted(rows, asyncio.get_running_loop().create_future())
@@ -97,18 +108,35 @@ class Queue:
         """As many whole requests as have at most so many rows in all, and go together; none where none waits."""
         taken: list[Wanted] = []
         while self._waiting and sum(len(w.rows) for w in (*taken, self._waiting[0])) <= most:
-            if self._waiting[0].answer.done():  # nobody waits for it any more
+            first = self._waiting[0]
+            alone = self._suspects.any(first.keys)
+            if first.answer.done() or self._refused(first):  # nobody waits for it any more
                 self._waiting.popleft()
-            elif self._waiting[0].goes_with(taken):
+            elif first.goes_with(taken) and not (alone and taken):
                 taken.append(self._waiting.popleft())
             else:
                 break
+            if alone and taken:
+                break
         return taken
 
+    def answered(self, taken: Sequence[Wanted]) -> None:
+        """A session has scored them, or said why not."""
+        for wanted in taken:
+            self._suspects.answered(wanted.keys)
+
     def give_back(self, taken: Sequence[Wanted]) -> None:
-        """They were not scored, and are the first again."""
-        self._waiting.extendleft(reversed([wanted for wanted in taken if not wanted.answer.done()]))
+        """Their session has ended and they were not scored: they are the first again, or hear that they have ended too many."""
+        self._suspects.lost(key for wanted in taken for key in wanted.keys)
+        self._waiting.extendleft(reversed([one for one in taken if not (one.answer.done() or self._refused(one))]))
         self.changed.set()
+
+    def _refused(self, wanted: Wanted) -> bool:
+        """Whether rows of it have ended too many sessions, which it then hears."""
+        if (why := self._suspects.why_not(wanted.keys)) is None:
+            return False
+        wanted.answer.set_exception(why)
+        return True
 
     def fail(self, error: WattScoreError) -> None:
         """Whoever waits hears this."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
+from common.daemon import stalled
 from common.daemon.account import Account
 from common.daemon.again import Again
 from common.daemon.booked import Booked
@@ -19,7 +21,6 @@ from common.daemon.meet import Meeting
 from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.daemon.several import SeveralJob, open_session
-from common.daemon.stalled import stop_stalled
 from common.disk.refused import refused
 from common.errors import JobCancelled, JobStateError, LocalProtocolError, WattScoreError
 from common.home.audit import What
@@ -74,7 +75,9 @@ class Attempts:
         reporter = running.report(job, send)
         watching = [running.watching(self.party.value, partial(stop, job))]
         if running.direct:
-            watching.append(asyncio.create_task(stop_stalled(running, self.settings.stall_timeout, partial(stop, job))))
+            idle = stalled.IDLE if self.party is Party.GRID else math.inf
+            ends = stalled.stop_stalled(running, self.settings.stall_timeout, partial(stop, job), idle)
+            watching.append(asyncio.create_task(ends))
         try:
             done = await self._compute(job, running, reporter)
             reporter.stop()

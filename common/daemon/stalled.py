@@ -6,6 +6,8 @@ A job that is offered is watched by the coordinator, as PROTOCOL.md section 10 s
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 
 from common.daemon.conduct import Running
@@ -14,16 +16,25 @@ from common.errors import PeerLost, WattScoreError
 Signs = tuple[str, int, int, int, int, int]
 
 
-async def stop_stalled(running: Running, limit: float, stop: Callable[[WattScoreError], None]) -> None:
+IDLE = 90_000.0  # seconds for which the grid waits for a request: 25 h, an hour more than a bank's session lasts by default
+
+
+async def stop_stalled(running: Running, limit: float, stop: Callable[[WattScoreError], None], idle: float = math.inf) -> None:
     """Stops a job in which, for so many seconds, this party has come no further and the other has sent nothing.
 
-    A session that waits for a request may wait for as long as it is kept; what is asked for is scored, or it ends.
+    A session that waits for a request may wait for `idle` seconds; what is asked for is scored, or it ends.
     """
+    signs, since = _signs(running), time.monotonic()
     while True:
-        before = _signs(running)
         await asyncio.sleep(limit)
-        if _signs(running) == before and not running.requests.wanted:
+        if (now := _signs(running)) != signs:
+            signs, since = now, time.monotonic()
+        elif not running.requests.wanted:
             stop(PeerLost(f"nothing has happened in this job for {limit:.0f} s", remedy="See both parties' logs."))
+            return
+        elif (quiet := time.monotonic() - since) >= idle:
+            remedy = "The bank begins another session by itself; see the log of its daemon if it does not."
+            stop(PeerLost(f"the bank has asked for nothing in this session for {quiet / 3600.0:.1f} h", remedy=remedy))
             return
 
 

@@ -116,9 +116,9 @@ async def test_what_a_lost_session_had_taken_is_first_in_the_next() -> None:
     waits.append(queue.put(rows("C")))
     lost.give_back()
     next_one.ready(warm())
-    names = list(await next_one.ask() or ())
-    assert names == ["A", "B", "C"]
-    await answer(next_one, names)
+    for id in ("A", "B", "C"):  # each by itself: one of the first two may have ended it
+        assert await next_one.ask() == [id]
+        await answer(next_one, [id])
     assert all([(await found).rows for found in waits])
 
 

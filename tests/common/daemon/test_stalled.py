@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,6 +91,28 @@ async def test_a_session_may_wait_for_requests_and_not_for_the_end_of_one() -> N
     assert job.requests.begun != before, "one that has just begun is told from one that is stuck"
     await asyncio.wait_for(watching, patience(10))
     assert len(found) == 1
+
+
+async def test_a_session_that_nobody_asks_anything_of_ends_where_its_grid_has_a_limit() -> None:
+    """It waits for as long after each request."""
+    job, found = running(SimpleNamespace(received=1), "score", on_request=10), list[WattScoreError]()
+    idle = 50 * TICK
+    watching = asyncio.create_task(stop_stalled(job, TICK, found.append, idle))
+    for _ in range(3):
+        comes = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(job.requests.next(comes))
+        await asyncio.sleep(0)
+        comes.set_result(1)
+        await asking
+        if watching.done():  # a tick between two requests: only a loaded machine
+            return
+    begun = time.monotonic()
+    waits = asyncio.create_task(job.requests.next(asyncio.get_running_loop().create_future()))
+    await asyncio.wait_for(watching, patience(10))
+    waits.cancel()
+    (error,) = found
+    assert isinstance(error, PeerLost) and "the bank has asked for nothing in this session for 0.0 h" in str(error)
+    assert time.monotonic() - begun >= idle
 
 
 async def test_a_job_that_the_bank_asks_for_and_does_not_come_to_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """Many small jobs of every kind through three daemons that stay up: what each holds of memory, descriptors and disk meanwhile.
 
     python -m tests.scenarios.end_to_end.soak --jobs 500 --out soak.json
+    python -m tests.scenarios.end_to_end.soak --jobs 50 --loss 1
 
 Of 25 jobs 16 train (lines by either link, with and without a dealer; trees, networks; two from stocks), three score, two deal
 ahead, one promotes, one is rolled back, one is cancelled, one fails by its data; both parties look at their drift. A line for
-every 25 of them; its exit code is 1 where something has grown from the first fifth on that should not.
+every 25 of them; its exit code is 1 where something has grown from the first fifth on that should not. With `--loss` every line
+loses so many per cent of its segments; with `--loss 0` it is the same network, and loses none.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from tests.patience import patience
+from tests.scenarios.end_to_end import lossy
 from tests.scenarios.end_to_end.lab import (
     BANK_POLICY,
     GRID_POLICY,
@@ -179,7 +182,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--out", type=Path, help="what was found, as JSON")
+    parser.add_argument("--loss", type=float, help="per cent of segments that every line loses")
     asked = parser.parse_args()
+    if asked.loss is not None:
+        if why := lossy.why_not():
+            parser.error(f"--loss: {why}")
+        lossy.lose(asked.loss)
     with tempfile.TemporaryDirectory() as name:
         folder, bits = Path(name), {"label_bits": 1e6, "metric_bits": 1e6}
         settings = {
@@ -191,6 +199,8 @@ def main() -> None:
         lab = Watched(folder, {side: rows[side] | monthly[side] for side in rows}, settings)
         with lab, lab.client() as client:
             found = Soak(lab, client).run(asked.jobs)
+    if asked.loss is not None:
+        print("of {} segments {} were sent again".format(*lossy.segments()))
     if asked.out:
         asked.out.write_text(json.dumps(found))
     wrong = faults(found)

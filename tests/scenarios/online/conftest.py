@@ -39,6 +39,7 @@ class Office(Lab):
     pki: Pki
     port: int
     calls: int  # the port of gRPC
+    ids: list[str]  # of the rows that a test asks for
 
     def caller(self, who: str | None = "loan-desk") -> Caller:
         return Caller(self.port, self.pki.context(who))
