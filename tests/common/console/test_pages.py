@@ -155,6 +155,11 @@ def test_what_budgets_went_for_is_said_in_the_language_of_the_page(books: Books)
         assert all(f">{text}<" in page for text in (*said, "x&amp;y")), page
 
 
+def test_what_the_grid_is_charged_for_has_words(books: Books) -> None:
+    assert [c.what for one in books.home.standings() for c in one.charges] == ["scores", "scores"]
+    assert ">评分<" in books.visit().get("/zh/budgets").text
+
+
 def test_every_purpose_that_the_bank_names_has_words() -> None:
     named = set(re.findall(r'"(whether there [^"]+|the grid\'s [^"]+|all splits|when [^"]+|columns left out|warnings|metrics)"',
                            (ROOT / "bank_party" / "role.py").read_text()))  # fmt: skip
@@ -172,7 +177,9 @@ def test_models_stand_side_by_side(books: Books) -> None:
 def test_the_audit_log_is_read_by_job_and_page_and_verified(books: Books) -> None:
     visit = books.visit()
     page = visit.get("/en/audit").text
-    assert "salt" not in page and "train-3" in page
+    assert "salt" not in page and "train-3" in page and "asked for by</span> wattscore://acme/analyst" in page
+    chinese = visit.get("/zh/audit").text
+    assert "请求方</span> wattscore://acme/analyst" in chinese and "已公开</span> matched_ids, counts" in chinese
     assert "train-3" not in visit.get("/en/audit?job=train-1").text
     for k in range(60):
         books.home.audit.add(What.OFFER, f"more-{k}")
