@@ -371,27 +371,18 @@ async def test_rows_that_may_not_be_scored_use_up_no_stock(tmp_path: Path) -> No
     assert names(tmp_path) == {"grid": [], "bank": []}
 
 
+TREES = SimpleNamespace(learner="trees", job="job-7", shape=SimpleNamespace(trees=12, depth=2))
+NETWORK = SimpleNamespace(
+    learner="network", job="job-8", party=Party.GRID, columns=("a", "b"), weights=SimpleNamespace(other=[0]), units=3,
+    activation="sine",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("half", "needed", "remedy"),
     [
-        (
-            SimpleNamespace(learner="trees", job="job-7", shape=SimpleNamespace(trees=12, depth=2)),
-            "500 rows x its trees (12 of depth 2)",
-            "wattscore predeal --scores --rows 500 --like job-7",
-        ),
-        (
-            SimpleNamespace(
-                learner="network",
-                job="job-8",
-                party=Party.GRID,
-                columns=("a", "b"),
-                weights=SimpleNamespace(other=[0]),
-                units=3,
-                activation="sine",
-            ),
-            "500 rows x (2 + 1) columns",
-            "wattscore predeal --scores --rows 500 --grid 2 --bank 1",
-        ),
+        (TREES, "500 rows x its trees (12 of depth 2)", "wattscore predeal --scores --rows 500 --like job-7"),
+        (NETWORK, "500 rows x (2 + 1) columns", "wattscore predeal --scores --rows 500 --grid 2 --bank 1"),
     ],
 )
 async def test_who_has_no_stock_for_scores_hears_what_deals_one(half: Any, needed: str, remedy: str, tmp_path: Path) -> None:
