@@ -18,7 +18,7 @@ from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
-from common.mpc.short import WIDE, Sent, lengthen, sent_as, shorten
+from common.mpc.short import WIDE, Sent, fill, lengthen, sent_as, shorten
 
 # The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.
 _SAME_WORDS: dict[Any, Any] = {np.dtype(np.int32): np.int64, np.dtype(np.uint64): np.uint64}
@@ -97,13 +97,18 @@ async def share_rows(
 
 
 def _put(masked: Rows, low: int, theirs: Sent, width: int, shape: tuple[int, int]) -> None:
-    masked[low : low + shape[1]] = lengthen(theirs, width, shape).T
+    at = slice(low, low + shape[1])
+    if width < WIDE and isinstance(masked, np.ndarray):
+        fill(masked[at].T, theirs, width)
+    else:
+        masked[at] = lengthen(theirs, width, shape).T
 
 
 def _masked(correlations: Correlations, block: int, own: Rows, at: slice, width: int) -> Sent:
     part = own[at].T  # (columns, rows), row-major as it is sent
-    columns, rows = part.shape
-    hidden: Words = part.astype(_SAME_WORDS[part.dtype]).view(np.uint64) - correlations.matrix_mask(block, rows, columns)
+    hidden = correlations.matrix_mask(block, part.shape[1], part.shape[0])
+    for column, mask in zip(part, hidden, strict=True):  # in place of the mask, in the processor's cache
+        np.subtract(column.astype(_SAME_WORDS[part.dtype]).view(np.uint64), mask, out=mask)
     return shorten(hidden, width)
 
 

@@ -103,8 +103,14 @@ def lengthen(sent: Sent, width: int, shape: tuple[int, ...]) -> Words:
     """What `shorten` was given, of this shape, with zeros above the width."""
     if width == WIDE:
         return sent
-    count = math.prod(shape)
-    short, words = Short(sent, count, width), np.empty(count, np.uint64)
-    for low in range(0, count, _BLOCK):
-        words[low : low + _BLOCK] = short[low : low + _BLOCK]
+    words: Words = np.empty(math.prod(shape), np.uint64)
+    fill(words[None], sent, width)
     return words.reshape(shape)
+
+
+def fill(rows: Words, sent: Sent, width: int) -> None:
+    """Overwrites rows, (k, n), which may lie apart, with the words that `shorten` was given, of less than 8 bytes."""
+    short = Short(sent, rows.size, width)
+    for row, words in zip(rows, short.rows(rows.shape[1]) if rows.size else [short] * len(rows), strict=True):
+        for low in range(0, len(row), _BLOCK):
+            row[low : low + _BLOCK] = words[low : low + _BLOCK]
