@@ -15,7 +15,7 @@ from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
 from common.features.pieces import is_piece
 from common.learn.leverage import LARGEST, without_leverage
-from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, check_range, encode
+from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, check_range
 from common.mpc.product import Rows
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -51,11 +51,13 @@ class PreparedRows:
         turned: (m, m), what rows are multiplied by before, if they are. The words may be in a file of `scratch`.
         """
         words, beyond = (scratch or Scratch()).empty((rows, len(self.columns)), np.int32), 0
+        unit = 2.0**X_SCALE  # it rounds nothing, so it may be multiplied first
+        by = None if turned is None else np.ascontiguousarray((turned * unit).T)
         for low in range(0, rows, _BLOCK):
             high = min(rows, low + _BLOCK)
-            block = self.matrix(low, high)
-            values, held = check_range(block if turned is None else block @ turned, X_LIMIT)
-            words[low:high] = encode(values, X_SCALE).view(np.int64)
+            block = self.matrix(low, high).T  # each column in one piece, as in the words
+            values, held = check_range(block * unit if by is None else by @ block, X_LIMIT * unit)
+            words[low:high] = np.rint(values, out=values).T
             beyond += held
         return words, beyond
 

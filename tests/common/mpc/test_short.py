@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import LocalProtocolError
-from common.mpc.short import WIDE, Short, dealt_place, dealt_shape, lengthen, sent_as, shorten
+from common.mpc.short import WIDE, Short, dealt_place, dealt_shape, fill, lengthen, sent_as, shorten
 
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**48 - 1, 2**48, 2**56 - 1, 2**56, 2**63, 2**64 - 1]
 
@@ -63,3 +63,14 @@ def test_sums_of_products_hold_modulo_the_width(width: int) -> None:
 def test_another_size_is_refused(count: int, width: int) -> None:
     with pytest.raises(LocalProtocolError, match="another size"):
         Short(np.zeros(6, np.uint64), count, width)
+
+
+@pytest.mark.parametrize("width", [5, 6, 7])
+def test_words_are_written_to_rows_that_lie_apart(width: int) -> None:
+    rng = np.random.default_rng(width)
+    words = rng.integers(0, 1 << 8 * width, (3, 40_001), np.uint64)
+    room = np.zeros((60_000, 5), np.uint64, order="F")
+    fill(room[7:40_008, 1:4].T, shorten(words, width), width)
+    np.testing.assert_array_equal(room[7:40_008, 1:4].T, words)
+    assert not room[:, [0, 4]].any() and not room[:7].any() and not room[40_008:].any()
+    assert lengthen(shorten(words[:, :0], width), width, (3, 0)).shape == (3, 0)
