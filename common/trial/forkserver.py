@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ PRELOADED = ("common.coordinator.daemon", "grid_party.seat", "bank_party.seat")
 ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
 """Of all daemons on this machine: spinning linear-algebra threads of one would hold up the others."""
 MODULE = "-m"  # the word of a command after which a copy goes on by itself
-_PAUSE = 0.01
+_PAUSE, _TURN = 0.01, 1.0  # seconds until who waits for a copy asks again: the server may have ended, too
 
 
 def python(module: str) -> list[str]:
@@ -86,9 +87,10 @@ class Copy:
         """Raises subprocess.TimeoutExpired."""
         end = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
-            if end is not None and time.monotonic() > end:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left < 0.0:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
-            time.sleep(_PAUSE)
+            _until_ended(self.pid, _TURN if left is None else min(left, _TURN))
         return code
 
     def send_signal(self, sig: int, /) -> None:
@@ -100,6 +102,21 @@ class Copy:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def _until_ended(pid: int, seconds: float) -> None:
+    """Waits until a process that is no child of this one has ended, or so long; where the kernel cannot tell, for a moment."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # another system, an older kernel
+        time.sleep(_PAUSE)
+        return
+    try:
+        ends = select.poll()
+        ends.register(descriptor, select.POLLIN)
+        ends.poll(1000.0 * seconds)
+    finally:
+        os.close(descriptor)
 
 
 class ForkServer:

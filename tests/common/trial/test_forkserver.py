@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_a_copy_that_is_killed_has_ended(server: ForkServer, tmp_path: Path) -> 
     copy.kill()
     assert copy.wait(patience(30)) == -signal.SIGKILL
     copy.send_signal(signal.SIGTERM)  # to nobody: its number may be another's by now
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the kernel tells nobody but its parent when a process ends")
+def test_who_waits_for_a_copy_hears_of_its_end_and_does_not_ask_again_and_again(
+    server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, asked, ask, begin = (
+        server.start(python("waits"), os.environ, tmp_path / "log"),
+        list[object](),
+        server.ask,
+        time.monotonic(),
+    )
+    monkeypatch.setattr(server, "ask", lambda one: (asked.append(one), ask(one))[1])
+    threading.Timer(0.5, copy.kill).start()
+    assert copy.wait(patience(30)) == -signal.SIGKILL
+    assert len(asked) <= 3 + (time.monotonic() - begin)  # before, after, and once a second
 
 
 def test_copies_end_when_who_asked_for_them_ends_without_a_word(server: ForkServer, tmp_path: Path) -> None:
