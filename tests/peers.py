@@ -159,8 +159,8 @@ BASE: dict[type[Demand], Deal] = {PeriodDemand: deal_periods, CountsDemand: deal
 
 
 async def deal_work(dealer: Dealer, work: Work, memory: int = KEPT_BYTES) -> None:
-    """Deals one training of the linear model, without its having been asked for."""
-    await dealer.deal(Masks(dealer._prg, work, memory).deal())
+    """Deals one training of the linear model, without its having been asked for: a small one, in the loop."""
+    await dealer.deal(Masks(dealer._prg, work, memory).deal(), 0)
 
 
 async def coordinate(

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,13 +24,14 @@ from common.mpc.fixedpoint import Words, encode
 from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
-from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.session import OFFLOAD_WORDS, Array, Channel, Kind, Round, compute
 from common.mpc.short import WIDE, Short, dealt_place
 from common.mpc.tags import LIMBS, lifted, made, narrow, total, wide
 from common.party import Party
 
 T = TypeVar("T")
 _LOW63 = np.uint64((1 << 63) - 1)
+_CELL_WORDS = 8  # of a cell of both matrices: what is dealt at a time for a row of few columns is some hundred words
 
 Prgs = Mapping[Party, Prg]
 Dealt = list[tuple[Party, Round, Array]]
@@ -98,16 +100,16 @@ class Dealer:
                     continue
                 if (deal := dealings.get(type(grid))) is None:
                     raise PeerProtocolError("the parties ask the dealer for what this job does not consume", got=grid)
-                await self.deal(deal(self._prg, grid))
+                await self.deal(deal(self._prg, grid), item_words(grid))
 
     async def seeds(self) -> None:
         """Gives each party its seed, and fingerprints of what both make of theirs: the first thing on both channels."""
         for party, seed in self._seeds.items():
             await self._channels[party].send(SEED, np.frombuffer(seed + self._committed, np.uint8))
 
-    async def deal(self, dealing: Iterator[Dealt]) -> None:
-        """Sends what `dealing` computes, one item ahead of what is sent."""
-        async with dealt_ahead(dealing) as coming:  # the next is computed while this is sent
+    async def deal(self, dealing: Iterator[Dealt], words: int = OFFLOAD_WORDS) -> None:
+        """Sends what `dealing` computes, one item ahead of what is sent. words: about how many are in an item."""
+        async with dealt_ahead(dealing, words) as coming:  # the next is computed while this is sent
             while (ready := await coming()) is not None:
                 for party, label, values in ready:
                     await self._channels[party].send(label, values)
@@ -117,11 +119,17 @@ async def _next(demands: AsyncGenerator[Demand]) -> Demand | None:
     return await anext(demands, None)
 
 
-def dealt_ahead(dealing: Iterator[T]) -> AbstractAsyncContextManager[Callable[[], Awaitable[T | None]]]:
-    """What `dealing` computes in a thread, as `one_ahead` gives it, and None once that is all."""
+def item_words(demand: Demand) -> int:
+    """About how many words one item of what is dealt for `demand` has, or less: its rows times all its other numbers."""
+    rows, *others = sorted((int(getattr(demand, name)) for name in demand.__dataclass_fields__), reverse=True)
+    return _CELL_WORDS * rows * max(1, sum(others))
+
+
+def dealt_ahead(dealing: Iterator[T], words: int) -> AbstractAsyncContextManager[Callable[[], Awaitable[T | None]]]:
+    """What `dealing` computes, as `one_ahead` gives it, and None once that is all; in a thread where items have many words."""
 
     def begin() -> asyncio.Future[T | None]:
-        begun: asyncio.Future[T | None] = asyncio.ensure_future(asyncio.to_thread(next, dealing, None))
+        begun: asyncio.Future[T | None] = asyncio.ensure_future(compute(partial(next, dealing, None), words))
         begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody takes it any more
         return begun
 

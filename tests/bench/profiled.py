@@ -117,9 +117,9 @@ def _dealing(meter: Meter, _: str, deal: Any) -> Any:
     # by the generator that is dealt
     stages = {"deal_training": "train", "deal_trees": "train", "deal_scores": "score", "deal_tree_scores": "score"}
 
-    async def run(self: Any, dealing: Any) -> None:
+    async def run(self: Any, dealing: Any, *words: int) -> None:
         with measured(meter, stages.get(dealing.gi_code.co_name, "")):
-            await deal(self, dealing)
+            await deal(self, dealing, *words)
 
     return run
 

@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import PeerProtocolError
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Demand
-from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, dealt_ahead
+from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, dealt_ahead, item_words
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
@@ -111,14 +111,14 @@ class SeveralDealer:
         try:
             if {type(each) for each in asked} != {type(demand)}:
                 raise PeerProtocolError("the banks ask the dealer for different things", expected=asked[0], got=demand)
-            await self._deal(deal(self._masks, asked))
+            await self._deal(deal(self._masks, asked), sum(item_words(each) for each in asked))
         except BaseException as error:
             dealt.set_exception(error if isinstance(error, Exception) else PeerProtocolError("dealing was cut off"))
             raise
         dealt.set_result(None)
 
-    async def _deal(self, dealing: Iterator[Tagged]) -> None:
-        async with dealt_ahead(dealing) as coming:
+    async def _deal(self, dealing: Iterator[Tagged], words: int) -> None:
+        async with dealt_ahead(dealing, words) as coming:
             while (ready := await coming()) is not None:
                 for line, party, label, values in ready:
                     await self._channels[line][party].send(label, values)

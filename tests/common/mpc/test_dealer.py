@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.correlations.dealt import DealtCorrelations, dealt_tables, take_seed
 from common.mpc.counting.masks import CountsDemand
-from common.mpc.dealer import Dealer
+from common.mpc.dealer import Dealer, Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
 from common.mpc.link import Fourier, Taylor
 from common.mpc.session import Array, Kind, Round, Session
@@ -73,6 +75,32 @@ async def serve(grid: Sequence[Demand], bank: Sequence[Demand]) -> dict[Party, l
 
 
 served: list[dict[Party, list[Kind]]] = []
+
+
+@pytest.mark.parametrize(("words", "beside"), [(5, False), (1 << 20, True)])
+async def test_few_words_are_computed_in_the_loop_and_many_beside_it(words: int, beside: bool) -> None:
+    """A hop to a thread costs as much as few words do; between two items others have their turn all the same."""
+    trio, threads, turns = Trio(), list[int](), list[int]()
+
+    def dealing(prg: Prgs, demand: Demand) -> Iterator[Dealt]:
+        for number in range(6):
+            threads.append(threading.get_ident())
+            turns.append(others)
+            yield [(Party.BANK, Round(Kind.DEALT_PERIODS, number), np.zeros(1, np.uint64))]
+
+    others = 0
+
+    async def another() -> None:
+        nonlocal others
+        while len(turns) < 6:
+            others += 1
+            await asyncio.sleep(0)
+
+    demand = PeriodDemand(words)
+    demands = {party: asking(demand) for party in Party}
+    await asyncio.gather(another(), trio.dealer.follow(demands, {PeriodDemand: dealing}, {}))
+    assert {one != threading.get_ident() for one in threads} == {beside} and len(threads) == 6
+    assert beside or turns == sorted(set(turns))  # each later than the one before
 
 
 async def test_nothing_asked_for() -> None:
