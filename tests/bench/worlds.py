@@ -36,6 +36,7 @@ RIDGE_SCALE = RESIDUAL_SCALE + X_SCALE - WEIGHT_SCALE - 8
 LABELS = {"shared": (1.0, 0.0), "differing": (0.0, 1.0), "both": (0.75, 0.75)}
 CORRELATIONS, RATES, SIZES = (0.0, 0.5, 0.9, 0.95, 0.99), (0.5, 0.2, 0.05, 0.01), ((3_000, 12), (20_000, 40), (100_000, 40))
 RARE, RARE_ROWS, RARE_SIZES = 4, (50, 400), ((20_000, 12), (200_000, 12), (1_000_000, 12))
+LESS_RARE = 1_000, 1_000  # of 1,000,000
 _LEAST_OVERDUE = 100  # as plans ask for
 
 
@@ -43,7 +44,8 @@ _LEAST_OVERDUE = 100  # as plans ask for
 class World:
     """rows x columns, half at each side; label: one of LABELS; heavy: noise of 3 degrees of freedom, clipped at 8.
 
-    rare: so many more columns at each side, each an indicator that RARE_ROWS of the rows have, which moves log-odds by 1.5.
+    rare: so many more columns at each side, each an indicator that `held` of the rows have, least and most, which moves
+    log-odds by 1.5.
     """
 
     rows: int
@@ -53,6 +55,7 @@ class World:
     rate: float
     heavy: bool
     rare: int = 0
+    held: tuple[int, int] = RARE_ROWS
 
     def draw(self, seed: int) -> tuple[Reals, Reals, Reals]:
         """The grid's columns, the bank's with a last one of ones, and the label."""
@@ -76,7 +79,7 @@ class World:
     def _indicators(self, rng: np.random.Generator) -> Reals:
         found = np.zeros((self.rows, 2 * self.rare))
         for column in range(2 * self.rare):
-            found[rng.choice(self.rows, int(rng.integers(*RARE_ROWS, endpoint=True)), replace=False), column] = 1.0
+            found[rng.choice(self.rows, int(rng.integers(*self.held, endpoint=True)), replace=False), column] = 1.0
         return found
 
 
@@ -97,6 +100,8 @@ def worlds() -> Iterator[World]:
             yield World(rows, columns, correlation, label, rate, place % 2 == 1)
     for (rows, columns), rate in itertools.product(RARE_SIZES, (0.2, 0.02)):
         yield World(rows, columns, 0.9, "both", rate, False, RARE)
+    for rate in (0.2, 0.02):
+        yield World(*RARE_SIZES[-1], 0.9, "both", rate, False, RARE, LESS_RARE)
 
 
 def measure(world: World, model: Model, seed: int = 1) -> dict[str, Any]:
