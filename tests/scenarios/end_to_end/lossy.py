@@ -25,13 +25,22 @@ def why_not() -> str:
     return f"no {' and no '.join(missing)}" if missing else ""
 
 
-def lose(percent: float) -> None:
-    """From here on this thread and what it starts are in a network of their own, which loses so many of the segments."""
+def apart() -> None:
+    """From here on this thread and what it starts are in a network of their own, which loses nothing yet."""
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_NETWORK):
         raise OSError(ctypes.get_errno(), "no network of its own")
-    rule = f"iptables -A INPUT -i lo -p tcp -m statistic --mode random --probability {percent / 100.0:.6f} -j DROP"
-    for command in (f"ip link set lo {_PACKETS}", *([rule] if percent else [])):
-        subprocess.run(command.split(), check=True)
+    _run(f"ip link set lo {_PACKETS}")
+
+
+def lose(percent: float) -> None:
+    """So many of the segments are lost from here on."""
+    _run("iptables -F INPUT")
+    if percent:
+        _run(f"iptables -A INPUT -i lo -p tcp -m statistic --mode random --probability {percent / 100.0:.6f} -j DROP")
+
+
+def _run(command: str) -> None:
+    subprocess.run(command.split(), check=True)
 
 
 def segments() -> tuple[int, int]:

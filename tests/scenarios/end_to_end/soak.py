@@ -1,12 +1,12 @@
 """Many small jobs of every kind through three daemons that stay up: what each holds of memory, descriptors and disk meanwhile.
 
     python -m tests.scenarios.end_to_end.soak --jobs 500 --out soak.json
-    python -m tests.scenarios.end_to_end.soak --jobs 50 --loss 1
+    python -m tests.scenarios.end_to_end.soak --jobs 100 --loss 1
 
 Of 25 jobs 16 train (lines by either link, with and without a dealer; trees, networks; two from stocks), three score, two deal
 ahead, one promotes, one is rolled back, one is cancelled, one fails by its data; both parties look at their drift. A line for
 every 25 of them; its exit code is 1 where something has grown from the first fifth on that should not. With `--loss` every line
-loses so many per cent of its segments; with `--loss 0` it is the same network, and loses none.
+loses so many per cent of its segments during every second 25 jobs, whose times are told apart.
 """
 
 from __future__ import annotations
@@ -138,15 +138,19 @@ class Soak:
         frame.insert(1, "month", MONTHS[self._count * len(MONTHS) // 1200 % len(MONTHS)])
         return frame
 
-    def run(self, jobs: int) -> list[dict[str, Held]]:
-        """What each held after every 25 of the jobs."""
+    def run(self, jobs: int, loss: float | None = None) -> list[dict[str, Held]]:
+        """What each held after every 25 of the jobs. loss: per cent of segments, during every second 25; None: never."""
         found, begin = list[dict[str, Held]](), time.monotonic()
         took = Counter[str]()
         for number in range(jobs):
+            if loss is not None and number % EVERY == 0:
+                lossy.lose(loss if number // EVERY % 2 else 0.0)
             kind, since = ROUND[number % len(ROUND)], time.monotonic()
             self.job(kind)
-            took[kind] += time.monotonic() - since
+            took[f"{kind} with loss" if loss and number // EVERY % 2 else kind] += time.monotonic() - since
             if (number + 1) % EVERY == 0:
+                if loss is not None:
+                    print("of {} segments {} were sent again".format(*lossy.segments()))
                 found.append(self._lab.held())
                 print(f"{number + 1} jobs in {time.monotonic() - begin:.0f} s", dict(took), flush=True)
                 for name, held in found[-1].items():
@@ -187,7 +191,7 @@ def main() -> None:
     if asked.loss is not None:
         if why := lossy.why_not():
             parser.error(f"--loss: {why}")
-        lossy.lose(asked.loss)
+        lossy.apart()
     with tempfile.TemporaryDirectory() as name:
         folder, bits = Path(name), {"label_bits": 1e6, "metric_bits": 1e6}
         settings = {
@@ -198,9 +202,7 @@ def main() -> None:
         rows, monthly = dataset_files(folder, ("rows",)), dataset_files(folder, ("monthly",), period="month")
         lab = Watched(folder, {side: rows[side] | monthly[side] for side in rows}, settings)
         with lab, lab.client() as client:
-            found = Soak(lab, client).run(asked.jobs)
-    if asked.loss is not None:
-        print("of {} segments {} were sent again".format(*lossy.segments()))
+            found = Soak(lab, client).run(asked.jobs, asked.loss)
     if asked.out:
         asked.out.write_text(json.dumps(found))
     wrong = faults(found)
