@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from common.learn.linear.path import ONE, Step
+from common.learn.linear.path import LONGER, ONE, Step
 
 Reals = npt.NDArray[np.float64]
 
@@ -43,7 +43,8 @@ def descend(
         gradient = pulled(step.low, step.high, step.rows if step.whole is None else step.whole, ahead) + ridge @ ahead
         if step.corrected:
             gradient = gradient + sum(measured.values()) - len(measured) * measured[step.low, step.high]
-        now = ahead - step.size * (gradient if joint is None else joint @ gradient)
+        size = step.size * (LONGER if step.longer else 1.0)
+        now = ahead - size * (gradient if joint is None else joint @ gradient)
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now
     return weights

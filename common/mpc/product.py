@@ -64,9 +64,9 @@ async def share_matrices(
     width: int = WIDE,
 ) -> Matrices:
     """Rows as `share_rows` exchanges them, then the ridge matrices in whole words: (width n + 8 m) m bytes from each."""
-    masked = await share_rows(session, correlations, own, other_columns, room, width)
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(own.shape[1])).T)
-    theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
+    masked = await share_rows(session, correlations, own, other_columns, room, width, behind=mine)
+    theirs = await session.collect(Kind.MASKED_MATRIX, mine.dtype, (other_columns, other_columns))
     return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
 
 
@@ -77,10 +77,13 @@ async def share_rows(
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
     width: int = WIDE,
+    *,
+    behind: Words | None = None,
 ) -> Rows:
     """Each party sends E = X - U and keeps X; the other's E, (n, m_other). In blocks of 65,536 rows.
 
-    own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero.
+    own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero. behind: what
+    leaves behind the last block, before the other's is waited for; whoever asks for it collects the other's.
     """
     rows, columns = own.shape
     masked = room((rows, other_columns))
@@ -90,6 +93,8 @@ async def share_rows(
     async with one_ahead(map(session.begin, masking, sizes)) as hidden:
         for at in blocks:
             await session.post(Kind.MASKED_MATRIX, await hidden())
+            if behind is not None and at.stop == rows:
+                await session.post(Kind.MASKED_MATRIX, behind)
             shape = other_columns, at.stop - at.start
             theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
             await session.compute(partial(_put, masked, at.start, theirs, width, shape), theirs.size)

@@ -330,7 +330,9 @@ class Side:
         self.c = truncation_sent(self.party, self.seed, GRADIENT | t, pulled)
         return self.say("masked_update", self.c)
 
-    def joint_update(self, t: int, theirs: Vector, dealt: tuple[Vector, Vector], m: tuple[Matrix, Matrix]) -> Vector:
+    def joint_update(
+        self, t: int, theirs: Vector, dealt: tuple[Vector, Vector], m: tuple[Matrix, Matrix], *, longer: bool
+    ) -> Vector:
         """dealt: of the gradient's truncation, and of M's mask times its top bits."""
         c, number = plus(self.c, theirs), GRADIENT | t
         g = truncated(self.party, self.seed, number, dealt[0], c, 40)
@@ -340,7 +342,10 @@ class Side:
         for j, word in enumerate(c):
             sign = 2**23 * (1 if word < 2 * HALF else -1)
             pull = plus(pull, [sign * value for value in next(lines[(j % 2 == 0) == (self.party == GRID)])])
-        self.c = truncation_sent(self.party, self.seed, t, less([z << 6 for z in self.joined(*self.ahead)], pull))
+        if longer:
+            pull = [5 * value for value in pull]
+        lifted = [z << (8 if longer else 6) for z in self.joined(*self.ahead)]
+        self.c = truncation_sent(self.party, self.seed, t, less(lifted, pull))
         return self.say("masked_update", self.c)
 
     def update(self, t: int, pulled: Vector) -> Vector:

@@ -65,7 +65,9 @@ def link_dealt(
     return {p: as_words(planes(values)) for p, values in tables_of.items()}, delta
 
 
-def truncations_dealt(seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m: Matrix | None) -> list[dict[str, Vector]]:
+def truncations_dealt(
+    seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m: Matrix | None, *, longer: bool
+) -> list[dict[str, Vector]]:
     """Those that end step t, if it moves; mask_of_m, None without the joint matrix, times top bits between them."""
     if mask_of_m is None:
         return [truncation_dealt(seeds, t, delta, 36)]
@@ -75,18 +77,21 @@ def truncations_dealt(seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m:
     halves = {p: joined(tops[place::2]) for place, p in enumerate((GRID, BANK))}
     cut_of = {p: less(halves[p], words(seeds[other], CUT, number, len(halves[p]))) for p, other in ((GRID, BANK), (BANK, GRID))}
     lack = negative(times(mask_of_m, [word % 2**63 >> 40 for word in r]))
-    return [truncation_dealt(seeds, number, negative(delta), 40), cut_of, truncation_dealt(seeds, t, lack, 14)]
+    if longer:
+        lack = [5 * word for word in lack]
+    last = truncation_dealt(seeds, t, lack, 16 if longer else 14)
+    return [truncation_dealt(seeds, number, negative(delta), 40), cut_of, last]
 
 
 class Known:
-    """What D knows of each party's share of the other's block, by whose block it is: modulo 2^50, with the joint matrix."""
+    """What D knows of each party's share of the other's block, by whose block it is, with the joint matrix."""
 
     def __init__(self, columns: dict[str, int]) -> None:
         self.weights = self.ahead = {p: [0] * m for p, m in columns.items()}
 
-    def step(self, seeds: dict[str, bytes], t: int, dealt: dict[str, Vector], momentum: int) -> None:
+    def step(self, seeds: dict[str, bytes], t: int, dealt: dict[str, Vector], momentum: int, shift: int) -> None:
         grid, before = len(self.weights[GRID]), self.weights
-        held = {p: share_known(p, seeds[p], t, dealt[p], 14) for p in (GRID, BANK)}
+        held = {p: share_known(p, seeds[p], t, dealt[p], shift) for p in (GRID, BANK)}
         self.weights = {GRID: held[BANK][:grid], BANK: held[GRID][grid:]}
         pairs = {p: zip(self.weights[p], before[p], strict=True) for p in before}
         self.ahead = {p: [w * (256 + momentum) - b * momentum for w, b in pair] for p, pair in pairs.items()}

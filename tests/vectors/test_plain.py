@@ -133,7 +133,8 @@ def test_a_training_message_by_message(place: int) -> None:
             known_shares.ahead if joint else {p: plain.words(known[OTHER[p]], plain.WEIGHTS, t, m) for p, m in columns.items()}
         )
         link, delta = link_dealt(known, t << 24, (low, high), whole, shares, case["period"], scale, ridge=True)
-        truncations = truncations_dealt(known, t, kept["dealer"].of(t, delta), mask_of_m)
+        longer = t in case["longer"]
+        truncations = truncations_dealt(known, t, kept["dealer"].of(t, delta), mask_of_m, longer=longer)
         for dealt in (link, *truncations):
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         for side in sides.values():
@@ -149,8 +150,9 @@ def test_a_training_message_by_message(place: int) -> None:
         else:
             g = {p: sides[p].gradient(t, pulled[p]) for p in sides}
             first = {p: (truncations[0][p], truncations[1][p]) for p in sides}
-            c, shift = {p: sides[p].joint_update(t, g[OTHER[p]], first[p], m[p]) for p in sides}, 14
-            known_shares.step(known, t, truncations[-1], momentum)
+            shift = 16 if longer else 14
+            c = {p: sides[p].joint_update(t, g[OTHER[p]], first[p], m[p], longer=longer) for p in sides}
+            known_shares.step(known, t, truncations[-1], momentum, shift)
         for p, side in sides.items():
             side.step(t, c[OTHER[p]], truncations[-1][p], momentum, shift)
     for p, side in sides.items():

@@ -32,7 +32,7 @@ _CORRECTED = [  # a part of the rows, corrected by all of them: section 6, level
     Step(0, 0, 3, 4.0, 128),
     Step(1, 0, 9, 4.0, 0, measures=((0, 3), (3, 6), (6, 9))),
     Step(2, 3, 6, 4.0, 128, corrected=True),
-    Step(3, 0, 3, 4.0, 146, corrected=True),
+    Step(3, 0, 3, 4.0, 146, corrected=True, longer=True),
     Step(4, 0, 9, 4.0, 0),
 ]
 START = {Party.GRID: [0.0, 0.0], Party.BANK: [0.25, -1.5]}
@@ -134,6 +134,7 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "over": [step.rows if step.whole is None else step.whole for step in steps],
         "measures": [[list(part) for part in step.measures] for step in steps],
         "corrected": [step.number for step in steps if step.corrected],
+        "longer": [step.number for step in steps if step.longer],
         "x": {p.value: stored(words[p]) for p in Party},
         "ridge": {p.value: stored(ridge[p]) for p in Party},
         "start": {p.value: stored(start[p]) for p in Party},

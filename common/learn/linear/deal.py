@@ -230,7 +230,7 @@ class Steering:
     """What is dealt to turn updates into weights, once what the parties' shares of them lack is known.
 
     parts: how the parts of the truncations' masks are shared. known: whether what each party has of the other's block of the
-    look-ahead is kept, modulo 2^(64 - MOVED_SHIFT): in `ahead`, by whose block it is.
+    look-ahead is kept, modulo 2^(64 - MOVED_SHIFT), or of `Step.stretch`'s bits less: in `ahead`, by whose block it is.
     """
 
     def __init__(
@@ -315,9 +315,9 @@ class Steering:
             body, top = mask_parts(self._prg, number, lacks, gradient_shift(self._update_scale))
             yield self._parts.share(self._prg, number, body, top)
             yield self._parts.halves(self._prg, Kind.DEALT_CUT, Purpose.CUT, number, [*(self._joint * top).T])
-            lacks = -(self._joint @ body)
+            lacks = -(self._joint @ body) * step.stretch[0]
         # a step subtracts the update
-        shift = self._update_scale - WEIGHT_SCALE if self._joint is None else MOVED_SHIFT
+        shift = self._update_scale - WEIGHT_SCALE if self._joint is None else MOVED_SHIFT + step.stretch[1]
         self._last = self._parts.deal(self._prg, step.number, -lacks, shift)
         if self.known:
             self._follow(step)
@@ -328,7 +328,7 @@ class Steering:
         grid, before = self._columns[Party.GRID], self._weights
         places = {Party.GRID: slice(grid), Party.BANK: slice(grid, None)}
         held = self._parts.held(self._prg, self._last)
-        self._weights = {p: known(*held[p.other], MOVED_SHIFT)[places[p]] for p in Party}
+        self._weights = {p: known(*held[p.other], MOVED_SHIFT + step.stretch[1])[places[p]] for p in Party}
         plus, minus = np.uint64(ONE + step.momentum), np.uint64(step.momentum)
         self.ahead = {p: self._weights[p] * plus - before[p] * minus for p in Party}
 

@@ -37,6 +37,7 @@ from common.party import Party
 _LOOKAHEAD = REST_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE
 MOVED_SHIFT = MOVED_SCALE - WEIGHT_SCALE  # so few that of weights enough bits are left for u of every period: see `placed`
 ONE = 1 << MOMENTUM_SCALE
+LONGER, LONGER_BITS = 1.25, 2  # of a longer step, and the bits that its numerator takes
 SPAN_ROWS = 1 << 16  # rows that go through a step together
 _APART = 8  # from so small a part of these on, rows go in two spans: the line then works while a side waits
 _SPAN_BITS = 24
@@ -52,6 +53,7 @@ class Step:
     """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256.
 
     measures: the parts of its rows, each from and to, whose addends to the gradient of all rows are kept; it moves nothing.
+    longer: by a quarter than its size, by which shares of what it moves are multiplied.
     corrected: by what the gradient of all rows was more than that of its own, where both were measured: see `Correction`.
     """
 
@@ -64,6 +66,12 @@ class Step:
     data_rows: int | None = None  # of these those of data, the rest being zeros; None: all
     measures: tuple[tuple[int, int], ...] = ()
     corrected: bool = False
+    longer: bool = False
+
+    @property
+    def stretch(self) -> tuple[np.uint64, int]:
+        """By how much M's product with the gradient is multiplied, and by how many bits that makes it finer."""
+        return (np.uint64(LONGER * (1 << LONGER_BITS)), LONGER_BITS) if self.longer else (np.uint64(1), 0)
 
     @property
     def rows(self) -> int:
@@ -287,7 +295,8 @@ class Path:
             tops = await correlations.halves(Kind.DEALT_CUT, Purpose.CUT, number, len(update), len(update))
             short, turned = times_cut(self.session.party, self.joint, part, tops, c, cut)
             resting.append(short << np.uint64(REST_SCALE - GRADIENT_SCALE))
-            moved, shift = (z << np.uint64(MOVED_SCALE - _LOOKAHEAD)) - turned, MOVED_SHIFT
+            times, finer = step.stretch
+            moved, shift = (z << np.uint64(MOVED_SCALE - _LOOKAHEAD + finer)) - times * turned, MOVED_SHIFT + finer
         part = await correlations.truncation(step.number, len(z))
         c = await open_sum(self.session, part, moved)
         weights = placed(part, c, shift, self._places(self.session.party))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.hessian import MOST_ROWS
-from common.learn.linear.path import Step
+from common.learn.linear.path import LONGER, LONGER_BITS, MOVED_SHIFT, Step
 from common.learn.linear.schedule import count_parts, count_steps, nesterov, sgd
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
@@ -80,7 +80,7 @@ def make_course(model: Model, rows: int, columns: int, full: int) -> list[Step]:
     """As `make_steps`; full: of `nesterov`."""
     _check_steps(model, rows, count_parts(rows, columns) if full else 1)
     if model.optimiser == "nesterov":
-        found = nesterov(rows, model.iterations, step_size(model), full, columns)
+        found = nesterov(rows, model.iterations, step_size(model), full, columns, longer=_longer(model))
     else:
         found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
     try:
@@ -88,6 +88,15 @@ def make_course(model: Model, rows: int, columns: int, full: int) -> list[Step]:
     except RangeError as error:
         raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
     return found
+
+
+def _longer(model: Model) -> bool:
+    """Whether corrected steps are a quarter longer: where that is stable, and the link's period leaves bits for it.
+
+    With their momentum a step is stable below 1.43 / L on all rows, whose L is 1/4, and next to stable on a part of
+    `schedule.COLUMN_ROWS` a column, which curves a sixth more. Of weights so moved a dealer knows fewer bits.
+    """
+    return LONGER * step_size(model) <= _STABLE and model.make_link().bits <= 64 - MOVED_SHIFT - LONGER_BITS
 
 
 def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:

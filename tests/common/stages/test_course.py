@@ -137,7 +137,7 @@ async def test_steps_of_a_stock_are_told_by_who_was_killed_after_the_last_and_we
             found[kind] = await one.run("job-1", plan, attempt=1)
     for party in Party:
         assert found["broken"][party].counts == found["quiet"][party].counts
-        assert found["broken"][party].counts["iterations"] == 10
+        assert found["broken"][party].counts["iterations"] == 9
 
 
 async def test_a_dataset_that_has_changed_is_not_gone_on_with(companies: Companies) -> None:

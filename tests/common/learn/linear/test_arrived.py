@@ -92,12 +92,12 @@ async def test_a_word_that_changes_where_all_rows_correct_a_part_of_them_spoils_
     """Steps that are corrected wrongly come to rest in the wrong place, which the last step, over all rows, does not."""
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 150)
     monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 33)
-    assert [len(step.measures) for step in make_steps(MODEL, PROBLEM.rows, 6)] == [0] * 4 + [3] + [0] * 9
+    assert [len(step.measures) for step in make_steps(MODEL, PROBLEM.rows, 6)] == [0] * 3 + [3] + [0] * 8
     right, settled, _ = await run()
     assert settled
     found = []
     for attempt, bit in enumerate(np.linspace(0.7, 0.98, 8)):
-        change = Change(place, 4, float(np.random.default_rng(attempt).random()), float(bit))
+        change = Change(place, 3, float(np.random.default_rng(attempt).random()), float(bit))
         try:
             weights, settled, _ = await run(change, seed=7)
         except PeerProtocolError:

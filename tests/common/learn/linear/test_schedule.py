@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
 from common.errors import PlanError
+from common.learn.linear.hessian import MOST_ROWS
 from common.learn.linear.schedule import count_steps
 from common.learn.linear.steps import STEP, make_steps
 from common.plan.linear import Model
@@ -27,18 +31,19 @@ MOMENTA = [0, 64, 102, 128, 146, 160, 171, 179, 186, 192, 197]
 )
 def test_rows_go_in_parts_of_which_some_take_turns_and_all_correct_them(rows: int, parts: int, turns: int) -> None:
     steps, few = make_steps(Model(), rows, 20), rows // parts
-    lows = [few * (t % turns) for t in range(12)]
-    assert [step.low for step in steps] == [*lows[:4], 0, *lows[4:], 0]
-    assert [step.rows for step in steps] == [few] * 4 + [rows] + [few] * 8 + [rows]
-    assert [step.number for step in steps] == list(range(14))
+    lows = [few * (t % turns) for t in range(10)]
+    assert [step.low for step in steps] == [*lows[:3], 0, *lows[3:], 0]
+    assert [step.rows for step in steps] == [few] * 3 + [rows] + [few] * 7 + [rows]
+    assert [step.number for step in steps] == list(range(12))
     assert {step.size for step in steps} == {STEP}
-    assert [step.number for step in steps if step.measures] == [4]
-    assert [step.number for step in steps if step.corrected] == list(range(5, 13))
-    measured = steps[4].measures
+    assert [step.longer for step in steps] == [step.corrected for step in steps]
+    assert [step.number for step in steps if step.measures] == [3]
+    assert [step.number for step in steps if step.corrected] == list(range(4, 11))
+    measured = steps[3].measures
     assert [low for low, _ in measured] == list(range(0, few * parts, few))
     assert [high - low for low, high in measured] == [few] * (parts - 1) + [few + rows % parts]
-    assert [(span.low, span.high, span.part) for span in steps[4].spans()] == [(*part, i) for i, part in enumerate(measured)]
-    assert [step.momentum for step in steps if not step.measures] == [*MOMENTA[:4], *MOMENTA[3:], 0]
+    assert [(span.low, span.high, span.part) for span in steps[3].spans()] == [(*part, i) for i, part in enumerate(measured)]
+    assert [step.momentum for step in steps if not step.measures] == [*MOMENTA[:3], *[166] * 7, 0]
     link = Model().make_link()
     for step in steps:
         over = rows if step.measures else step.rows
@@ -53,6 +58,20 @@ def test_of_a_stock_steps_average_over_rows_of_data_with_tables_of_all() -> None
         assert (step.scales(link).table, step.scales(link).spare) == (known.scales(link).table, known.scales(link).spare)
 
 
+def test_corrected_steps_are_longer_where_that_is_stable_and_the_period_leaves_room() -> None:
+    def longer(rows: int = 200_000, **more: Any) -> set[bool]:
+        return {step.longer for step in make_steps(Model(**more), rows, 40) if step.corrected}
+
+    assert longer() == longer(step=4.25) == longer(MOST_ROWS + 1, link="taylor", period=1024) == {True}
+    assert longer(step=4.3) == longer(MOST_ROWS + 1, link="taylor", period=2048) == {False}
+
+
+def test_the_momentum_of_corrected_steps_grows_where_they_are_many() -> None:
+    momenta = [step.momentum for step in make_steps(Model(iterations=40), 200_000, 40) if step.corrected]
+    assert len(momenta) == 23 and momenta[:7] == [166] * 7
+    assert momenta[7:] == [round(256 * (t - 1) / (t + 2)) for t in range(7, 23)]
+
+
 def test_few_rows_run_over_all_each_time() -> None:
     steps = make_steps(Model(), 16_383, 40)
     assert [step.high for step in steps] == [16_383] * 12
@@ -63,9 +82,10 @@ def test_few_rows_run_over_all_each_time() -> None:
 @pytest.mark.parametrize(("iterations", "full"), [(12, 1), (12, 2), (13, 4), (1, 1), (2, 3), (1000, 5)])
 def test_each_pass_over_all_rows_but_the_last_corrects_the_steps_that_follow(iterations: int, full: int) -> None:
     steps = make_steps(Model(iterations=iterations, full_steps=full), 200_000, 40)
-    first = iterations // 3 if full > 1 else iterations
+    first = iterations // 4 if full > 1 else iterations
+    then = math.ceil(0.75 * (iterations - first))
     kinds = "".join("m" if step.measures else "c" if step.corrected else "s" for step in steps)
-    assert kinds == "s" * first + ("m" + "c" * (iterations - first)) * (full - 1) + "s"
+    assert kinds == "s" * first + ("m" + "c" * then) * (full - 1) + "s"
     assert len(steps) == count_steps(iterations, full)
     assert [step.rows for step in steps if not (step.measures or step.corrected)] == [33_333] * first + [200_000]
 
