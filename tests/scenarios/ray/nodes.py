@@ -114,7 +114,7 @@ class Site:
 
     def __init__(self, folder: Path, nodes: int) -> None:
         self.folder = folder
-        self.config = site(folder, PORT, "10.78.0.1")
+        self.config, self.scratch = site(folder, PORT, "10.78.0.1"), folder / "scratch"
         self.nodes = [Node(self, number) for number in range(1, nodes + 1)]
 
     @property
@@ -124,6 +124,9 @@ class Site:
         return load_cluster(self.config).environment
 
     def connect(self) -> None:
+        # A disk of its own, that a test can fill. Before any node: each sees the mounts that were there when it began.
+        command = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "scratch", str(self.scratch)]
+        subprocess.run(command, check=True, capture_output=True)
         for node in self.nodes:
             ip("netns", "add", node.space)
             ip("-n", node.space, "link", "set", "lo", "up")
@@ -141,6 +144,7 @@ class Site:
             while node.kill():
                 pass
             subprocess.run(["ip", "netns", "del", node.space], capture_output=True)
+        subprocess.run(["umount", "--lazy", str(self.scratch)], capture_output=True)
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,21 @@ def test_a_part_that_is_lost_again_and_again_is_named(pair: list[Node], records:
                 node.kill(WORKERS)
     assert "was lost 3 times" in found["raised"]
     assert list((pair[0].site.folder / "scratch").iterdir()) == []
+
+
+def test_a_disk_that_is_full_as_a_node_writes_is_named(pair: list[Node], records: Path, tmp_path: Path) -> None:
+    """What the command has written is there; what a node makes of it finds no room."""
+    scratch = pair[0].site.scratch
+    with stopped(pair[1], records, tmp_path / "signs") as found:
+        room = os.statvfs(scratch)
+        (filler := scratch / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize))
+        filler.chmod(0o600)
+        assert pair[1].kill(WORKERS, signal.SIGCONT)
+        until(lambda: bool(found))
+        filler.unlink()
+        assert re.search(rf"part \d+ on {pair[1].address}: OSError \(No space left on device\)", found["raised"]), found
+        assert "See to the disk of `scratch` there" in found["raised"]
+        assert list(scratch.iterdir()) == []
 
 
 def test_parts_of_a_lost_node_are_made_by_the_other(records: Path, whole: dict[str, Any], tmp_path: Path) -> None:
