@@ -94,6 +94,8 @@ class Tokens:
             raise Unknown("the keys of the identity provider cannot be reached") from None
         except jwt.PyJWTError as error:
             raise Unknown(f"the token is not valid: {type(error).__name__}") from None
+        except TypeError:  # of PyJWT, where its header names an algorithm that the key is not of
+            raise Unknown("the token's algorithm is not that of its key") from None
         if config.scope not in _scopes(claims):
             raise Unknown(f"the token lacks the scope {config.scope}", may_not=True)
         return f"subject:{claims['sub']}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from bank_party.online.config import OnlineConfig
 from common.config import validate
@@ -23,6 +23,8 @@ from tests.common.web.pki import Pki
 
 OWN = {"certificate": "online.pem", "key": "online.key", "listen": "127.0.0.1:0", "grid_dataset": "g", "bank_dataset": "b"}
 KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+RSA = rsa.generate_private_key(65537, 2048)
 
 
 def certificate(*common: str, uri: str = "") -> dict[str, Any]:
@@ -105,6 +107,9 @@ async def test_a_good_token_names_its_subject(provider: dict[str, Any]) -> None:
         token(scope="openid"),
         token(scope=7),
         token(scope=None),
+        token(RSA, "RS256"),  # with the kid of the provider's key, which is of an elliptic curve
+        token(RSA, "PS512"),
+        token(ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
         token("a secret that both sides would know", "HS256"),
         jwt.encode({"sub": "desk-7", "scope": "wattscore.score"}, None, algorithm="none"),
         "no token",
