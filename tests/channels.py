@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
+
 from common.errors import PeerProtocolError
 from common.mpc.session import Array, Round
+
+DTYPES = (np.uint8, np.uint32, np.uint64)
 
 
 class MemoryChannel:
@@ -16,6 +20,7 @@ class MemoryChannel:
         self.log: list[tuple[Round, Array]] = []
 
     async def send(self, round: Round, values: Array) -> None:
+        assert values.dtype in DTYPES and values.ndim in (1, 2), "what no line carries"
         self.log.append((round, values.copy()))
         await self._out.put((round, values.copy()))
 

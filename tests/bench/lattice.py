@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from common.learn.linear.undealt import PULL_BITS, VECTOR_BITS
-from common.mpc.lattice.phasors import CUT_BYTES
+from common.learn.linear.undealt import PULL_BITS, RIDGE_BITS, VECTOR_BITS
+from common.mpc.lattice import turned
 from common.mpc.lattice.phasors import FLOOD_BITS as LINK_FLOOD_BITS
 from common.mpc.lattice.ring import DEGREE
-from common.mpc.lattice.ring96 import WORDS
-from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD, FLOOD_BITS
-from common.mpc.lattice.stored import FLOOD_BITS as STORED_FLOOD_BITS
+from common.mpc.lattice.ring96 import SMALL, WORDS
+from common.mpc.lattice.rows import noise
+from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD_BITS, SECRETS, distance, flood_bits
 
-MODULUS_BITS, LINK_BITS = 64, 32 * WORDS
+MODULUS_BITS, WIDE_BITS = 64, 32 * WORDS
 STANDARD = {128: 109, 192: 75}
 """Most bits of a modulus for N = 4096 and ternary secrets, by bits of security: table 1 of the Homomorphic Encryption
 Standard, 2018."""
@@ -63,44 +63,19 @@ def as_the_standard_counts(log2_cost: float, degree: int = DEGREE) -> float:
     return log2_cost + 16.4 + math.log2(8 * 2 * degree)
 
 
-def hinted(rows: int, steps: int) -> float:
-    """The deviation of the errors that mask so many rows for the way back, given what sums of so many steps tell of them.
-
-    By the reduction of Kim, Lee, Seo and Song (CRYPTO 2023): shares of residuals are uniform of PULL_BITS bits, floods of
-    FLOOD_BITS + 1.
-    """
-    vectors = (math.sqrt(rows) + math.sqrt(steps)) ** 2 * 2.0 ** (2 * PULL_BITS) / 12
-    flood = FLOOD**2 / 3.0
-    return (2.0 * (ERROR_DEVIATION**-2 + vectors / flood)) ** -0.5
-
-
-def hinted_row(columns: int, steps: int) -> float:
-    """The same of a row's errors, of so many columns, given u."""
-    vectors = (math.sqrt(columns) + math.sqrt(steps)) ** 2 * 2.0 ** (2 * VECTOR_BITS) / 12
-    return (2.0 * (ERROR_DEVIATION**-2 + vectors / (FLOOD**2 / 3.0))) ** -0.5
-
-
-def distance(deviation: float, bits: int) -> float:
-    """log2 of the statistical distance that a flood uniform in [-2^bits, 2^bits) leaves of one normal value under it.
-
-    Of a value x it is |x| / 2^(bits + 1), so also to who knows all that x is made of: its mean.
-    """
-    return math.log2(deviation * math.sqrt(2 / math.pi)) - (bits + 1)
-
-
-def hidden(rows: int = 30_000, columns: int = 24) -> dict[str, float]:
-    """`distance` of what stands under floods in sums that nobody sees: secrets, what is cut of samples, the owner's errors."""
-    secret = ERROR_DEVIATION * math.sqrt(DEGREE) * _TERNARY  # of v e or s e'
-    cut = 2.0 ** (LINK_BITS - 8 * CUT_BYTES) * math.sqrt(DEGREE / 18)  # of either with an error uniform in a unit that is cut
-    share = ERROR_DEVIATION / math.sqrt(12)
-    return {
-        "sections 20 and 21, v e and s e'": distance(secret, FLOOD_BITS),
-        "the same, e w of rows": distance(share * math.sqrt(columns) * 2.0**VECTOR_BITS, FLOOD_BITS),
-        "the same, e h of residuals": distance(share * math.sqrt(rows) * 2.0**PULL_BITS, FLOOD_BITS),
-        "stored phasors, v e and s e'": distance(secret, STORED_FLOOD_BITS),
-        "phasors, v e and s e'": distance(secret, LINK_FLOOD_BITS),
-        "phasors, v and s times what key and c lack": distance(cut, LINK_FLOOD_BITS),
+def hidden(rows: int = 30_000, columns: int = 24) -> dict[str, tuple[float, float]]:
+    """`distance` of what stands under the floods of sums that nobody sees: to the owner, of v e_0 - s e', and to the other, of
+    these and of the owner's errors times what the other multiplies."""
+    ridge, link = 64 - RIDGE_BITS, math.hypot(SECRETS, ERROR_DEVIATION * SMALL)
+    sums = {
+        "u": noise(columns, VECTOR_BITS),
+        "the ridge's rows": noise(columns, ridge),
+        "updates": turned.noise(rows, PULL_BITS),
     }
+    found = {name: (distance(SECRETS, FLOOD_BITS), distance(size, flood_bits(size))) for name, size in sums.items()}
+    found["phasors"] = distance(SECRETS, LINK_FLOOD_BITS), distance(link, LINK_FLOOD_BITS)
+    stored = flood_bits(link)
+    return found | {"phasors made ahead": (distance(SECRETS, FLOOD_BITS), distance(link, stored))}
 
 
 def _least(good: Callable[[int], bool]) -> int:
@@ -112,9 +87,9 @@ def _least(good: Callable[[int], bool]) -> int:
 
 
 if __name__ == "__main__":
-    for modulus in (MODULUS_BITS, LINK_BITS):
+    for modulus in (MODULUS_BITS, WIDE_BITS):
         for name, (size, found) in (("primal", primal(bits=modulus)), ("dual", dual(bits=modulus))):
             counted = as_the_standard_counts(found)
             print(f"2^{modulus}, {name}: block size {size}, 2^{found:.0f}, and as the standard counts 2^{counted:.0f}")
-    for name, left in hidden().items():
-        print(f"{name}: 2^{left:.1f} a coefficient")
+    for name, (owner, other) in hidden().items():
+        print(f"{name}: 2^{owner:.1f} a coefficient to the owner, 2^{other:.1f} to the other")

@@ -26,8 +26,9 @@ from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.lattice.carries import polynomials_of
 from common.mpc.lattice.embedding import BLOCK
 from common.mpc.lattice.embedding import blocks_of as filled_blocks
-from common.mpc.lattice.phasors import CUT_BYTES, PHASOR_BYTES, spans_of
+from common.mpc.lattice.phasors import PHASOR_BYTES, spans_of
 from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.ring96 import WORDS
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES
 from common.mpc.link import Link
@@ -39,6 +40,7 @@ from common.party import Party
 from common.plan.linear import Model
 
 CHECK = 8 * COMBINATIONS  # bytes from the grid to the bank when the last step is through
+LONG = 4 * WORDS * DEGREE  # bytes of a polynomial modulo 2^96
 TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
 
 
@@ -66,14 +68,14 @@ def shared_step(step: Step, link: Link, own: int, other: int) -> int:
 
 def undealt_matrices(rows: int, own_columns: int) -> int:
     """A nonce, the matrix under masks for each way, the ridge's, and samples that mask nothing, once a job. Section 20."""
-    zeros = DEGREE * (own_columns + blocks_of(own_columns) + blocks_of(rows))
-    return NONCE_BYTES + 8 * (own_columns * (2 * rows + own_columns) + zeros)
+    zeros = own_columns + blocks_of(own_columns) + blocks_of(rows)
+    return NONCE_BYTES + 8 * own_columns * (2 * rows + own_columns) + LONG * zeros
 
 
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
     """Two samples with the weights, link, a sample with the residual of each part, truncation if it moves. Section 20."""
     moving = 0 if step.measures else truncation(own + other)
-    return (2 + len(step.bounds)) * 8 * DEGREE + link_round(step.rows) + moving
+    return (2 + len(step.bounds)) * LONG + link_round(step.rows) + moving
 
 
 def phased_matrices(rows: int, own_columns: int) -> int:
@@ -85,12 +87,12 @@ def phased_step(step: Step, waves: int, party: Party) -> int:
     """Samples with weights and residual; for each span a key, phasors of every other block, replies to the others'."""
     keys = sum(span.count(party) > 0 for span in spans_of(step.high))
     mine, others = (sum(span.count(owner) for span in spans_of(step.high)) for owner in (party, party.other))
-    return DEGREE * (3 * 8 + CUT_BYTES * (keys + others) + PHASOR_BYTES * waves * mine)
+    return LONG * (3 + keys + others) + DEGREE * PHASOR_BYTES * waves * mine
 
 
 def undealt_across(party: Party, own: int, other: int) -> int:
     """A sample for each column of the party with fewer, from it."""
-    return 8 * DEGREE * own if sends_columns(party, own, other) else 0
+    return LONG * own if sends_columns(party, own, other) else 0
 
 
 def unaided(party: Party, model: Model, rows: int, own: int, other: int, *, made: bool = False) -> Cost:
@@ -108,10 +110,10 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int, *, made
 
     def sent(whose: Party, others: int) -> int:
         mine = columns[whose]
-        across = 8 * (mine + 1) * (rows + DEGREE) if masks_rows(whose, columns) else 8 * DEGREE * mine
+        across = (mine + 1) * (8 * rows + LONG) if masks_rows(whose, columns) else LONG * mine
         bits = 0 if made else _bits(whose, polynomials)
-        hessian = 8 * (DEGREE * blocks_of(every) + every * every)
-        step = 8 * DEGREE + -(-every // 8)
+        hessian = LONG * blocks_of(every) + 8 * every * every
+        step = LONG + -(-every // 8)
         once = 2 * NONCE_BYTES + -(-crossed // 8) + 3 * CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return across + bits + hessian + steps * step + once
 
@@ -139,7 +141,7 @@ def _phased(party: Party, model: Model, rows: int, own: int, other: int, made: b
 
 def drawn_step(rows: int) -> int:
     """Samples with weights and residual, and half of an angle a row."""
-    return DEGREE * 3 * 8 + 4 * rows
+    return 3 * LONG + 4 * rows
 
 
 def made_ahead(party: Party, model: Model, rows: int, columns: dict[Party, int]) -> Cost:

@@ -169,7 +169,7 @@ class _Making:
             waves, at = len(self._waves.coefficients), _within(span, session.party)
             reply = await session.collect(Kind.LATTICE_REPLY, np.uint32, (count * waves * WORDS, DEGREE))
             whole = reply.reshape(count, waves, WORDS, DEGREE)
-            made.shares[at] = await session.compute(lambda: made.own.share(whole), reply.size)
+            made.shares[at] = await session.compute(lambda: made.own.share(self._waves, whole), reply.size)
         return packed(made.shares)
 
 

@@ -18,7 +18,6 @@ from common.learn.linear.undealt import PULL_BITS, ROW_BITS, TURNED_BITS, Undeal
 from common.mpc.fixedpoint import UNDEALT_SCALE, Reals, Words
 from common.mpc.lattice.embedding import BLOCK, blocks_of, encoded, folded, turned
 from common.mpc.lattice.phasors import (
-    CUT_BYTES,
     PHASOR_BYTES,
     HeldPhasors,
     LinkPublic,
@@ -28,10 +27,11 @@ from common.mpc.lattice.phasors import (
     spans_of,
 )
 from common.mpc.lattice.ring import DEGREE, Integers
+from common.mpc.lattice.ring96 import WORDS, Long, flat, stacked
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.lattice.stored import link_share
 from common.mpc.product import Rows, backward, forward, in_memory
-from common.mpc.session import Array, Kind, Session
+from common.mpc.session import Kind, Session
 from common.mpc.short import lengthen, sent_as, shorten
 from common.party import Party
 from common.plan.linear import Model
@@ -131,34 +131,34 @@ class Phased:
                 await self._hear(*answered.popleft(), total)
 
     async def _ask(self, span: Span, waves: Waves, turns: Words) -> OwnPhasors:
-        """Posts this party's phasors of a span: 6 N bytes and 5 N a block and wave."""
+        """Posts this party's phasors of a span: 12 N bytes and 5 N a block and wave."""
         session, party = self._products.session, self._products.session.party
         own = OwnPhasors(self._sampler, self._public[party])
         if span.count(party):
             part = turns[span.blocks(party)]
             work = part.size * len(waves.coefficients)
-            key = shorten(own.key(), CUT_BYTES)
+            key = own.key()
             hidden = await session.compute(lambda: shorten(own.hidden(waves, part, span.filled(party)), PHASOR_BYTES), work)
             await session.post(Kind.LATTICE_PHASORS, key)
             await session.post(Kind.LATTICE_PHASORS, hidden)
         return own
 
     async def _answer(self, span: Span, waves: Waves, turns: Words, total: Words) -> None:
-        """Posts the reply to the other's, 6 N bytes a block, and adds this party's share of their blocks."""
+        """Posts the reply to the other's, 12 N bytes a block, and adds this party's share of their blocks."""
         session, owner = self._products.session, self._products.session.party.other
         if not span.count(owner):
             return
         part = turns[span.blocks(owner)]
         shape = len(part), len(waves.coefficients), DEGREE
-        sent = await session.collect(Kind.LATTICE_PHASORS, *sent_as((DEGREE,), CUT_BYTES))
+        key = await session.collect(Kind.LATTICE_PHASORS, np.uint32, (WORDS, DEGREE))
         hidden = await session.collect(Kind.LATTICE_PHASORS, *sent_as(shape, PHASOR_BYTES))
         held = HeldPhasors(self._sampler, self._public[owner])
 
-        def work() -> Array:
-            key, words = lengthen(sent, CUT_BYTES, (DEGREE,)), lengthen(hidden, PHASOR_BYTES, shape)
+        def work() -> Long:
+            words = lengthen(hidden, PHASOR_BYTES, shape)
             c, share = held.reply(waves, key, words, part, span.filled(owner))
             total[span.blocks(owner)] += share
-            return shorten(c, CUT_BYTES)
+            return flat(c)
 
         await session.post(Kind.LATTICE_REPLY, await session.compute(work, part.size * len(waves.coefficients)))
 
@@ -166,9 +166,8 @@ class Phased:
         """Adds this party's share of its own blocks."""
         session, party = self._products.session, self._products.session.party
         if count := span.count(party):
-            shape = count, DEGREE
-            reply = await session.collect(Kind.LATTICE_REPLY, *sent_as(shape, CUT_BYTES))
-            total[span.blocks(party)] += await session.compute(lambda: own.share(lengthen(reply, CUT_BYTES, shape)), reply.size)
+            reply = await session.collect(Kind.LATTICE_REPLY, np.uint32, (count * WORDS, DEGREE))
+            total[span.blocks(party)] += await session.compute(lambda: own.share(stacked(reply)), reply.size)
 
 
 async def share_phased(

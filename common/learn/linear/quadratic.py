@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.linear.path import Blocks, Step
-from common.learn.linear.undealt import COLUMNS_AT_ONCE, TURNED_BITS, VECTOR_BITS, rounded
+from common.learn.linear.undealt import COLUMNS_AT_ONCE, VECTOR_BITS, rounded
 from common.mpc.arrived import Rest, check_arrived, combinations, signs
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import (
@@ -24,6 +24,7 @@ from common.mpc.fixedpoint import (
     RIDGE_SCALE,
     UNDEALT_SCALE,
     WEIGHT_SCALE,
+    X_LIMIT,
     X_SCALE,
     Reals,
     Words,
@@ -33,7 +34,8 @@ from common.mpc.fixedpoint import (
 )
 from common.mpc.lattice.carries import Carries
 from common.mpc.lattice.ring import DEGREE
-from common.mpc.lattice.rows import HeldRows, OwnRows, blocks_of
+from common.mpc.lattice.ring96 import WORDS, Long, flat, stacked
+from common.mpc.lattice.rows import HeldRows, OwnRows
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.lattice.turned import HeldColumns, OwnColumns
 from common.mpc.product import Rows, in_memory
@@ -44,7 +46,8 @@ MEAN_SCALE = 60  # of mean products as they are first shared, below 4
 HESSIAN_SCALE = 13
 POINT_SCALE = 14  # of the look-ahead where it multiplies the Hessian
 _LIFT = 64 - VECTOR_BITS
-_SUM_BITS = TURNED_BITS - (MEAN_SCALE - UNDEALT_SCALE)  # of the sum, so that a wrong shift is half the ring there
+_TURNED_BITS = 24  # by which rows are lifted that the other's columns multiply, so that these stand at 2^16 times step / 4n
+_SUM_BITS = _TURNED_BITS - (MEAN_SCALE - UNDEALT_SCALE)  # of the sum, so that a wrong shift is half the ring there
 _LABEL = 4 << X_SCALE  # a label's difference of 1, as a column: the Hessian has X^T X / 4
 _CACHE_ROWS = 1 << 13
 
@@ -80,6 +83,16 @@ class Inputs:
             centred = np.rint((self.label[low : low + part.shape[1]] - 0.5) * _LABEL).astype(np.int64)
             part = np.vstack([part, centred])
         return as_words(part)
+
+    @property
+    def factor(self) -> float:
+        """What turns columns into numbers that multiply the other's."""
+        return self.size / 4 / self.rows * 2.0 ** (MEAN_SCALE - _TURNED_BITS - 2 * X_SCALE)
+
+    @property
+    def bits(self) -> int:
+        """Of these numbers, at most."""
+        return math.ceil(math.log2(2.0 * X_LIMIT * 2.0**X_SCALE * self.factor + 2.0))
 
     def moments(self) -> Reals:
         """Own mean products times step / 4, (m, m), of the label too."""
@@ -124,12 +137,12 @@ class Quadratic:
         self._own, self._held = own, held
 
     async def pull(self, step: Step, ahead: Blocks) -> Blocks:
-        """Shares of step (H z - g) at the shared look-ahead z. One round of 8 N bytes each way."""
+        """Shares of step (H z - g) at the shared look-ahead z. One round of 12 N bytes each way."""
         del step  # each is over all rows
         party = self._session.party
         point = rounded(ahead.joined(party), WEIGHT_SCALE + MOMENTUM_SCALE - POINT_SCALE, VECTOR_BITS)
         c, once = self._held.hidden(point)
-        heard = await self._session.exchange(Kind.LATTICE_WEIGHTS, c)
+        (heard,) = stacked(await self._session.exchange(Kind.LATTICE_WEIGHTS, flat(c)))
         found = ((self._hessian @ point) << np.uint64(_LIFT)) - self._gradient
         found += self._held.share(point, once, len(point)) + self._own.share(heard, len(point))
         return ahead.split(party, found)
@@ -146,8 +159,8 @@ async def share_quadratic(
 ) -> Quadratic:
     """Each party's shares, under keys that serve this training alone; public: the polynomials of both parties' matrices.
 
-    From the party with fewer columns 8 (m + 1) (n + N) bytes, from the other 8 N a column; then 8 (N + m^2) each way for m in
-    all. Raises PeerProtocolError at the bank where a message was wrong before these. coin: of both parties.
+    From the party with fewer columns (m + 1) (8 n + 12 N) bytes, from the other 12 N a column; then 12 N + 8 m^2 each way for
+    m in all. Raises PeerProtocolError at the bank where a message was wrong before these. coin: of both parties.
     """
     party = session.party
     columns = inputs.columns(party)
@@ -181,9 +194,9 @@ async def share_quadratic(
     if party is Party.BANK:
         gradient[grid:] = encode(own[count, :count], UNDEALT_SCALE)
 
-    mine = OwnRows(sampler, public[party], grid + bank)
+    mine = OwnRows(sampler, public[party], grid + bank, VECTOR_BITS)
     zero, hidden = mine.masked(hessian << np.uint64(_LIFT))  # it is its own transpose
-    zero = await session.exchange(Kind.LATTICE_MATRIX, zero, shape=(blocks_of(grid + bank) * DEGREE,))
+    zero = stacked(await session.exchange(Kind.LATTICE_MATRIX, flat(zero)))
     masked = await session.exchange(Kind.LATTICE_MATRIX, hidden)
     held = HeldRows(sampler, public[party.other], zero, np.asfortranarray(masked.T))
     return Quadratic(session, hessian, gradient, mine, held, count)
@@ -201,23 +214,24 @@ async def _across(
     lows = range(0, rows, MATRIX_BLOCK)
     if masks_rows(party, columns):
         own = OwnColumns(sampler, public[party], columns[party] + 1)
-        await session.post(Kind.LATTICE_MATRIX, own.zeros())
+        await session.post(Kind.LATTICE_MATRIX, flat(own.zeros()))
         for low in lows:
 
             def mask(low: int = low) -> Words:
                 block = inputs.block(low)
                 summed = np.einsum("i,ij->j", factors, block) << np.uint64(_SUM_BITS)
-                return own.masked(np.vstack([block << np.uint64(TURNED_BITS), summed]))
+                return own.masked(np.vstack([block << np.uint64(_TURNED_BITS), summed]))
 
             await session.post(Kind.LATTICE_MATRIX, await session.compute(mask, 8 * columns[party] * min(rows, MATRIX_BLOCK)))
         parts = []
         for low in range(0, columns[party.other], COLUMNS_AT_ONCE):
             some = min(COLUMNS_AT_ONCE, columns[party.other] - low)
-            parts.append(own.share(await session.receive(Kind.LATTICE_COLUMNS, np.uint64, (some, DEGREE))))
+            heard = await session.receive(Kind.LATTICE_COLUMNS, np.uint32, (some * WORDS, DEGREE))
+            parts.append(own.share(stacked(heard), rows, inputs.bits))
         found = np.concatenate(parts)  # (the other's columns, this party's and their sum)
         return _turned(found, party is Party.GRID)
     count = columns[party.other] + 1
-    zeros = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, DEGREE))
+    zeros = stacked(await session.collect(Kind.LATTICE_MATRIX, np.uint32, (count * WORDS, DEGREE)))
     turned = room((rows, count))
     for low in lows:
         part = slice(low, min(rows, low + MATRIX_BLOCK))
@@ -226,13 +240,13 @@ async def _across(
     for first in range(0, columns[party], COLUMNS_AT_ONCE):
         at = slice(first, min(first + COLUMNS_AT_ONCE, columns[party]))
 
-        def work(at: slice = at) -> tuple[Words, Words]:
+        def work(at: slice = at) -> tuple[Long, Words]:
             few = np.concatenate([_dithered(sampler, inputs.block(low, at), inputs) for low in lows], axis=1)
             c, once = held.hidden(few)
             return c, held.share(few, once)
 
         c, share = await session.compute(work, (at.stop - at.start) * rows * count)
-        await session.send(Kind.LATTICE_COLUMNS, c)
+        await session.send(Kind.LATTICE_COLUMNS, flat(c))
         shares.append(share)
     return _turned(np.concatenate(shares), party is Party.BANK)
 
@@ -248,6 +262,5 @@ def _dithered(sampler: Sampler, block: Words, inputs: Inputs) -> Words:
 
     The nearest would be off alike in all rows of a column that has few values.
     """
-    factor = inputs.size / 4 / inputs.rows * 2.0 ** (MEAN_SCALE - TURNED_BITS - 2 * X_SCALE)
-    scaled = block.view(np.int64) * factor + sampler.fractions(*block.shape)
+    scaled = block.view(np.int64) * inputs.factor + sampler.fractions(*block.shape)
     return as_words(np.floor(scaled))

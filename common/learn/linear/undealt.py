@@ -1,9 +1,9 @@
 """The products of a descent under masks that their owner undoes itself: no dealer knows one. PROTOCOL.md section 20.
 
-Scales. Rows stand in words lifted by 32 bits, and what multiplies them at 22 bits less the period's, so that the period is the
-whole word: the sum of both shares of u wraps where u does. The ridge's rows are lifted by 22 bits and multiplied by the same
-weights, of which more bits count, in a sample of their own. For the way back rows are lifted by 29 bits and residuals are at
-scale 20: an update is shared at scale 59.
+Scales, of words that are the upper 64 of 96 bits. Rows are lifted by 32 bits, and what multiplies them stands at 22 less the
+period's, so that the period is the whole word: the sum of both shares of u wraps where u does. The ridge's rows are lifted by
+26 bits and multiplied by the same weights, of which more bits count, in a sample of their own. For the way back rows are lifted
+by 30 bits and residuals are at scale 19: an update is shared at scale 59. More bits of what multiplies take wider floods.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from common.mpc.fixedpoint import (
 )
 from common.mpc.lattice import embedding
 from common.mpc.lattice.ring import DEGREE, Integers
+from common.mpc.lattice.ring96 import WORDS, Long, flat, stacked
 from common.mpc.lattice.rows import HeldRows, OwnRows, blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES, Public, Sampler
 from common.mpc.lattice.turned import HeldColumns, OwnColumns
@@ -42,8 +43,8 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 
 ROW_BITS = 32
-RIDGE_BITS = 22
-TURNED_BITS = 29
+RIDGE_BITS = 26
+TURNED_BITS = 30
 PULL_SCALE = UNDEALT_SCALE - X_SCALE - TURNED_BITS  # of a residual's share in products
 PULL_BITS = 64 - TURNED_BITS  # of a residual's share that count
 VECTOR_BITS = 64 - ROW_BITS  # of a weight's where it multiplies rows
@@ -104,9 +105,10 @@ class Undealt:
         return WEIGHT_SCALE + MOMENTUM_SCALE - vector_scale(self.link)
 
     async def begin(self, step: Step, ahead: Blocks) -> UndealtSweep:
-        """Sends this party's share of the other's weights in two ring-LWE samples, 16 N bytes each way.
+        """Sends this party's share of the other's weights in two ring-LWE samples, 24 N bytes each way.
 
-        One, for the rows, is of the bits that count there alone: with more, more of the errors that mask rows would stand in u.
+        One, for the rows, is of the bits that count there alone: with more, floods that hide the errors of their masks would
+        be wider, and u noisier.
         """
         turns, ridge = await self.multiplied(ahead, step.high)
         if step.measures:  # the ridge's pull falls out of what is measured
@@ -119,7 +121,8 @@ class Undealt:
         vector = rounded(ahead.other * np.uint64(self.link.times), self.drop, VECTOR_BITS)
         wide = rounded(ahead.other, self.drop, self._ridge_vector_bits)
         (c, once), (ridge_c, ridge_once) = self.held.rows.hidden(vector), self.held.ridge.hidden(wide)
-        heard, ridge_heard = await self.session.exchange(Kind.LATTICE_WEIGHTS, np.stack([c, ridge_c]))
+        both_c = flat(np.stack([c, ridge_c]))
+        heard, ridge_heard = stacked(await self.session.exchange(Kind.LATTICE_WEIGHTS, both_c))
 
         def both() -> tuple[Words, Blocks]:
             turns = self.held.rows.share(vector, once, rows) + self.own.rows.share(heard, rows)
@@ -131,12 +134,13 @@ class Undealt:
 
     async def returned(self, vector: Words) -> Blocks:
         """Of this party's share of the residual, (1, n') of PULL_BITS bits: shares of both updates, without what it gives with
-        this party's own rows. 8 N bytes each way."""
+        this party's own rows. 12 N bytes each way."""
+        rows = vector.shape[1]
         size = vector.size * max(self.columns)
         c, once = await self.session.compute(lambda: self.held.columns.hidden(vector), size)
-        heard = await self.session.exchange(Kind.LATTICE_RESIDUAL, c)
+        heard = stacked(await self.session.exchange(Kind.LATTICE_RESIDUAL, flat(c)))
         theirs = await self.session.compute(lambda: self.held.columns.share(vector, once), size)
-        return Blocks(self.own.columns.share(heard)[0], theirs[0])
+        return Blocks(self.own.columns.share(heard, rows, PULL_BITS)[0], theirs[0])
 
     def owned(self, step: Step, weights: Words) -> UndealtSweep:
         raise LocalProtocolError("weights that their owner holds are trained under dealt masks alone; plans refuse others")
@@ -144,7 +148,7 @@ class Undealt:
     async def across(self, sample: Sample) -> Words:
         """A share of the mean product of columns over the sample's rows, (m_G, m_B) at scale 60.
 
-        One party sends its columns, each in a ring-LWE sample: 8 N bytes a column.
+        One party sends its columns, each in a ring-LWE sample: 12 N bytes a column.
         """
         party, (own, other) = self.session.party, self.columns
         sends, most = sends_columns(party, own, other), min(own, other)
@@ -156,17 +160,18 @@ class Undealt:
         return whole.T if sends == (party is Party.BANK) else whole
 
     async def _send_columns(self, sample: Sample, at: slice) -> Words:
-        def work() -> tuple[Words, Words]:
+        def work() -> tuple[Long, Words]:
             vectors = self._vectors(sample, at)
             c, once = self.held.columns.hidden(vectors)
             return c, self.held.columns.share(vectors, once)
 
         c, share = await self.session.compute(work, self.matrix.shape[0] * self.columns[1])
-        await self.session.send(Kind.LATTICE_COLUMNS, c)
+        await self.session.send(Kind.LATTICE_COLUMNS, flat(c))
         return share
 
     async def _hear_columns(self, count: int) -> Words:
-        return self.own.columns.share(await self.session.receive(Kind.LATTICE_COLUMNS, np.uint64, (count, DEGREE)))
+        heard = await self.session.receive(Kind.LATTICE_COLUMNS, np.uint32, (count * WORDS, DEGREE))
+        return self.own.columns.share(stacked(heard), self.matrix.shape[0], PULL_BITS)
 
     def _vectors(self, sample: Sample, at: slice) -> Words:
         """Some of this party's columns, (k, n), as they multiply the other's: zero but in the sample's rows."""
@@ -211,7 +216,7 @@ class UndealtSweep:
         """Nothing: what a span pulls is sent with the last."""
 
     async def pulled(self) -> list[Blocks]:
-        """Sends this party's share of the residual of each part in a ring-LWE sample, 8 N bytes each way."""
+        """Sends this party's share of the residual of each part in a ring-LWE sample, 12 N bytes each way."""
         for part, total in enumerate(self._total):
             total += await self._products.returned(self._residual[part : part + 1])
         return self._total
@@ -245,7 +250,7 @@ async def share_undealt(
 ) -> Undealt:
     """Each party masks its matrix twice, once for each way, under keys that it draws now and keeps for these products alone.
 
-    From each 8 (2 n m + m^2 + N m) bytes, and 8 N for each block of N rows of either matrix. room: gives the places for the
+    From each 8 (2 n m + m^2) + 12 N m bytes, and 12 N for each block of N rows of either matrix. room: gives the places for the
     other's.
     """
     nonces = await draw_nonces(session)
@@ -273,40 +278,41 @@ async def share_masked(
     """
     (rows, columns), party = own.shape, session.party
     mine, theirs = public[party], public[party.other]
-    made = _Own(OwnRows(sampler, mine, columns), OwnRows(sampler, mine, columns), OwnColumns(sampler, mine, columns))
-    zeros = await session.exchange(Kind.LATTICE_MATRIX, made.columns.zeros(), shape=(other_columns, DEGREE))
+    rows_own, ridge_own = (OwnRows(sampler, mine, columns, bits) for bits in (VECTOR_BITS, 64 - ridge_bits))
+    made = _Own(rows_own, ridge_own, OwnColumns(sampler, mine, columns))
+    zeros = await session.exchange(Kind.LATTICE_MATRIX, flat(made.columns.zeros()), shape=(other_columns * WORDS, DEGREE))
 
     # rounded for both of its products: they are with shares, which are anything
     lost = RIDGE_SCALE - ridge_scale(link, ridge_bits)
     ridge = rounded(own_ridge, lost, 64 - ridge_bits)
     zero, hidden = made.ridge.masked(np.ascontiguousarray(ridge.T) << np.uint64(ridge_bits))
-    ridge_zero = await session.exchange(Kind.LATTICE_MATRIX, zero, shape=(blocks_of(other_columns) * DEGREE,))
+    ridge_zero = await session.exchange(Kind.LATTICE_MATRIX, flat(zero), shape=(blocks_of(other_columns) * WORDS, DEGREE))
     ridge_masked = await session.exchange(Kind.LATTICE_MATRIX, hidden, shape=(other_columns, other_columns))
 
     pieces = range(0, rows, MATRIX_BLOCK)
     back_rows = rows if turn is None else embedding.blocks_of(rows) * embedding.BLOCK
     masked, turned = room((rows, other_columns)), room((back_rows, other_columns))
-    zero_rows = np.empty(blocks_of(rows) * DEGREE, np.uint64)
+    zero_rows = np.empty((blocks_of(rows), WORDS, DEGREE), np.uint32)
     for low in pieces:
         part = own[low : low + MATRIX_BLOCK].T.astype(np.int64)
 
-        def work(part: Integers = part) -> tuple[Words, Words, Words]:
+        def work(part: Integers = part) -> tuple[Long, Words, Words]:
             zero, hidden = made.rows.masked(part.view(np.uint64) << np.uint64(ROW_BITS))
             back = part if turn is None else turn(part)
             return zero, hidden, made.columns.masked(back.view(np.uint64) << np.uint64(TURNED_BITS))
 
-        size = blocks_of(part.shape[1]) * DEGREE
+        filled = slice(low // DEGREE, blocks_of(low + part.shape[1]))
         first, *rest = await session.compute(work, 8 * part.size)
-        await session.post(Kind.LATTICE_MATRIX, first)
-        zero_rows[low : low + size] = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (size,))
+        await session.post(Kind.LATTICE_MATRIX, flat(first))
+        zero_rows[filled] = stacked(await session.collect(Kind.LATTICE_MATRIX, np.uint32, flat(first).shape))
         for array, place in zip(rest, (masked, turned), strict=True):
             await session.post(Kind.LATTICE_MATRIX, array)
             got = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (other_columns, array.shape[1]))
             place[low : low + array.shape[1]] = got.T
     held = _Held(
         HeldRows(sampler, theirs, zero_rows, masked),
-        HeldRows(sampler, theirs, ridge_zero, np.asfortranarray(ridge_masked.T)),
-        HeldColumns(sampler, theirs, zeros, turned),
+        HeldRows(sampler, theirs, stacked(ridge_zero), np.asfortranarray(ridge_masked.T)),
+        HeldColumns(sampler, theirs, stacked(zeros), turned),
     )
     return Undealt(session, own, ridge << np.uint64(lost), link, made, held, other_columns, ridge_bits)
 

@@ -1,18 +1,18 @@
 """The sine series of sums of two angles, of which each party knows one: shares of it in a polynomial's slots.
 
 Of a block of N / 2 rows the owner sends a_k s + e + encode(exp(2 pi i k t)) for each wave k, t its share of the angle in turns,
-the a_k public, in the upper 5 of 12 bytes; and once for a span of blocks a key a_0 s + e, s serving this span alone, in the
-upper 6. The other holds p_k = encode(-i b_k exp(2 pi i k t')) of its own share t', and sends the upper 6 of
-c = sum_k p_k a_k + v a_0 + e', with v ternary and used once. Its share is sum_k p_k c_k + v key, the owner's is -c s: real
-parts of slots of their sum are sum_k b_k sin 2 pi k (t + t'). PROTOCOL.md section 21.
+the a_k public, in the upper 5 of 12 bytes; and once for a span of blocks a key a_0 s + e, s serving this span alone. The other
+holds p_k = encode(-i b_k exp(2 pi i k t')) of its own share t', and sends c = sum_k p_k a_k + v a_0 + e', with v ternary and
+used once, both whole: what they lacked would stand in the sum, times v and s. Its share is sum_k p_k c_k + v key, the owner's
+is -c s: real parts of slots of their sum are sum_k b_k sin 2 pi k (t + t'). PROTOCOL.md section 21.
 
 Noise. One coefficient of the sum is off, in 2^-96 of a turn of the ring, by independent parts of these deviations:
   dropped    2^56 / sqrt(12) |p|, |p|^2 = sum_k |p_k|^2 about slot^2 sum_k b_k^2: what phasors were sent without
   rounded    scale sqrt(K / 6) at most: p_k to whole numbers, up or down in proportion, times phasors of norm `scale`
-  cut        2^48 sqrt(N / 9): what the key and c were sent without, times v and s
   secret     3.24 sqrt(2 N 2/3 + |p|^2), which is below 2^16: v e, s e' and p e
   floods     2^FLOOD_BITS sqrt(2/3): one of each party's
-where slot scale stands for a value of 1. A folded coefficient is off by sqrt(2) as much.
+where slot scale stands for a value of 1. A folded coefficient is off by sqrt(2) as much. Floods leave 2^-45 of
+`secret` at most. What phasors are sent without is no secret: their owner could send it, and p multiplies what it sent.
 """
 
 from __future__ import annotations
@@ -25,14 +25,7 @@ import numpy as np
 from common.mpc.fixedpoint import Words
 from common.mpc.lattice.embedding import BLOCK, blocks_of, encoded
 from common.mpc.lattice.ring import DEGREE, Integers, Spectrum, integers, spectrum
-from common.mpc.lattice.ring96 import (
-    CUT_BITS,
-    SMALL,
-    cut_limbs,
-    cut_upper,
-    limbs,
-    upper,
-)
+from common.mpc.lattice.ring96 import CUT_BITS, CUT_LIMBS, SMALL, UNIT, Long, cut_limbs, joined, limbs, upper
 from common.mpc.lattice.sampled import Public, Sampler
 from common.party import Party
 
@@ -40,10 +33,8 @@ FORM = 3
 SPAN_BLOCKS = 32  # that go through the link together, under one key of either party; even, so that each span begins alike
 FLOOD_BITS = 60  # of 96
 PHASOR_BYTES = 5  # of a phasor's coefficient that are sent
-CUT_BYTES = CUT_BITS // 8  # and of a key's and a reply's
-_UNIT = 32  # bits below what is computed in words
-_CUT = 64 - CUT_BITS  # and between these and what is sent
 _PHASOR_CUT = 64 - 8 * PHASOR_BYTES
+_HALF_CUT = np.uint64(1 << _PHASOR_CUT - 1)  # so that they are cut to the nearest
 _MOST_WAVES = 64
 _KEPT = 24  # blocks whose public polynomials stay transformed
 _HALVED = 3  # times, an angle before its series is summed: to pi / 8 at most
@@ -104,7 +95,7 @@ class Waves:
         if self.given is not None:
             return self.one / self.given
         squares = sum(b * b for b in self.coefficients)
-        even = (self.one / 2.0 ** (_UNIT + _PHASOR_CUT) * (2 * len(self.coefficients) / squares) ** 0.5) ** 0.5
+        even = (self.one / 2.0 ** (UNIT + _PHASOR_CUT) * (2 * len(self.coefficients) / squares) ** 0.5) ** 0.5
         return float(2.0 ** np.floor(np.log2(min(self.limit, even))))
 
     @property
@@ -168,9 +159,9 @@ class OwnPhasors:
         self._sampler, self._public = sampler, public
         self._secret = spectrum(sampler.ternary(DEGREE))
 
-    def key(self) -> Words:
-        """The sample that hides nothing, (N,) words of 48 bits."""
-        return _cut(upper(self._sample(self._public.key)), _CUT)
+    def key(self) -> Long:
+        """The sample that hides nothing, (WORDS, N)."""
+        return joined(self._sample(self._public.key))
 
     def hidden(self, waves: Waves, turns: Words, rows: int) -> Words:
         """Phasors of this party's angles, (blocks, waves, N) words of 40 bits. turns: (blocks, N / 2); rows: that are any."""
@@ -179,15 +170,15 @@ class OwnPhasors:
             publics, phasors = self._public.block(number), waves.phasors(part, rows - BLOCK * number)
             for k, phasor in enumerate(phasors):
                 whole = upper(self._sample(publics[k]))
-                whole += encoded(phasor, waves.scale * 2.0**-_UNIT).view(np.uint64)
-                found[number, k] = _cut(whole, _PHASOR_CUT)
+                whole += encoded(phasor, waves.scale * 2.0**-UNIT).view(np.uint64)
+                found[number, k] = (whole + _HALF_CUT) >> np.uint64(_PHASOR_CUT)
         return found
 
-    def share(self, reply: Words) -> Words:
-        """This party's share, (blocks, N) in 2^-64 of the ring's turn, of the c it heard, (blocks, N) words of 48 bits."""
-        found = self._sampler.flood(len(reply), DEGREE, bits=FLOOD_BITS - _UNIT)
+    def share(self, reply: Long) -> Words:
+        """This party's share, (blocks, N) in 2^-64 of the ring's turn, of the c it heard, (blocks, WORDS, N)."""
+        found = self._sampler.flood(len(reply), DEGREE, bits=FLOOD_BITS - UNIT)
         for number, c in enumerate(reply):
-            found[number] -= cut_upper(integers(spectrum(cut_limbs(c)) * self._secret))
+            found[number] -= upper(integers(spectrum(limbs(c)) * self._secret))
         return found
 
     def _sample(self, public: Spectrum) -> Integers:
@@ -202,11 +193,11 @@ class HeldPhasors:
     def __init__(self, sampler: Sampler, public: LinkPublic) -> None:
         self._sampler, self._public = sampler, public
 
-    def reply(self, waves: Waves, key: Words, hidden: Words, turns: Words, rows: int) -> tuple[Words, Words]:
-        """c, (blocks, N) words of 48 bits, and this party's share, (blocks, N), of the other's phasors and its own angles."""
-        key_spectrum = spectrum(cut_limbs(key))
-        c, found = np.empty((len(turns), DEGREE), np.uint64), np.empty((len(turns), DEGREE), np.uint64)
-        aloft = np.uint64(_PHASOR_CUT - _CUT)
+    def reply(self, waves: Waves, key: Long, hidden: Words, turns: Words, rows: int) -> tuple[Long, Words]:
+        """c, (blocks, WORDS, N), and this party's share, (blocks, N), of the other's phasors and its own angles."""
+        key_spectrum = spectrum(limbs(key))
+        c, found = np.empty((len(turns), *key.shape), np.uint32), np.empty((len(turns), DEGREE), np.uint64)
+        aloft = np.uint64(CUT_BITS - 8 * PHASOR_BYTES)
         weights = [-1j * b for b in waves.coefficients]
         for number, part in enumerate(turns):
             publics, heard = self._public.block(number), spectrum(cut_limbs(hidden[number] << aloft))
@@ -216,16 +207,10 @@ class HeldPhasors:
             for k, phasor in enumerate(phasors):
                 factor = spectrum(encoded(phasor * weights[k], waves.slot, self._sampler.fractions(DEGREE)))
                 public += publics[k] * factor
-                told += heard[k] * factor
+                told[-CUT_LIMBS:] += heard[k] * factor
             sums = integers(public)
             sums[0] += self._sampler.errors(DEGREE)
-            c[number] = _cut(upper(sums), _CUT)
-            found[number] = cut_upper(integers(told))
-        found += self._sampler.flood(*found.shape, bits=FLOOD_BITS - _UNIT)
+            c[number] = joined(sums)
+            found[number] = upper(integers(told))
+        found += self._sampler.flood(*found.shape, bits=FLOOD_BITS - UNIT)
         return c, found
-
-
-def _cut(words: Words, bits: int) -> Words:
-    """Words without so many low bits, to the nearest."""
-    found: Words = (words + np.uint64(1 << bits - 1)) >> np.uint64(bits)
-    return found

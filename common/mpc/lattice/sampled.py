@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from itertools import count
 
 import numpy as np
 
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.lattice.ring import DEGREE, Integers
-from common.mpc.lattice.ring96 import WORDS, Long
+from common.mpc.lattice.ring96 import UNIT, WORDS, Long
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.party import Party
 
 NONCE_BYTES = 32
 ERROR_BITS = 21
 ERROR_DEVIATION = (ERROR_BITS / 2) ** 0.5
-FLOOD_BITS = 46
-FLOOD = 1 << FLOOD_BITS
+HIDDEN_BITS = 38
+"""A flood leaves at most 2^-38 of one coefficient of what it hides, as statistical distance."""
+FLOOD_BITS = 46  # of 96, the narrowest
+SECRETS = ERROR_DEVIATION * math.sqrt(2 * DEGREE * 2 / 3)
+"""The deviation of v e - s e', v and s ternary: a flood of FLOOD_BITS leaves 2^-39 of it."""
 
 _OWNER, _FORM = 62, 56  # bits of a public polynomial's number that say whose matrix it is for, and in which form
 
@@ -25,6 +29,19 @@ _OWNER, _FORM = 62, 56  # bits of a public polynomial's number that say whose ma
 def public_seed(nonces: bytes) -> bytes:
     """What all public polynomials are expanded from, of both parties' nonces, the grid's first."""
     return hashlib.blake2b(nonces, digest_size=SEED_BYTES, person=b"wattscore.rlwe.1").digest()
+
+
+def distance(deviation: float, bits: int) -> float:
+    """log2 of the statistical distance that a flood uniform in [-2^bits, 2^bits) leaves of one normal value under it.
+
+    Of a value x it is |x| / 2^(bits + 1), so also to who knows all that x is made of: its mean.
+    """
+    return math.log2(deviation * math.sqrt(2 / math.pi)) - (bits + 1)
+
+
+def flood_bits(deviation: float) -> int:
+    """The least width of a flood that leaves 2^-HIDDEN_BITS of a value of this deviation; FLOOD_BITS at least."""
+    return max(FLOOD_BITS, math.ceil(distance(deviation, 0) + HIDDEN_BITS))
 
 
 class Public:
@@ -85,7 +102,7 @@ class Sampler:
         found: Reals = drawn.astype(np.float64) * 2.0**-32
         return found
 
-    def flood(self, *shape: int, bits: int = FLOOD_BITS) -> Words:
+    def flood(self, *shape: int, bits: int = FLOOD_BITS - UNIT) -> Words:
         """Uniform from -2^bits to 2^bits - 1, as words: what hides the noise in a share."""
         drawn = self._prg.words(Purpose.LATTICE_FLOOD, next(self._numbers), int(np.prod(shape))).reshape(shape)
         return (drawn >> np.uint64(63 - bits)) - np.uint64(1 << bits)

@@ -10,29 +10,40 @@ Later an angle is t + t' + m, m a sum that is told, and each party multiplies it
 
 Noise. One coefficient of a sum is off, in 2^-96 of a turn of the ring, by independent parts of these deviations:
   cut        2^48 / sqrt(12), at both parties
-  floods     2^FLOOD_BITS / sqrt(3), of each
+  floods     2^b / sqrt(3) of the owner, b = `owner_flood`, which hides p e, and 2^FLOOD_BITS / sqrt(3) of the other
   sent       2^32 / sqrt(12) L: what phasors are sent without
   rounded    D / sqrt(12): p_k to whole numbers
   secret     3.24 sqrt(2 N 2/3 + L^2), below 2^15: v e, s e' and p e; without p e below 2^8
+L is the power of two, 2^13 at most, by which what is rounded is about what the owner's flood is.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from common.mpc.fixedpoint import Words
 from common.mpc.lattice.embedding import BLOCK, encoded
 from common.mpc.lattice.phasors import LinkPublic, Waves
-from common.mpc.lattice.ring import DEGREE, Integers, Spectrum, integers, spectrum
-from common.mpc.lattice.ring96 import CUT_LIMBS, WORDS, Long, cut_limbs, cut_upper, joined, limbs, upper
-from common.mpc.lattice.sampled import Sampler
+from common.mpc.lattice.ring import DEGREE, HALF, Integers, Spectrum, integers, spectrum
+from common.mpc.lattice.ring96 import CUT_LIMBS, UNIT, WORDS, Long, cut_limbs, cut_upper, joined, limbs, upper
+from common.mpc.lattice.sampled import ERROR_DEVIATION, SECRETS, Sampler, flood_bits
 
-SLOT = 2.0**13
-"""L. The norm of p_k is this and 32 of rounding, with that of v_k less than SMALL."""
-FLOOD_BITS = 46
+_MOST_SLOT_BITS = 13
+_EVEN = 40
 STORED_BYTES = 6
-_UNIT = 32  # bits below what is computed in words
 _CUT = np.uint64(64 - 8 * STORED_BYTES)
+
+
+def slot_of(waves: Waves) -> float:
+    """L. The norm of p_k is this and 32 of rounding, with that of v_k less than SMALL."""
+    return 2.0 ** min(_MOST_SLOT_BITS, round((math.log2(waves.scale) - _EVEN) / 2))
+
+
+def owner_flood(waves: Waves) -> int:
+    """Bits of the owner's flood, of 96."""
+    return flood_bits(math.hypot(SECRETS, ERROR_DEVIATION * (slot_of(waves) + HALF**0.5)))
 
 
 class OwnAngles:
@@ -53,13 +64,13 @@ class OwnAngles:
         for number, part in enumerate(angles):
             phasors = np.stack(waves.phasors(part, BLOCK))
             found[number] = upper(self._sample(self._public.block(number)))
-            found[number] += encoded(phasors, waves.scale / SLOT * 2.0**-_UNIT).view(np.uint64)
+            found[number] += encoded(phasors, waves.scale / slot_of(waves) * 2.0**-UNIT).view(np.uint64)
         return found
 
-    def share(self, replies: Long) -> Words:
+    def share(self, waves: Waves, replies: Long) -> Words:
         """This party's shares, (blocks, waves, N) words of 48 bits, of the c it heard, (blocks, waves, WORDS, N)."""
         found = np.stack([-upper(integers(spectrum(limbs(c)) * self._secret)) for c in replies])
-        return _stored(self._sampler, found)
+        return _stored(found + self._sampler.flood(*found.shape, bits=owner_flood(waves) - UNIT))
 
     def _sample(self, public: Spectrum) -> Integers:
         made: Integers = integers(public * self._secret)
@@ -79,14 +90,14 @@ class HeldAngles:
         count = len(waves.coefficients)
         c, found = np.empty((*hidden.shape[:2], WORDS, DEGREE), np.uint32), np.empty_like(hidden)
         for number, part in enumerate(angles):
-            factors = spectrum(encoded(np.stack(waves.phasors(part, BLOCK)), SLOT))[:, None]
+            factors = spectrum(encoded(np.stack(waves.phasors(part, BLOCK)), slot_of(waves)))[:, None]
             once = spectrum(self._sampler.ternary(count, DEGREE))[:, None]
             sums = integers(self._public.block(number) * factors + self._public.key * once)
             sums[:, 0] += self._sampler.errors(count, DEGREE)
             c[number] = joined(sums)
             heard = spectrum(limbs(_long(hidden[number])))
             found[number] = upper(integers(heard * factors + key_spectrum * once))
-        return c, _stored(self._sampler, found)
+        return c, _stored(found + self._sampler.flood(*found.shape))
 
 
 def _long(words: Words) -> Long:
@@ -96,8 +107,7 @@ def _long(words: Words) -> Long:
     return found
 
 
-def _stored(sampler: Sampler, shares: Words) -> Words:
-    flooded = shares + sampler.flood(*shares.shape, bits=FLOOD_BITS - _UNIT)
+def _stored(flooded: Words) -> Words:
     found: Words = (flooded + (np.uint64(1) << _CUT - np.uint64(1))) >> _CUT
     return found
 

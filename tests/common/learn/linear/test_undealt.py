@@ -207,7 +207,7 @@ async def test_weights_are_sent_for_rows_and_for_the_ridge_in_no_more_bits_than_
     await trained(problem, Model(**HALF))
     largest = {rows: np.abs(np.concatenate(found).view(np.int64)).max() for rows, found in seen.items()}
     assert 2**29 < largest.pop(problem.rows) <= 2**31
-    assert all(2**39 < most <= 2**41 for most in largest.values()) and set(largest) == set(problem.columns.values())
+    assert all(2**35 < most <= 2**37 for most in largest.values()) and set(largest) == set(problem.columns.values())
 
 
 def test_more_rows_than_floods_hide_are_refused() -> None:
@@ -270,10 +270,10 @@ async def test_two_trainings_of_one_table_show_nothing_of_it(problem: Problem) -
     found = [(await trained(problem, Model(**HALF)))[1] for _ in range(2)]
     for party in Party:
         one, two = ([v for label, v in t.peer[party].log if label.kind.value.startswith("lattice")] for t in found)
-        words: list[Words] = [a - b for a, b in zip(one, two, strict=True) if a.dtype == np.uint64 and a.size >= DEGREE]
+        words = [a - b for a, b in zip(one, two, strict=True) if a.dtype.itemsize > 1 and a.size >= DEGREE]
         for difference in words:
             ones = np.unpackbits(np.ascontiguousarray(difference).view(np.uint8)).mean()
-            assert abs(ones - 0.5) < 6 / np.sqrt(64 * difference.size) / 2
+            assert abs(ones - 0.5) < 6 / np.sqrt(8 * difference.nbytes) / 2
 
 
 SIDES = {"grid": {"dataset": "a"}, "bank": {"dataset": "b"}}

@@ -92,7 +92,7 @@ async def test_labels_that_a_whole_dealer_reads_with_the_grid_stay_hidden(
 
     _, half = await trained(problem, Model(**HALF))
     bank = [v for label, v in half.peer[Party.BANK].log if label.kind is Kind.LATTICE_RESIDUAL]
-    first, chance = bank[0].ravel(), 5.5 / 2 / np.sqrt(DEGREE)
+    first, chance = bank[0][1] | bank[0][2].astype(np.uint64) << np.uint64(32), 5.5 / 2 / np.sqrt(DEGREE)
     for purpose in Purpose:
         for party in Party:
             known = half.dealer.expanded[party].words(purpose, number, DEGREE)

@@ -22,6 +22,7 @@ USERS: dict[str, set[str]] = {
         *("COLUMNS_AT_ONCE", "own", "other", "most", "sends", "span", "sample", "taken", "measures", "bounds", "pieces"),
         "part",
         *("_total", "rest", "masked", "turned"),  # lists of two or three arrays
+        *("filled", "ridge_bits", "VECTOR_BITS"),
         *("np.frombuffer", "np.zeros_like", "np.ascontiguousarray", "np.asfortranarray"),
     },
     "learn/linear/phased.py": {"span", "turn", "filled", "high", "count"},
@@ -53,12 +54,14 @@ USERS: dict[str, set[str]] = {
 PUBLIC = {
     *("DEGREE", "HALF", "ADDED", "NUMBER", "SHORT", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
     *("POLYNOMIALS", "SPAN_BLOCKS"),
-    *("BLOCK", "LIMBS", "WORDS", "_KEPT", "_HALVED", "k"),
-    *("count", "rows", "low", "first", "part", "place", "step", "sizes", "size", "i", "j", "number"),
+    *("BLOCK", "LIMBS", "CUT_LIMBS", "DIGITS", "WORDS", "_KEPT", "_HALVED", "k"),
+    *("count", "rows", "low", "first", "part", "at", "block", "place", "step", "sizes", "size", "i", "j", "number"),
     *("range", "enumerate", "zip", "len", "min", "slice", "blocks_of", "self", "party", "Party", "nonces"),
     *("session", "bank", "total", "column", "columns", "blocks", "owner", "places", "factors"),
     *("again", "dither"),  # whether there is one
 }
+LENGTHS = {"limbs", "word_limbs", "len"}
+"""Functions whose results are as long whatever the values are."""
 LISTS = {
     "left",
     "right",
@@ -120,9 +123,9 @@ def decided(tree: ast.AST) -> Iterator[tuple[ast.expr, set[str]]]:
         if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
             yield node.test, PUBLIC
         elif isinstance(node, ast.For):
-            yield node.iter, PUBLIC | LISTS
+            yield node.iter, PUBLIC | LISTS | LENGTHS
         elif isinstance(node, ast.comprehension):
-            yield node.iter, PUBLIC | LISTS
+            yield node.iter, PUBLIC | LISTS | LENGTHS
             yield from ((condition, PUBLIC) for condition in node.ifs)
         elif isinstance(node, ast.BoolOp):
             yield from ((value, PUBLIC) for value in node.values)
@@ -140,9 +143,7 @@ def values(expression: ast.AST) -> Iterator[ast.AST]:
     if isinstance(expression, ast.Compare) and all(isinstance(op, ast.Is | ast.IsNot) for op in expression.ops):
         return
     yield expression
-    within = (
-        [expression.func] if isinstance(expression, ast.Call) and ast.unparse(expression.func) in {"limbs", "len"} else None
-    )
+    within = [expression.func] if isinstance(expression, ast.Call) and ast.unparse(expression.func) in LENGTHS else None
     for node in ast.iter_child_nodes(expression) if within is None else within:
         yield from values(node)
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from common.mpc.fixedpoint import Words
-from common.mpc.lattice.ring import DEGREE, Integers, inverted
+from common.mpc.lattice.ring import DEGREE, Integers, inverted, spectrum
+from common.mpc.lattice.ring96 import WORDS, Long, Sum, Wide, cut, joined, thirds_joined, weighted
 from common.mpc.lattice.rows import HeldRows, OwnRows
 from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
 from common.mpc.lattice.turned import HeldColumns, OwnColumns
-from tests.common.mpc.lattice.test_ring import product
-from tests.common.mpc.lattice.test_shares import distance, public
+from tests.common.mpc.lattice.test_ring96 import MODULUS, product, whole
+from tests.common.mpc.lattice.test_shares import distance, flat, minus, public
 
 ROWS, COLUMNS, COINS = 2 * DEGREE, 2, 5.5
 MATRIX, ONE_KEY = {"rows", "turned", "zeros", "more rows"}, {"rows crossed", "turned crossed"}
@@ -44,40 +45,60 @@ class EvenErrors(Sampler):
         return 2 * super().errors(*shape)
 
 
-def told(kind: type[Sampler]) -> dict[str, Words]:
-    """What all messages give to who knows the matrix and the vectors. Crossed: of two samples under one secret, E a' - E' a."""
+def told(kind: type[Sampler], monkeypatch: pytest.MonkeyPatch) -> dict[str, Words]:
+    """What all messages give to who knows the matrix and the vectors. Crossed: of two samples under one secret, E a' - E' a.
+
+    Crossed are samples before they are cut, which tell more: their errors are below what is.
+    """
+    uncut: dict[str, list[Long]] = {"rows": [], "turned": []}
+    for name, seen in uncut.items():
+
+        def watched(sums: Integers, seen: list[Long] = seen) -> Words:
+            seen.append(thirds_joined(sums))
+            return cut(sums)
+
+        monkeypatch.setattr(f"common.mpc.lattice.{name}.cut", watched)
     rng = np.random.default_rng(5)
     owner, holder = kind(bytes([1]) * 32), kind(bytes([2]) * 32)
     x = rng.integers(-(2**16), 2**16, (COLUMNS, ROWS)).view(np.uint64) << np.uint64(32)
-    a, turned_a = (public().polynomials(form, 0, COLUMNS + 1) for form in (1, 2))
+    a, turned_a = (public().long(form, 0, COLUMNS + 1) for form in (1, 2))
 
-    rows = OwnRows(owner, public(), COLUMNS)
+    rows = OwnRows(owner, public(), COLUMNS, 42)
     zero, hidden = rows.masked(x)
     bare = hidden - x
     held = HeldRows(holder, public(), zero, np.asfortranarray(hidden.T))
     w = rng.integers(-(2**41), 2**41, COLUMNS).view(np.uint64)
-    weights = [held.hidden(w)[0] - np.einsum("j,ji->i", w, a[1:]) for _ in range(2)]
+    weighed = joined(weighted(w, a[1:]))
+    weights = [minus(held.hidden(w)[0], weighed) for _ in range(2)]
 
     columns = OwnColumns(owner, public(), COLUMNS)
     zeros, turned = columns.zeros(), columns.masked(x) - x
     back = HeldColumns(holder, public(), zeros, np.asfortranarray((turned + x).T))
     h = rng.integers(-(2**34), 2**34, (1, ROWS)).view(np.uint64)
-    known = sum(product(inverted(h[0, b * DEGREE :][:DEGREE]), turned_a[b + 1]) for b in range(2))
-    residual = [back.hidden(h)[0][0] - known for _ in range(2)]
+    total = Sum(1)
+    for b in range(2):
+        total.add(inverted(h[:, b * DEGREE :][:, :DEGREE]), turned_a[b + 1])
+    known = joined(total.total[0])
+    residual = [minus(back.hidden(h)[0][0], known) for _ in range(2)]
 
     first = slice(DEGREE)
     return {
         "rows": bare[0, first],
         "more rows": bare[0, first] - bare[0, DEGREE:],
         "turned": turned[0, first],
-        "zeros": zeros[0] - zeros[1],
-        "rows crossed": product(zero[first], a[1]) - product(bare[0, first], a[0]),
-        "turned crossed": product(zeros[0], turned_a[1]) - product(turned[0, first], turned_a[0]),
-        "weights": weights[0],
-        "residual": residual[0],
-        "weights twice": weights[0] - weights[1],
-        "residual twice": residual[0] - residual[1],
+        "zeros": flat(minus(zeros[0], zeros[1])),
+        "rows crossed": crossed(zero[0], a[1], uncut["rows"][0][0], a[0]),
+        "turned crossed": crossed(zeros[0], turned_a[1], uncut["turned"][0][0], turned_a[0]),
+        "weights": flat(weights[0]),
+        "residual": flat(residual[0]),
+        "weights twice": flat(minus(*weights)),
+        "residual twice": flat(minus(*residual)),
     }
+
+
+def crossed(sample: Long, public_other: Long, other: Long, public_sample: Long) -> Words:
+    both = product(whole(sample), whole(public_other)), product(whole(other), whole(public_sample))
+    return np.array([(x - y) % (1 << 64) for x, y in zip(*both, strict=True)], np.uint64)
 
 
 @pytest.mark.parametrize(
@@ -90,22 +111,32 @@ def told(kind: type[Sampler]) -> dict[str, Words]:
         (EvenErrors, ONE_KEY),
     ],
 )
-def test_messages_are_coins_unless_a_fault_is_planted(kind: type[Sampler], shown: set[str]) -> None:
-    assert {name for name, words in told(kind).items() if distance(words) > COINS} == shown
+def test_messages_are_coins_unless_a_fault_is_planted(
+    kind: type[Sampler], shown: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {name for name, words in told(kind, monkeypatch).items() if distance(words) > COINS} == shown
 
 
 def test_each_vector_is_sent_with_an_error_of_its_own() -> None:
     """To who knows v too: without it v would be had by dividing what is left by a_0."""
     rng, holder = np.random.default_rng(6), Sampler(bytes(32))
-    a, turned_a = (public().polynomials(form, 0, 3) for form in (1, 2))
-    nothing = np.zeros((ROWS, COLUMNS), np.uint64, order="F")
+    a, turned_a = (public().long(form, 0, 3) for form in (1, 2))
+    nothing, zeros = np.zeros((ROWS, COLUMNS), np.uint64, order="F"), np.zeros((2, WORDS, DEGREE), np.uint32)
     w, h = (rng.integers(-(2**34), 2**34, shape).view(np.uint64) for shape in (COLUMNS, (3, ROWS)))
-    c, v = HeldRows(holder, public(), np.zeros(ROWS, np.uint64), nothing).hidden(w)
-    left = [c - np.einsum("j,ji->i", w, a[1:]) - product(v, a[0])]
-    vectors, drawn = HeldColumns(holder, public(), np.zeros((COLUMNS, DEGREE), np.uint64), nothing).hidden(h)
+
+    def less(sample: Long, sums: Long, v: Integers, public_zero: Long) -> Integers:
+        known = thirds_joined(Wide(public_zero).times(spectrum(v)))
+        left = minus(minus(sample, sums), known)
+        return np.array([(n + MODULUS // 2) % MODULUS - MODULUS // 2 for n in whole(left)]).astype(np.int64)
+
+    c, v = HeldRows(holder, public(), zeros, nothing).hidden(w)
+    left = [less(c, joined(weighted(w, a[1:])), v, a[0])]
+    vectors, drawn = HeldColumns(holder, public(), zeros, nothing).hidden(h)
     for one, c, v in zip(h, vectors, drawn, strict=True):
-        sums = [product(inverted(one[b * DEGREE :][:DEGREE]), turned_a[b + 1]) for b in range(2)]
-        left.append(c - sums[0] - sums[1] - product(v, turned_a[0]))
+        total = Sum(1)
+        for b in range(2):
+            total.add(inverted(one[None, b * DEGREE :][:, :DEGREE]), turned_a[b + 1])
+        left.append(less(c, joined(total.total[0]), v, turned_a[0]))
     for error in left:
-        assert error.view(np.int64).std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
+        assert error.std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
     assert all(not np.array_equal(x, y) for i, x in enumerate(left) for y in left[:i])

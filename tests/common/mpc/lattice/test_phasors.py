@@ -10,15 +10,16 @@ import pytest
 
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.lattice.embedding import BLOCK, encoded, folded
-from common.mpc.lattice.phasors import CUT_BYTES, FLOOD_BITS, PHASOR_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Waves, unit
+from common.mpc.lattice.phasors import FLOOD_BITS, PHASOR_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Waves, unit
 from common.mpc.lattice.ring import DEGREE, Integers, spectrum
-from common.mpc.lattice.ring96 import LIMB_BITS, LIMBS, SMALL, WORDS, joined
-from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
+from common.mpc.lattice.ring96 import LIMB_BITS, LIMBS, SMALL, WORDS, Long, joined
+from common.mpc.lattice.sampled import ERROR_DEVIATION, HIDDEN_BITS, SECRETS, Sampler
+from common.mpc.lattice.sampled import distance as distance_left
 from common.mpc.link import Fourier
 from tests.common.mpc.lattice.test_distinguisher import COINS, EvenErrors, NoErrors, NoSecrets, OneSecret
 from tests.common.mpc.lattice.test_ring import waves as strained
-from tests.common.mpc.lattice.test_ring96 import MODULUS, product, whole
-from tests.common.mpc.lattice.test_shares import NoFlood, distance, public
+from tests.common.mpc.lattice.test_ring96 import MODULUS, long_of, product, whole
+from tests.common.mpc.lattice.test_shares import Loud, NoFlood, distance, flat, minus, public
 
 LINKS = [Fourier(), Fourier(32, 8, odd=False)]
 ROWS = 2 * BLOCK + 700
@@ -28,13 +29,6 @@ UNIT = 2.0**32  # of 96 bits, in words
 class NoNoise(NoFlood):
     def errors(self, *shape: int) -> Integers:
         return np.zeros(shape, np.int64)
-
-
-class Loud(NoFlood):
-    """Whose errors are seen through what is cut."""
-
-    def errors(self, *shape: int) -> Integers:
-        return super().errors(*shape) << 46
 
 
 ONE = 2.0**78  # of a step of 2.5 over 20,000 rows
@@ -57,9 +51,9 @@ def angles(rows: int, seed: int = 0) -> tuple[Reals, Words, Words]:
 class Exchange:
     """A span's messages and both parties' shares."""
 
-    key: Words
+    key: Long
     hidden: Words
-    c: Words
+    c: Long
     shares: tuple[Words, Words]
 
     @property
@@ -110,10 +104,8 @@ def deviation(link: Fourier, one: float, flood: float) -> float:
     dropped = 2.0**112 / 12 * p
     rounded = waves.scale**2 * dithered(waves)
     secret = ERROR_DEVIATION**2 * (2 * DEGREE * 2 / 3 + p)
-    return math.sqrt(dropped + rounded + secret + CUT**2 + flood * 2.0 ** (2 * FLOOD_BITS) * 2 / 3)
-
-
-CUT = 2.0**48 * math.sqrt(DEGREE / 9)
+    down = UNIT**2 / 6  # either rounds its share down to words
+    return math.sqrt(dropped + rounded + secret + down + flood * 2.0 ** (2 * FLOOD_BITS) * 2 / 3)
 
 
 @pytest.mark.parametrize("link", LINKS, ids=str)
@@ -131,10 +123,11 @@ def test_noise_is_what_the_formula_says(link: Fourier, one: float, kind: type[Sa
 
 def test_either_party_floods_its_share() -> None:
     """Of words of zeros a share is a flood, as wide as it says."""
-    publics, scaled, nothing = LinkPublic(public(), 1), Waves((1.0,), False, ONE), np.zeros((1, DEGREE), np.uint64)
+    publics, scaled, nothing = LinkPublic(public(), 1), Waves((1.0,), False, ONE), np.zeros((1, WORDS, DEGREE), np.uint32)
     own = OwnPhasors(Sampler(bytes(32)), publics).share(nothing)
     held = HeldPhasors(Sampler(bytes([1]) * 32), publics)
-    _, share = held.reply(scaled, nothing[0], nothing[None], np.zeros((1, BLOCK), np.uint64), BLOCK)
+    hidden = np.zeros((1, 1, DEGREE), np.uint64)
+    _, share = held.reply(scaled, nothing[0], hidden, np.zeros((1, BLOCK), np.uint64), BLOCK)
     for one in (own, share):
         assert one.view(np.int64).std() * UNIT == pytest.approx(2.0**FLOOD_BITS / math.sqrt(3), rel=0.03)
         assert np.abs(one.view(np.int64)).max() * UNIT <= 2.0**FLOOD_BITS
@@ -143,16 +136,16 @@ def test_either_party_floods_its_share() -> None:
 
 @pytest.mark.parametrize("kind", [NoFlood, NoNoise])
 def test_floods_hide_what_comes_of_secrets(kind: type[Sampler]) -> None:
-    """By 50 bits what errors give, and by 7 what c and key are sent without: measured of phasors and factors of zeros."""
-    publics, waves = LinkPublic(public(), 1), Waves((1.0,), False, ONE)
-    zeros = np.zeros((4, BLOCK), np.uint64)
-    secret = ERROR_DEVIATION * math.sqrt(2 * DEGREE * 2 / 3)
-    assert 2.0**FLOOD_BITS / secret > 2.0**50 and 2.0**FLOOD_BITS / CUT > 2.0**7
-    owner, holder = OwnPhasors(kind(bytes(32)), publics), HeldPhasors(kind(bytes([1]) * 32), publics)
-    c, share = holder.reply(waves, owner.key(), np.zeros((4, 1, DEGREE), np.uint64), zeros, 0)
-    off = (share + owner.share(c)).view(np.int64) * UNIT
-    assert off.std() == pytest.approx(math.hypot(CUT, secret), rel=0.05)
-    assert abs(off.mean()) < 6 * CUT / math.sqrt(off.size)
+    """Nothing but errors times v and s is in a sum, and 2^-45 of these is left at the most: measured to the last bit."""
+    publics, seed = LinkPublic(public(), 1), bytes([1]) * 32
+    assert distance_left(math.hypot(SECRETS, ERROR_DEVIATION * SMALL), FLOOD_BITS) < -45 < -HIDDEN_BITS
+    key = OwnPhasors(kind(bytes(32)), publics).key()
+    none, nothing = Waves((0.0,), False, ONE, ONE), np.zeros((1, BLOCK), np.uint64)
+    c, _ = HeldPhasors(kind(seed), publics).reply(none, key, np.zeros((1, 1, DEGREE), np.uint64), nothing, 0)
+    s, v = (Sampler(one).ternary(DEGREE).tolist() for one in (bytes(32), seed))
+    off = np.array(product(whole(key), v), object) - np.array(product(whole(c[0]), s), object)
+    sizes = np.array([(x + MODULUS // 2) % MODULUS - MODULUS // 2 for x in off.tolist()], float)
+    assert sizes.std() == pytest.approx(SECRETS if kind is NoFlood else 0.0, rel=0.05)
 
 
 @pytest.mark.parametrize("link", [*LINKS, Fourier(256, 30), Fourier(8, 2)], ids=str)
@@ -177,6 +170,13 @@ def ends(bits: int, dropped: int = 0) -> list[Words]:
     return [np.array([n % (1 << bits) >> dropped for n in some], np.uint64) for some in numbers]
 
 
+def long_ends() -> list[tuple[list[int], Long]]:
+    """Coefficients likewise, in whole."""
+    limb = strained(LIMB_BITS)
+    aligned = [sum(int(limb[i]) << LIMB_BITS * at for at in range(LIMBS)) % MODULUS for i in range(DEGREE)]
+    return [(some, long_of(some)) for some in ([MODULUS - 1] * DEGREE, [MODULUS >> 1] * DEGREE, aligned)]
+
+
 def parts_of(link: Fourier, scaled: Waves, twin: Sampler) -> tuple[list[int], list[list[int]], list[int]]:
     """v, factors and e' of an answer to angles of zero, as this sampler draws them."""
     once, phasors = twin.ternary(DEGREE).tolist(), scaled.phasors(np.zeros(BLOCK, np.uint64), BLOCK)
@@ -190,33 +190,33 @@ def parts_of(link: Fourier, scaled: Waves, twin: Sampler) -> tuple[list[int], li
 @pytest.mark.parametrize("end", range(3), ids=["all ones", "the least number", "one root"])
 @pytest.mark.parametrize("link", LINKS, ids=str)
 def test_the_largest_words_are_answered_and_undone_to_the_last_bit(link: Fourier, end: int) -> None:
-    """Against whole numbers, with factors at the limit: what is cut of words stands for zeros, and nothing else is lost.
+    """Against whole numbers, with factors at the limit: what is cut of phasors stands for zeros, and nothing else is lost.
 
     Errors are there, and seen as they are 2^46 times as large.
     """
     scaled, publics, seed = waves_of(link, 2.0**90), LinkPublic(public(), link.terms), bytes([1]) * 32
     assert scaled.slot * 2 > scaled.limit
-    key, phasor = ends(48)[end], ends(48, 8)[end]
+    (key_numbers, key), phasor = long_ends()[end], ends(48, 8)[end]
     hidden = np.stack([phasor] * link.terms)[None]
     c, share = HeldPhasors(Loud(seed), publics).reply(scaled, key, hidden, np.zeros((1, BLOCK), np.uint64), BLOCK)
     once, factors, errors = parts_of(link, scaled, Loud(seed))
-    told = np.array(product([w << 48 for w in key.tolist()], once), object)
+    told = np.array(product(key_numbers, once), object)
     sent = np.array(product(whole(public().long(3, 0, 1)[0]), once), object) + errors
     for a, factor in zip(public().long(3, 64, link.terms), factors, strict=True):
         told += np.array(product([w << 56 for w in phasor.tolist()], factor), object)
         sent += np.array(product(whole(a), factor), object)
     assert share[0].tolist() == [n % MODULUS >> 32 for n in told]
-    assert c[0].tolist() == [((n % MODULUS >> 32) + (1 << 15) >> 16) % (1 << 48) for n in sent]
+    assert whole(c[0]) == [n % MODULUS for n in sent]
     owner, secret = OwnPhasors(NoFlood(seed), publics), Sampler(seed).ternary(DEGREE).tolist()
-    undone = product([w << 48 for w in key.tolist()], secret)
-    assert owner.share(key[None])[0].tolist() == [-n % MODULUS >> 32 for n in undone]
+    undone = product(key_numbers, secret)
+    assert owner.share(key[None])[0].tolist() == [-(n % MODULUS >> 32) % 2**64 for n in undone]
 
 
-def cut_distance(words: Words, width: int = CUT_BYTES) -> float:
-    """`distance` of words of so many bytes."""
+def cut_distance(words: Words) -> float:
+    """`distance` of words of 5 bytes."""
     flat = words.reshape(-1)
-    upper = flat.view(np.uint16)[2::4] if width == CUT_BYTES else flat.view(np.uint8)[4::8]
-    return max(distance(np.ascontiguousarray(part).view(np.uint64)) for part in (flat.view(np.uint32)[::2], upper))
+    parts = flat.view(np.uint32)[::2], flat.view(np.uint8)[4::8]
+    return max(distance(np.ascontiguousarray(part).view(np.uint64)) for part in parts)
 
 
 def low(numbers: list[int]) -> Words:
@@ -244,16 +244,16 @@ def told(kind: type[Sampler]) -> set[str]:
     publicly = public().long(3, 64, link.terms)
     for a, factor in zip(publicly, factors, strict=True):
         sums += np.array(product(whole(a), factor.tolist()), object)
-    answers = [reply - low([int(x) % MODULUS >> 48 for x in sums]) for reply in replies]
+    answers = [minus(reply, long_of(sums.tolist())) for reply in replies]
     a_0, sample = whole(public().long(3, 0, 1)[0]), whole(joined(owners[0]._sample(publics.block(0)[0])))
     key = whole(joined(owners[0]._sample(publics.key)))
     crossed = np.array(product(key, whole(publicly[0])), object) - np.array(product(sample, a_0), object)
     seen = {
-        "key": cut_distance(keys[0]),
-        "phasors": max(cut_distance(one, PHASOR_BYTES) for one in bare[0]),
-        "spans": cut_distance(bare[0][0] - bare[1][0], PHASOR_BYTES),
-        "reply": cut_distance(answers[0]),
-        "replies": cut_distance(answers[0] - answers[1]),
+        "key": distance(flat(keys[0])),
+        "phasors": max(cut_distance(one) for one in bare[0]),
+        "spans": cut_distance(bare[0][0] - bare[1][0]),
+        "reply": distance(flat(answers[0])),
+        "replies": distance(flat(minus(answers[0], answers[1]))),
         "crossed": distance(low(crossed.tolist())),
     }
     return {name for name, far in seen.items() if far > COINS}
@@ -292,14 +292,14 @@ def test_known_answers() -> None:
     owner, holder = OwnPhasors(Sampler(bytes(32)), publics), HeldPhasors(Sampler(bytes([1]) * 32), publics)
     key, hidden = owner.key(), owner.hidden(waves_of(link), zeros, BLOCK)
     c, _ = holder.reply(waves_of(link), key, hidden, zeros, BLOCK)
-    found = [whole(a[0])[0], int(key[0]), *hidden[0, :2, 0].tolist(), int(c[0, 0])]
+    found = [whole(a[0])[0], whole(key)[0], *hidden[0, :2, 0].tolist(), whole(c[0])[0]]
     assert [hex(word) for word in found] == ANSWERS
 
 
 ANSWERS = [
     "0x1274bc22a9661038c8888ebf",
-    "0xb3b467624177",
+    "0xb3b467624176a74c4c1d4d80",
     "0xd0fc41536c",
     "0xef642eb36b",
-    "0xc99760ffc734",
+    "0xc99760ffc7339fa70c9cf67c",
 ]

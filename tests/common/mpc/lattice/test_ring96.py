@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.mpc.fixedpoint import Words
+from common.mpc.lattice import ring96
 from common.mpc.lattice.ring import DEGREE, REACH, Integers, integers, spectrum
 from common.mpc.lattice.ring96 import (
     CUT_BITS,
@@ -16,11 +17,19 @@ from common.mpc.lattice.ring96 import (
     SMALL,
     WORDS,
     Long,
+    Sum,
+    Wide,
+    cut,
     cut_limbs,
     cut_upper,
+    inner,
     joined,
     limbs,
+    thirds,
+    thirds_joined,
+    thirds_upper,
     upper,
+    weighted,
 )
 from tests.common.mpc.lattice.test_ring import TERNARY, waves
 
@@ -53,7 +62,7 @@ def product(left: list[int], right: list[int]) -> list[int]:
 
 
 def drawn(seed: int, *shape: int) -> Long:
-    return np.frombuffer(np.random.default_rng(seed).bytes(4 * int(np.prod(shape))), np.uint32).reshape(shape)
+    return np.frombuffer(np.random.default_rng(seed).bytes(4 * int(np.prod(shape))), np.uint32).reshape(shape).copy()
 
 
 def largest(at: int) -> Long:
@@ -122,3 +131,53 @@ def test_sums_of_many_products_are_exact_up_to_the_reach() -> None:
     words &= np.uint64((1 << CUT_BITS) - 1)
     cut = cut_upper(integers(spectrum(cut_limbs(words)) * spectrum(small)))
     assert [n >> 48 for n in product([w << 48 for w in words.tolist()], small.tolist())] == (cut >> np.uint64(16)).tolist()
+
+
+def test_thirds_and_digits_stand_for_their_words_within_what_the_bound_takes_them_for() -> None:
+    numbers = [n % MODULUS for n in ENDS] + whole(drawn(0, WORDS, 3000))
+    found, digits = thirds(long_of(numbers)), ring96._digits(long_of(numbers))
+    assert found.min() >= -(1 << 31) and found.max() < 1 << 31 and np.abs(digits).max() <= 1 << ring96.DIGIT_BITS - 1
+    for parts, size in ((found, 32), (digits, ring96.DIGIT_BITS)):
+        assert (sum(part.astype(object) << size * i for i, part in enumerate(parts)) % MODULUS).tolist() == numbers
+    assert whole(thirds_joined(found)) == numbers and thirds_upper(found).tolist() == [n >> 32 for n in numbers]
+    assert cut(found).tolist() == [(n + (1 << 31) >> 32) % (1 << 64) for n in numbers]
+    one = DEGREE**0.5
+    assert 2.0**31 * one * one == REACH and 3 * ring96.ADDED * (2.0 ** (ring96.DIGIT_BITS - 1) * one) ** 2 < REACH / 8
+    assert 3 * ring96.ADDED <= 64  # products that are added before the way back, in `ring`
+
+
+@pytest.mark.parametrize("at", [1, 511])
+def test_the_largest_thirds_are_multiplied_by_ternary_polynomials_exactly(at: int) -> None:
+    """At the reach itself."""
+    word = thirds_joined(np.stack([waves(32, at)] * WORDS))
+    for small in TERNARY:
+        assert whole(thirds_joined(Wide(word).times(spectrum(small)))) == product(whole(word), small.tolist())
+
+
+@pytest.mark.parametrize("pairs", [1, ring96.ADDED + 1])
+def test_sums_of_the_largest_numbers_with_the_largest_words_are_exact(pairs: int) -> None:
+    digit = np.clip(waves(ring96.DIGIT_BITS, 1), 1 - (1 << 11), None)  # so that three are a number of 36 bits
+    word = long_of([sum(int(d) << ring96.DIGIT_BITS * i for i in range(ring96.DIGITS)) for d in digit])
+    number = sum((digit << ring96.DIGIT_BITS * i for i in range(3)), np.zeros(DEGREE, np.int64))
+    other = np.random.default_rng(0).integers(-(2**35), 2**35, DEGREE)
+    total = Sum(2)
+    for _ in range(pairs):
+        total.add(np.stack([number, other]).view(np.uint64), word)
+    for found, factor in zip(joined(total.total), (number, other), strict=True):
+        assert whole(found) == [pairs * n % MODULUS for n in product(whole(word), factor.tolist())]
+
+
+@pytest.mark.parametrize("bits", [31, 43])
+def test_sums_of_weighted_polynomials_and_inner_products_are_exact(bits: int) -> None:
+    rng, long = np.random.default_rng(bits), drawn(bits, 70, WORDS, DEGREE)
+    numbers = rng.integers(-(1 << bits), 1 << bits, 70)
+    numbers[:2] = -(1 << bits), (1 << bits) - 1
+    long[0] = long_of([MODULUS >> 1] * DEGREE)
+    words = [whole(one) for one in long]
+    want = [sum(int(w) * n for w, n in zip(numbers, at, strict=True)) % MODULUS for at in zip(*words, strict=True)]
+    assert whole(joined(weighted(numbers.view(np.uint64), long))) == want
+    small = rng.integers(-1, 2, (2, DEGREE))
+    found = joined(inner(small, long))
+    for k in range(2):
+        for j in (0, 1, 69):
+            assert whole(found[k, j]) == [sum(int(s) * n for s, n in zip(small[k], words[j], strict=True)) % MODULUS]

@@ -13,8 +13,9 @@ from common.mpc.lattice.embedding import BLOCK, encoded, folded
 from common.mpc.lattice.phasors import LinkPublic, Waves
 from common.mpc.lattice.ring import DEGREE, spectrum
 from common.mpc.lattice.ring96 import SMALL, Long, joined
-from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
-from common.mpc.lattice.stored import FLOOD_BITS, SLOT, HeldAngles, OwnAngles, link_share
+from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD_BITS, HIDDEN_BITS, SECRETS, Sampler
+from common.mpc.lattice.sampled import distance as distance_left
+from common.mpc.lattice.stored import _MOST_SLOT_BITS, HeldAngles, OwnAngles, link_share, owner_flood, slot_of
 from common.mpc.link import Fourier
 from tests.common.mpc.lattice.test_distinguisher import COINS, EvenErrors, NoErrors, NoSecrets, OneSecret
 from tests.common.mpc.lattice.test_phasors import ROWS, NoNoise, angles, low
@@ -47,7 +48,7 @@ def made(link: Fourier, blocks: int, kind: type[Sampler] = Sampler, one: float =
     owner, holder = OwnAngles(kind(bytes(32)), publics), HeldAngles(kind(bytes([1]) * 32), publics)
     key, hidden = owner.key(), owner.hidden(waves, mine)
     c, share = holder.reply(waves, key, hidden, theirs)
-    return Made(key, hidden, c, (mine, theirs), (owner.share(c), share))
+    return Made(key, hidden, c, (mine, theirs), (owner.share(waves, c), share))
 
 
 @pytest.mark.parametrize("link", LINKS, ids=str)
@@ -59,15 +60,16 @@ def test_slots_are_the_links_values_less_a_half(link: Fourier, rows: int) -> Non
     shares = [link_share(waves, share, told, rows) for share in stock.shares]
     found = spectrum(sum(shares, np.uint64(0)).view(np.int64)).real.reshape(-1) * 2.0**32 / ONE
     off = found[:rows] - (link(turns[:rows] * float(link.period)) - 0.5)
-    assert np.abs(off).max() < 0.05 and abs(off.mean()) < 0.05 / math.sqrt(rows)
-    assert np.abs(found[rows:]).max(initial=0) < 0.05
+    assert np.abs(off).max() < 0.08 and abs(off.mean()) < 0.08 / math.sqrt(rows)
+    assert np.abs(found[rows:]).max(initial=0) < 0.08
 
 
 def deviation(waves: Waves, flood: float) -> float:
     """Of a coefficient of what is stored, by the module's formulas."""
-    cut, floods = 2 * STORED**2 / 12, 2 * flood * 2.0 ** (2 * FLOOD_BITS) / 3
-    sent, rounded = 2.0**64 / 12 * SLOT**2, (waves.scale / SLOT) ** 2 / 12
-    secret = ERROR_DEVIATION**2 * (2 * DEGREE * 2 / 3 + SLOT**2)
+    slot = slot_of(waves)
+    cut, floods = 2 * STORED**2 / 12, flood * (4.0**FLOOD_BITS + 4.0 ** owner_flood(waves)) / 3
+    sent, rounded = 2.0**64 / 12 * slot**2, (waves.scale / slot) ** 2 / 12
+    secret = ERROR_DEVIATION**2 * (2 * DEGREE * 2 / 3 + slot**2)
     return math.sqrt(cut + floods + sent + rounded + secret)
 
 
@@ -101,9 +103,12 @@ def test_noise_of_the_link_is_that_of_what_is_stored_times_what_is_told(one: flo
 
 
 def test_floods_hide_what_comes_of_secrets() -> None:
-    """By 38 bits; measured to the last bit, of phasors of nothing."""
-    secret = ERROR_DEVIATION * math.sqrt(2 * DEGREE * 2 / 3)
-    assert 2.0**FLOOD_BITS / secret > 2.0**38
+    """By 38 bits, the owner's also its errors times the other's phasors; measured to the last bit, of phasors of nothing."""
+    secret = SECRETS
+    for one in (2.0**65, ONE, 2.0**80, 2.0**90):
+        waves = waves_of(LINKS[0], one)
+        most = math.hypot(secret, ERROR_DEVIATION * slot_of(waves))
+        assert max(distance_left(secret, FLOOD_BITS), distance_left(most, owner_flood(waves))) < -HIDDEN_BITS
     for kind in (NoFlood, NoNoise):
         publics = LinkPublic(public(), 1)
         key = OwnAngles(kind(bytes(32)), publics).key()
@@ -111,7 +116,7 @@ def test_floods_hide_what_comes_of_secrets() -> None:
         holder = HeldAngles(kind(bytes([1]) * 32), publics)
         none = Waves((0.0,), True, ONE, ONE)
         c, _ = holder.reply(none, key, np.zeros((1, 1, DEGREE), np.uint64), np.zeros((1, BLOCK), np.uint64))
-        factor = encoded(np.ones((1, BLOCK), np.complex128), SLOT)[0].tolist()
+        factor = encoded(np.ones((1, BLOCK), np.complex128), slot_of(none))[0].tolist()
         public_part = np.array(product(whole(publics_long(1)), factor), object)
         bare = [int(x - y) % MODULUS for x, y in zip(whole(c[0, 0]), public_part, strict=True)]
         off = np.array(product(whole(key), v), object) - np.array(product(bare, s), object)
@@ -130,7 +135,7 @@ def test_what_multiplies_a_limb_is_within_the_reach(link: Fourier) -> None:
     for turns in (np.zeros(BLOCK, np.uint64), np.frombuffer(rng.bytes(8 * BLOCK), np.uint64)):
         phasors = waves.phasors(turns, BLOCK)
         for one in phasors:
-            assert float(np.linalg.norm(encoded(one, SLOT))) + DEGREE**0.5 <= SMALL
+            assert float(np.linalg.norm(encoded(one, 2.0**_MOST_SLOT_BITS))) + DEGREE**0.5 <= SMALL
         parts = [encoded(-1j * b * z, waves.slot) for b, z in zip(link.coefficients, phasors, strict=True)]
         assert sum(float(np.linalg.norm(part)) for part in parts) <= SMALL
 
@@ -143,12 +148,12 @@ def seen(kind: type[Sampler]) -> set[str]:
     publics, waves = LinkPublic(public(), link.terms), waves_of(link)
     owners = [OwnAngles(sampler, publics) for sampler in [kind(bytes(32))] for _ in range(2)]
     holder = HeldAngles(kind(bytes([1]) * 32), publics)
-    known = encoded(np.stack(waves.phasors(mine[0], BLOCK)), waves.scale / SLOT / 2.0**32).view(np.uint64)
+    known = encoded(np.stack(waves.phasors(mine[0], BLOCK)), waves.scale / slot_of(waves) / 2.0**32).view(np.uint64)
     keys, bare = [owner.key() for owner in owners], [owner.hidden(waves, mine)[0] - known for owner in owners]
     heard = np.zeros((1, link.terms, DEGREE), np.uint64)
     replies = [holder.reply(waves, keys[0], heard, theirs)[0][0] for _ in range(2)]
     publicly = public().long(3, 64, link.terms)
-    factors = [encoded(z, SLOT) for z in waves.phasors(theirs[0], BLOCK)]
+    factors = [encoded(z, slot_of(waves)) for z in waves.phasors(theirs[0], BLOCK)]
 
     def bared(reply: Long, k: int) -> Words:
         sums = np.array(product(whole(publicly[k]), factors[k].tolist()), object)
@@ -198,9 +203,9 @@ def test_known_answers() -> None:
 
 ANSWERS = [
     "0xb3b467624176a74c4c1d4d80",
-    "0xd0fc414f6beac0b0",
-    "0xef642eaf6ae3ec33",
-    "0xcd84b7bb8d26d9aad5da12b",
-    "0xc3aa3816808d",
-    "0x3c55c7e97f7f",
+    "0xd0fc414f6beac965",
+    "0xef642eaf6ae3f85a",
+    "0x36d345865b2a2d0ff32374f4",
+    "0xe4ffd4f01ecf",
+    "0x1b002b0fe13c",
 ]
