@@ -48,7 +48,7 @@ USERS: dict[str, set[str]] = {
         *("np.frombuffer", "np.searchsorted"),
     },
     "learn/dither.py": set(),
-    "mpc/short.py": {"ndim", "data", "width", "WIDTHS", "LEAST", "_BLOCK", "np.ascontiguousarray"},
+    "mpc/short.py": {"ndim", "data", "width", "WIDTHS", "LEAST", "_BLOCK", "short", "rows", "np.ascontiguousarray"},
 }
 """What uses it, and the names that decide there besides."""
 PUBLIC = {
