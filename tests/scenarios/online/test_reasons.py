@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,9 +26,12 @@ from grid_party.settings import GridPolicy
 from tests.common.learn.linear.groups import right
 from tests.common.stages.plain import weights_of
 from tests.common.web.pki import Caller
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually, make_plan, succeed
 from tests.scenarios.online.conftest import ROWS, Office, charged, opened
+from tests.source import ROOT
 
+PROGRAM = ROOT / "examples" / "online" / "ask.py"
 TEXTS = {"g0": "Falling use", "g1": "Late payments"}
 
 
@@ -63,6 +71,61 @@ def test_answers_name_the_grids_reasons_also_when_repeated_and_after_a_restart(o
     eventually(office.serving, 60.0)
     with closing(office.caller()) as later:
         assert later.score("reasons-many", ids=ids) == (200, many) and later.headers["idempotent-replayed"] == "true"
+
+
+def files(office: Office) -> dict[str, str]:
+    names = {"trust": "ca.pem", "certificate": "loan-desk.pem", "key": "loan-desk.key"}
+    return {option: str(office.pki.folder / name) for option, name in names.items()}
+
+
+def program(office: Office, id: str, *more: str, grpc: bool) -> subprocess.CompletedProcess[str]:
+    """What the example says of this enterprise."""
+    options = [part for name, file in files(office).items() for part in (f"--{name}", file)]
+    address = ["--address", f"127.0.0.1:{office.calls if grpc else office.port}", *(["--grpc"] if grpc else [])]
+    command = [sys.executable, str(PROGRAM), id, *address, *options, *more]
+    return subprocess.run(command, capture_output=True, text=True, timeout=patience(60))
+
+
+def test_the_example_says_the_reasons_of_both_companies_by_rest_and_grpc(office: Office, caller: Caller) -> None:
+    _, many = caller.score("example", ids=[f"W{k:05d}" for k in range(20)])
+    id = next(result["id"] for result in many["results"] if result["grid_reasons"] and result["reasons"])
+    by_rest = program(office, id, "--again", "example-one", grpc=False)
+    by_grpc = program(office, id, "--again", "example-one", grpc=True)
+    (result,) = caller.score("example-one", id=id)[1]["results"]
+    assert caller.headers["idempotent-replayed"] == "true"
+    lines = [f"{id}: {result['decision']}, grade {result['grade']}, {result['score']:.0f} points"]
+    lines += [f"  bank: {text}" for text in result["reasons"]] + [f"  grid: {text}" for text in result["grid_reasons"]]
+    for done in (by_rest, by_grpc):
+        assert (done.returncode, done.stderr, done.stdout.splitlines()) == (0, "", lines)
+    assert any(line.startswith("  grid: ") and line[8:] in TEXTS.values() for line in lines)
+
+
+@pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
+def test_the_example_says_what_is_wrong_and_its_remedy(office: Office, grpc: bool) -> None:
+    done = program(office, "W99999", grpc=grpc)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("id: ") and "Check the id" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
+def test_the_example_asks_a_bank_that_was_away_again_by_the_same_key(office: Office, grpc: bool) -> None:
+    space: dict[str, Any] = runpy.run_path(str(PROGRAM))["ask"].__globals__
+    name, keys = "by_grpc" if grpc else "by_rest", list[str]()
+    way = space[name]
+
+    def ask(args: Namespace, key: str) -> Any:
+        keys.append(key)
+        return way(args, key)
+
+    def once_it_is_there(_: float) -> None:
+        office.restart("bank")
+        eventually(office.serving, 60.0)
+
+    space |= {name: ask, "time": SimpleNamespace(sleep=once_it_is_there)}
+    office.kill("bank")
+    address = f"127.0.0.1:{office.calls if grpc else office.port}"
+    answer = space["ask"](Namespace(id="W00004", address=address, grpc=grpc, again=None, **files(office)))
+    assert answer["results"][0]["decision"] and len(keys) == 2 and len({*keys}) == 1
 
 
 def by_trees(office: Office, model: str) -> pd.Series[str]:
