@@ -130,9 +130,9 @@ class Prg:
         """`count` uniform bytes."""
         return self._expand(purpose, counter, count)
 
-    def short_words(self, purpose: Purpose, counter: int, count: int, first: int = 0) -> npt.NDArray[np.uint16]:
-        """`count` uniform words modulo 2^16; first: what stands before them is left out, and not computed."""
-        return self._expand(purpose, counter, 2 * count, 2 * first).view(np.uint16)
+    def short_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint16]:
+        """`count` uniform words modulo 2^16."""
+        return self._expand(purpose, counter, 2 * count).view(np.uint16)
 
     def factors(self, count: int) -> list[int]:
         """`count` uniform numbers of 64 bits: the first of those of the lasting key. ValueError without one."""
@@ -177,16 +177,14 @@ class Prg:
                 stream.update_into(zeros, row.data)
             yield piece
 
-    def _expand(self, purpose: Purpose, counter: int, size: int, first: int = 0) -> npt.NDArray[np.uint8]:
-        """So many bytes, those before the first one left out."""
-        left_out = first % _BLOCK
-        out = np.empty(left_out + size, np.uint8)
-        _write(self._stream(purpose, counter, first // _BLOCK), memoryview(out.data))
-        return out[left_out:]
+    def _expand(self, purpose: Purpose, counter: int, size: int) -> npt.NDArray[np.uint8]:
+        """So many bytes."""
+        out = np.empty(size, np.uint8)
+        _write(self._stream(purpose, counter), memoryview(out.data))
+        return out
 
-    def _stream(self, purpose: Purpose, counter: int, block: int = 0) -> CipherContext:
-        """block: the one it begins at."""
-        return _stream(self._seed, purpose, counter, block)
+    def _stream(self, purpose: Purpose, counter: int) -> CipherContext:
+        return _stream(self._seed, purpose, counter)
 
     def __repr__(self) -> str:
         return "Prg(seed hidden)"
@@ -195,11 +193,10 @@ class Prg:
         raise TypeError("a seed is not pickled")
 
 
-def _stream(secret: bytes, purpose: Purpose, counter: int, block: int = 0) -> CipherContext:
-    """block: the one it begins at."""
+def _stream(secret: bytes, purpose: Purpose, counter: int) -> CipherContext:
     label = purpose.value.to_bytes(4, "little") + counter.to_bytes(8, "little")
     key = hashlib.blake2b(label, key=secret, digest_size=16, person=b"wattscore.prg.1").digest()
-    return Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(_BLOCK, "big"))).encryptor()
+    return Cipher(algorithms.AES(key), modes.CTR(bytes(_BLOCK))).encryptor()
 
 
 def _write(stream: CipherContext, out: memoryview) -> None:

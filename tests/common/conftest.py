@@ -17,9 +17,9 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[by
     record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
     original = Prg._stream
 
-    def stream(self: Prg, purpose: Purpose, counter: int, block: int = 0) -> CipherContext:
+    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
         record[self].append((self._seed, purpose, counter))
-        return original(self, purpose, counter, block)
+        return original(self, purpose, counter)
 
     monkeypatch.setattr(Prg, "_stream", stream)
     yield record

@@ -108,15 +108,6 @@ class ChoiceMasks:
         found = self.prg.short_words(Purpose.TREE_PADS, self.number, self.shape.leaves * self.rows)
         return found.reshape(self.shape.leaves, self.rows)
 
-    def pads_of(self, rows: slice) -> Short:
-        """The same of some of the rows."""
-        if rows == slice(0, self.rows):
-            return self.pads()
-        out: Short = np.empty((self.shape.leaves, rows.stop - rows.start), np.uint16)
-        for leaf, pads in enumerate(out):
-            pads[:] = self.prg.short_words(Purpose.TREE_PADS, self.number, len(pads), leaf * self.rows + rows.start)
-        return out
-
     @property
     def dealt(self) -> int:
         """Words dealt to either party: the other's pad at its own choice, 2 bytes a row."""

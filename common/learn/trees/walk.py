@@ -70,8 +70,10 @@ class _Masks:
         (trees, versions, rows), leaves = self.choice.shape, self.trees[0].shape.leaves
         most = max(1, _PADS // (trees * leaves * versions))
         self.window = slice(first, min(rows, first + most))
-        lines = [slice(v * rows + self.window.start, v * rows + self.window.stop) for v in range(versions)]
-        self.pads = np.stack([np.stack([masks.pads_of(line) for line in lines], axis=1) for masks in self.trees])
+        self.pads = np.empty((trees, leaves, versions, self.window.stop - first), np.uint16)
+        # all of a tree's, also those that are not kept: a cipher begun for each leaf and version takes longer
+        for pads, masks in zip(self.pads, self.trees, strict=True):
+            pads[:] = masks.pads().reshape(leaves, versions, rows)[:, :, self.window]
 
     def wait(self, first: int) -> int:
         """How many pads are to be made before the row at `first` can be scored."""

@@ -10,8 +10,6 @@ from itertools import product
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from hypothesis import given
-from hypothesis import strategies as st
 
 from common.mpc import prg as module
 from common.mpc.prg import Prg, Purpose
@@ -89,10 +87,3 @@ def test_seed_stays_inside() -> None:
     for leak in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="not pickled"):
             leak(prg)
-
-
-@given(st.integers(0, 200), st.integers(0, 50))
-def test_what_stands_before_is_left_out_and_the_rest_is_the_same(first: int, count: int) -> None:
-    prg = Prg(SEED)
-    whole = prg.short_words(Purpose.TREE_PADS, 3, first + count)
-    assert np.array_equal(prg.short_words(Purpose.TREE_PADS, 3, count, first), whole[first:])

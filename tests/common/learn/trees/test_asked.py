@@ -90,7 +90,14 @@ async def test_more_rows_than_were_dealt_for_are_refused() -> None:
         await score_one_by_one(Trio(), halves()[0], 12, [8, 2], Telling(Kind.SCORES, 5, dealt=9))
 
 
-def test_part_of_the_pads_is_what_all_of_them_have_there() -> None:
-    masks = ChoiceMasks(Prg(bytes(32)), 9, 1003, Shape(TREES, DEPTH))
-    for first, last in ((0, 1), (5, 9), (8, 16), (0, 1003), (3, 1003), (1001, 1002)):
-        assert np.array_equal(masks.pads_of(slice(first, last)), masks.pads()[:, first:last])
+@pytest.mark.parametrize("versions", [1, 3])
+def test_the_pads_of_a_window_are_what_all_have_there(versions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, leaves = 103, 1 << DEPTH
+    monkeypatch.setattr(walk, "_PADS", 40 * TREES * leaves * versions)
+    trees = [ChoiceMasks(Prg(bytes(32)), t, versions * rows, Shape(TREES, DEPTH)) for t in range(TREES)]
+    nothing = np.zeros((TREES, versions, rows), np.uint16)
+    masks = walk._Masks(trees, nothing.astype(np.uint8), nothing, slice(0, 0), np.empty((0, 0, 0, 0), np.uint16))
+    whole = np.stack([one.pads().reshape(leaves, versions, rows) for one in trees])
+    for first, window in ((0, slice(0, 40)), (40, slice(40, 80)), (81, slice(81, 103)), (102, slice(102, 103))):
+        masks.expand(first)
+        assert masks.window == window and np.array_equal(masks.pads, whole[..., window])

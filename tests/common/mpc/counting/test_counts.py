@@ -298,9 +298,9 @@ def test_the_dealer_deals_in_order_and_expands_no_stream_twice(monkeypatch: pyte
     used: list[tuple[bytes, Purpose, int]] = []
     original = Prg._stream
 
-    def stream(self: Prg, purpose: Purpose, counter: int, block: int = 0) -> Any:
+    def stream(self: Prg, purpose: Purpose, counter: int) -> Any:
         used.append((self._seed, purpose, counter))
-        return original(self, purpose, counter, block)
+        return original(self, purpose, counter)
 
     monkeypatch.setattr(Prg, "_stream", stream)
     dealt = list(deal_counts(Trio(seed=1).dealer._prg, CountsDemand(50, 4, LEAST, 3)))
