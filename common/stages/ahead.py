@@ -43,6 +43,7 @@ class Spare:
 TRAINING = Spare(1.25, 2.0, "`wattscore predeal PLAN {options}`, or train")  # zeros cost bytes and time as data does
 ASKED = Spare(math.inf, 1.0, "`wattscore predeal --scores {options}`, or score matched rows")  # as many as will come
 SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # rows to spare cost disk alone
+_NONE = bytes(16)  # in a list in place of a stock
 _BY_COLUMNS = ("--grid {0} --bank {1}", "({0} + {1}) columns")
 
 
@@ -141,7 +142,7 @@ async def _take(
     3. both spend it, and say so: nothing that it masks leaves before
     """
     held = await asyncio.to_thread(stocks.unspent)
-    common = await _held_by_both(session, stocks, held)
+    common = await _held_by_both(session, stocks, held[:MOST])  # as many as are told: of others the other party cannot know
     chosen = choose(common, deals, size, spare, reasons)
     if chosen is None:
         await confirm_stock(session, None)  # so that neither ends the job while the other is discarding
@@ -157,11 +158,12 @@ async def _take(
 
 async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]) -> list[StockLabel]:
     mine = np.zeros((MOST, 2), np.uint64)
-    for row, label in zip(mine, held[:MOST], strict=False):
+    for row, label in zip(mine, held, strict=False):
         row[:] = label.digest()
     theirs = {bytes(row) for row in await session.exchange(Kind.STOCK, mine)}
+    whole = _NONE in theirs  # a full list may leave out what the other holds
     for label in held:
-        if bytes(label.digest()) not in theirs and await asyncio.to_thread(stocks.is_settled, label):
+        if whole and bytes(label.digest()) not in theirs and await asyncio.to_thread(stocks.is_settled, label):
             await asyncio.to_thread(stocks.discard, label)
     return [label for label in held if bytes(label.digest()) in theirs]
 
