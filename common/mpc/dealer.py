@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from functools import partial
@@ -31,6 +32,7 @@ from common.party import Party
 
 T = TypeVar("T")
 _LOW63 = np.uint64((1 << 63) - 1)
+_LONG = 2e-3  # seconds of processor time of one item, of which a hop to a thread is a small part
 _CELL_WORDS = 8  # of a cell of both matrices: what is dealt at a time for a row of few columns is some hundred words
 
 Prgs = Mapping[Party, Prg]
@@ -126,14 +128,28 @@ def item_words(demand: Demand) -> int:
 
 
 def dealt_ahead(dealing: Iterator[T], words: int) -> AbstractAsyncContextManager[Callable[[], Awaitable[T | None]]]:
-    """What `dealing` computes, as `one_ahead` gives it, and None once that is all; in a thread where items have many words."""
+    """What `dealing` computes, as `one_ahead` gives it, and None once that is all; in a thread where items have many words.
 
-    def begin() -> asyncio.Future[T | None]:
-        begun: asyncio.Future[T | None] = asyncio.ensure_future(compute(partial(next, dealing, None), words))
+    The first item, with all that comes before it, is computed there in any case, and so is all that follows a long one.
+    """
+    longest = 0.0
+
+    def item(number: int) -> T | None:
+        nonlocal longest
+        begun = time.thread_time()
+        found = next(dealing, None)
+        if number:
+            longest = max(longest, time.thread_time() - begun)
+        return found
+
+    def begin(number: int) -> asyncio.Future[T | None]:
+        beside = number == 0 or longest > _LONG
+        work = compute(partial(item, number), max(words, OFFLOAD_WORDS) if beside else words)
+        begun: asyncio.Future[T | None] = asyncio.ensure_future(work)
         begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody takes it any more
         return begun
 
-    return one_ahead(begin() for _ in itertools.count())
+    return one_ahead(map(begin, itertools.count()))
 
 
 def deal_periods(prg: Prgs, demand: PeriodDemand) -> Iterator[Dealt]:
