@@ -191,15 +191,16 @@ def one_row(requests: int, grid: int, bank: int, count: int, out: Path | None) -
 @click.option(
     "--reasons", default=0, show_default=True, help="So many of the grid's columns have a text, two of which are told."
 )
+@click.option("--grpc", is_flag=True, help="By gRPC in place of HTTPS.")
 @LINE
 @JSON
 def online(
-    rate: float, seconds: float, grid: int, bank: int, model: str, reasons: int, line: str | None, out: Path | None
+    rate: float, seconds: float, grid: int, bank: int, model: str, reasons: int, grpc: bool, line: str | None, out: Path | None
 ) -> None:
     """Scores on request over HTTPS, arriving whether or not the last was answered: milliseconds from when each was due."""
     section: Section = {"linear": Model(), "trees": Trees(kind="trees"), "network": Network()}[model]
     shape = Shape.parse(line) if line else None
-    found = bench_online(rate, seconds, grid, bank, line=shape, section=section, reasons=reasons)
+    found = bench_online(rate, seconds, grid, bank, line=shape, section=section, reasons=reasons, by_grpc=grpc)
     tell(found, out, report.online(found))
 
 

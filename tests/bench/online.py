@@ -5,11 +5,14 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -24,6 +27,7 @@ from common.plan.section import Section
 from common.plan.train import Split, TrainPlan
 from common.plan.trees import Trees
 from common.trial.processes import Trial, free_ports
+from tests.bank_party.online.by_grpc import GrpcCaller
 from tests.bench import jobs
 from tests.bench.arrivals import Arrived, offer, planned
 from tests.bench.line import Shape
@@ -33,9 +37,51 @@ from tests.common.web.pki import Caller, Pki
 _CALLERS = 32  # connections: more than wait at once unless the service stands still
 _WARM = 40  # requests that are not counted
 _MOST = 1000  # rows of one request
-_ALONE = 400  # rows asked for one after another
+_ALONE, _TURN = 400, 50  # rows asked for one after another in each way, so many in turn
 _TRAIN_ROWS = 5000
 LINEAR = Model()
+
+
+class ByHttps:
+    """A connection of one of the bank's programs, which stands."""
+
+    def __init__(self, pki: Pki, port: int) -> None:
+        self._caller = _caller(pki, port)
+        self._caller.ask("GET", "/v1/health")  # so that no request pays for a handshake
+
+    def wrong(self, key: str, *ids: str) -> str | None:
+        """Asks for these enterprises; what is wrong with the answer, None where each was scored, and charged."""
+        asked = {"id": ids[0]} if len(ids) == 1 else {"ids": [*ids]}
+        status, answer = self._caller.score(key, **asked)
+        if status != 200:
+            return f"{status}: {answer.get('detail')}"
+        decided = all(result["decision"] for result in answer["results"])
+        return None if decided and answer["cost"]["scores_charged"] == len(ids) else "not scored"
+
+    def close(self) -> None:
+        self._caller.close()
+
+
+class ByGrpc:
+    """The same by gRPC."""
+
+    def __init__(self, pki: Pki, port: int) -> None:
+        self._caller = GrpcCaller(port, pki)
+        self._caller.connect()
+
+    def wrong(self, key: str, *ids: str) -> str | None:
+        try:
+            answer = self._caller.score(key, *ids)
+        except grpc.RpcError as error:
+            return str(error.details())  # type: ignore[attr-defined]
+        decided = all(result.decision for result in answer.results)
+        return None if decided and answer.cost.scores_charged == len(ids) else "not scored"
+
+    def close(self) -> None:
+        self._caller.close()
+
+
+Way = Callable[[], ByHttps | ByGrpc]
 
 
 def bench_online(
@@ -47,11 +93,13 @@ def bench_online(
     line: Shape | None = None,
     section: Section = LINEAR,
     reasons: int = 0,
+    by_grpc: bool = False,
 ) -> dict[str, Any]:
     """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one.
 
-    Before that one row after another, each once the last is answered. line: between the processes, the bank's own programs
-    beside the bank. section: of the champion. reasons: so many of the grid's columns have a text; of a row two are told.
+    Before that one row after another, each once the last is answered, by HTTPS and gRPC in turns. line: between the processes,
+    the bank's own programs beside the bank. section: of the champion. reasons: so many of the grid's columns have a text; of a
+    row two are told. by_grpc: in place of HTTPS.
     """
     times = planned(rate, seconds)
     rows = max(4 * _MOST, len(times) + _WARM)  # a row is scored a few times at most by what is charged each time
@@ -60,26 +108,27 @@ def bench_online(
         part = jobs.declare(write_tables(folder / "part", _TRAIN_ROWS, grid, bank, months=1), period=False)
         asked = jobs.declare(write_tables(folder / "asked", rows, grid, bank, months=1, seed=2), period=False)
         ids = pd.read_parquet(asked["grid"]["path"], columns=["id"])["id"].tolist()
-        (port,) = free_ports(1)
-        settings: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"online": _online(pki := Pki(folder / "pki"), port)}}
+        port, calls = free_ports(2)
+        online = _online(pki := Pki(folder / "pki"), port, calls)
+        settings: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"online": online}}
+        ways: dict[str, Way] = {"HTTPS": partial(ByHttps, pki, port), "gRPC": partial(ByGrpc, pki, calls)}
+        way = ways["gRPC" if by_grpc else "HTTPS"]
         if reasons:
             _tell(settings, asked["grid"], reasons)
         data = {side: {"part": part[side], "asked": asked[side]} for side in part}
         daemons, lines = jobs.start(folder, data, line, settings=settings)
         with lines, daemons as trial:
-            _make_ready(trial, section, rows + _ALONE + _MOST * (batches + 2), reasons)
+            _make_ready(trial, section, rows + 2 * _ALONE + _MOST * (batches + 2), reasons)
             trial.kill("coordinator")
             _await_session(pki, port)
-            load(pki, port, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
-            before = _cpu(trial)
-            alone = _one_by_one(pki, port, ids[-_ALONE:])
-            alone_spent = {side: round((now - before[side]) / _ALONE, 2) for side, now in _cpu(trial).items()}
+            load(way, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
+            alone = _in_turns(trial, ways, ids[-2 * _ALONE :])
             before, own = _cpu(trial), _own()
-            found = load(pki, port, ids[_WARM:], times, "one")
+            found = load(way, ids[_WARM:], times, "one")
             spent = {side: round((now - before[side]) / len(times), 2) for side, now in _cpu(trial).items()}
             spent["client"] = round((_own() - own) / len(times), 2)
             parts = [ids[low : low + _MOST] for low in range(0, 4 * _MOST, _MOST)]
-            many = [_many(pki, port, parts[k % len(parts)], f"many-{k}") for k in range(batches + 1)][1:]
+            many = [_many(way, parts[k % len(parts)], f"many-{k}") for k in range(batches + 1)][1:]
     if found.failed or not found.milliseconds:
         raise SystemExit(f"{len(found.failed)} requests failed: {sorted(set(found.failed))}")
     return {
@@ -90,20 +139,21 @@ def bench_online(
         "bank": bank,
         "model": _named(section) + (f", {reasons} texts" if reasons else ""),
         "line": f"{line.mbit:g} Mbit/s, {line.ms:g} ms" if line else "loopback",
+        "way": "gRPC" if by_grpc else "HTTPS",
         "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
         "cpu_milliseconds": spent,
-        "alone": _quantiles(alone, (50, 99)),
-        "alone_cpu_milliseconds": alone_spent,
+        "alone": alone,
         "late_milliseconds": round(1e3 * found.late, 1),
         "thousand": _quantiles(many, (50, 100)),
     }
 
 
-def _online(pki: Pki, port: int) -> dict[str, Any]:
+def _online(pki: Pki, port: int, calls: int) -> dict[str, Any]:
     for name in ("online", "loan-desk"):
         pki.issue(name)
     return {
         "listen": f"127.0.0.1:{port}",
+        "grpc": f"127.0.0.1:{calls}",
         "certificate": str(pki.folder / "online.pem"),
         "key": str(pki.folder / "online.key"),
         "trust": str(pki.folder / "ca.pem"),
@@ -155,18 +205,12 @@ def _caller(pki: Pki, port: int) -> Caller:
     return Caller(port, pki.context("loan-desk"))
 
 
-def load(pki: Pki, port: int, ids: Sequence[str], times: Reals, kind: str) -> Arrived:
+def load(way: Way, ids: Sequence[str], times: Reals, kind: str) -> Arrived:
     """Asks for ids[k] at second times[k], by keys that begin with `kind`."""
-    callers = [_caller(pki, port) for _ in range(_CALLERS)]
-    for caller in callers:  # so that no request pays for a handshake
-        caller.ask("GET", "/v1/health")
+    callers = [way() for _ in range(_CALLERS)]
 
-    def asking(caller: Caller) -> Any:
-        def ask(k: int) -> str | None:
-            status, answer = caller.score(f"{kind}-{k}", id=ids[k])
-            return None if status == 200 and answer["results"][0]["decision"] else f"{status}: {answer.get('detail')}"
-
-        return ask
+    def asking(caller: ByHttps | ByGrpc) -> Callable[[int], str | None]:
+        return lambda k: caller.wrong(f"{kind}-{k}", ids[k])
 
     found = offer(times, [asking(caller) for caller in callers])
     for caller in callers:
@@ -174,29 +218,37 @@ def load(pki: Pki, port: int, ids: Sequence[str], times: Reals, kind: str) -> Ar
     return found
 
 
-def _one_by_one(pki: Pki, port: int, ids: Sequence[str]) -> list[float]:
-    """Milliseconds of each request, on one connection that is open: none is scored together with another."""
-    took = []
-    with closing(_caller(pki, port)) as caller:
-        caller.ask("GET", "/v1/health")
-        for id in ids:
-            begun = time.perf_counter()
-            status, answer = caller.score(f"alone-{id}", id=id)
-            took.append(1e3 * (time.perf_counter() - begun))
-            if status != 200 or answer["cost"]["scores_charged"] != 1:
-                raise SystemExit(f"a request was not answered: {status} {answer.get('detail')}")
-    return took
+def _in_turns(trial: Trial, ways: Mapping[str, Way], ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """By each way milliseconds of a request, on one connection that is open, none scored together with another.
+
+    With them the milliseconds of processor that each process took for one.
+    """
+    took, spent = {name: list[float]() for name in ways}, {name: Counter[str]() for name in ways}
+    with ExitStack() as held:
+        callers = {name: held.enter_context(closing(way())) for name, way in ways.items()}
+        for turn, low in enumerate(range(0, len(ids), _TURN)):
+            name = [*ways][turn % len(ways)]
+            before = _cpu(trial) | {"client": _own()}
+            took[name] += [_took(callers[name], f"alone-{id}", id) for id in ids[low : low + _TURN]]
+            spent[name].update({side: now - before[side] for side, now in (_cpu(trial) | {"client": _own()}).items()})  # type: ignore[arg-type]
+    return {
+        name: _quantiles(took[name], (50, 99)) | {side: round(ms / len(took[name]), 2) for side, ms in spent[name].items()}
+        for name in ways
+    }
 
 
-def _many(pki: Pki, port: int, ids: list[str], key: str) -> float:
+def _many(way: Way, ids: list[str], key: str) -> float:
     """Milliseconds of a request of so many rows, on a connection that is open."""
-    with closing(_caller(pki, port)) as caller:
-        caller.ask("GET", "/v1/health")
-        begun = time.perf_counter()
-        status, answer = caller.score(key, ids=ids)
-        took = 1e3 * (time.perf_counter() - begun)
-    if status != 200 or answer["cost"]["scores_charged"] != len(ids):
-        raise SystemExit(f"a request of many rows was not answered: {status} {answer.get('detail')}")
+    with closing(way()) as caller:
+        return _took(caller, key, *ids)
+
+
+def _took(caller: ByHttps | ByGrpc, key: str, *ids: str) -> float:
+    begun = time.perf_counter()
+    wrong = caller.wrong(key, *ids)
+    took = 1e3 * (time.perf_counter() - begun)
+    if wrong is not None:
+        raise SystemExit(f"a request was not answered: {wrong}")
     return took
 
 

@@ -184,15 +184,16 @@ def one_row(found: dict[str, Any]) -> Text:
 
 def online(found: dict[str, Any]) -> Text:
     times, spent, many = found["milliseconds"], found["cpu_milliseconds"], found["thousand"]
-    alone = {**found["alone"], **found["alone_cpu_milliseconds"]}
+    alone = [f"{w['median']:.1f}, p99 {w['p99']:.1f}; {w['grid']:.1f} + {w['bank']:.1f}" for w in found["alone"].values()]
     columns = [
         "requests", "a second", "columns", "model", "line", *times, *(f"{side}'s CPU ms" for side in spent),
-        "alone: ms", "p99", "grid's CPU ms", "bank's CPU ms", "1,000 rows: ms", "largest",
+        *(f"{way} alone: ms; CPU ms of both" for way in found["alone"]), "1,000 rows: ms", "largest",
     ]  # fmt: skip
     what = [f"{found['grid']}+{found['bank']}", found["model"], found["line"]]
     rows = [[f"{found['requests']:,}", f"{found['rate']:g}", *what]]
-    rows[0] += [f"{value:.1f}" for value in (*times.values(), *spent.values(), *alone.values(), *many.values())]
-    return Text("On request over HTTPS, milliseconds from when each was due", columns, rows)
+    rows[0] += [f"{value:.1f}" for value in (*times.values(), *spent.values())] + alone
+    rows[0] += [f"{value:.1f}" for value in many.values()]
+    return Text(f"On request over {found['way']}, milliseconds from when each was due", columns, rows)
 
 
 def features(found: dict[str, Any]) -> Text:

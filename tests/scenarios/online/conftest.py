@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from common.disk.data_folder import Name
@@ -14,6 +13,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.trial.processes import BANK, free_ports
 from common.wire import scoring_pb2 as wire
+from tests.bank_party.online.by_grpc import GrpcCaller
 from tests.common.web.pki import Caller, Pki
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import (
@@ -46,17 +46,8 @@ class Office(Lab):
 
     def by_grpc(self, key: str, *ids: str) -> wire.ScoreReply:
         """The answer about these enterprises, to a program that was made from scoring.proto."""
-        ca, own, certificate = ((self.pki.folder / name).read_bytes() for name in ("ca.pem", "loan-desk.key", "loan-desk.pem"))
-        credentials = grpc.ssl_channel_credentials(ca, own, certificate)
-        with grpc.secure_channel(f"127.0.0.1:{self.calls}", credentials, (("grpc.enable_http_proxy", 0),)) as channel:
-            ask = channel.unary_unary(
-                "/wattscore.online.v1.Scoring/Score",
-                request_serializer=wire.ScoreRequest.SerializeToString,
-                response_deserializer=wire.ScoreReply.FromString,
-            )
-            request = wire.ScoreRequest(rows=[wire.Row(id=id) for id in ids])
-            found: wire.ScoreReply = ask(request, metadata=(("idempotency-key", key),), timeout=patience(30))
-            return found
+        with closing(GrpcCaller(self.calls, self.pki)) as caller:
+            return caller.score(key, *ids)
 
     def serving(self, rows: int = 1) -> bool:
         """Whether a session serves, and stocks at least so many rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from bank_party.online.shadow import ShadowBook
 from common.disk.data_folder import Name
 from common.trial.processes import BANK
 from tests.bench.arrivals import planned
-from tests.bench.online import load
+from tests.bench.online import ByGrpc, ByHttps, load
 from tests.common.stages.plain import OFF
 from tests.common.web.pki import Caller
 from tests.scenarios.end_to_end.lab import GRID_POLICY, eventually, make_plan, make_tables, own, succeed
@@ -85,9 +86,9 @@ def test_a_caller_by_grpc_has_the_same_answers_charged_once_by_either_way(office
 def test_requests_that_arrive_at_a_rate_are_each_answered_once(office: Office) -> None:
     """The benchmark's load, two seconds of it."""
     times, ids = planned(20.0, 2.0), in_the_clear(office, office.model, "new").index.astype(str).tolist()
-    found = load(office.pki, office.port, ids, times, "load")
+    found = load(partial(ByHttps, office.pki, office.port), ids, times, "load")
     assert not found.failed and len(found.milliseconds) == len(times) > 10
-    assert not load(office.pki, office.port, ids, times, "load").failed
+    assert not load(partial(ByGrpc, office.pki, office.calls), ids, times, "load").failed
     with closing(office.caller()) as caller:
         assert caller.score("load-0", id=ids[0])[0] == 200 and caller.headers["idempotent-replayed"] == "true"
 
