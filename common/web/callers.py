@@ -71,6 +71,12 @@ class Tokens:
         self._config = config
         self._keys = jwt.PyJWKClient(config.jwks, cache_jwk_set=True, lifespan=300, timeout=5, ssl_context=context)
 
+    async def _key(self, token: str) -> jwt.PyJWK:
+        try:
+            return await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+        except (ValueError, RecursionError):  # of a page that is no JSON, as of what stands before a provider that is down
+            raise Unknown("the keys of the identity provider cannot be read") from None
+
     async def subject(self, authorization: str | None) -> str:
         """Raises Unknown for a token that is missing, of another, out of its time, or lacks the scope."""
         kind, _, token = (authorization or "").partition(" ")
@@ -80,7 +86,7 @@ class Tokens:
         try:
             if jwt.get_unverified_header(token).get("alg") not in _SIGNED:
                 raise Unknown("the token is not signed by a key pair")
-            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            key = await self._key(token)
             claims = jwt.decode(
                 token,
                 key.key,

@@ -26,6 +26,8 @@ KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec
 
 RSA = rsa.generate_private_key(65537, 2048)
 
+BODIES = {"/page": b"<html>We are back soon</html>", "/bytes": b"\xff\xfe\xfa", "/deep": b"[" * 100_000}
+
 
 def certificate(*common: str, uri: str = "") -> dict[str, Any]:
     """As `ssl` has one."""
@@ -41,7 +43,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
 
     class Keys(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps({"keys": [public]}).encode()
+            body = BODIES.get(self.path) or json.dumps({"keys": [public]}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -134,6 +136,13 @@ async def test_where_both_are_set_both_are_required(provider: dict[str, Any]) ->
 async def test_keys_that_cannot_be_reached_let_nobody_in(provider: dict[str, Any]) -> None:
     found = callers(oidc={**provider, "jwks": "https://localhost:9/keys"})
     with pytest.raises(Unknown, match="cannot be reached"):
+        await found.name(None, f"Bearer {token()}")
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_keys_that_are_none_let_nobody_in(path: str, provider: dict[str, Any]) -> None:
+    found = callers(oidc={**provider, "jwks": provider["jwks"].replace("/keys", path)})
+    with pytest.raises(Unknown, match="keys of the identity provider cannot be read"):
         await found.name(None, f"Bearer {token()}")
 
 
