@@ -104,6 +104,10 @@ class Queue:
         self.changed.set()
         return wanted.answer
 
+    def seconds(self, rows: tuple[Row, ...]) -> float:
+        """Until rows that have ended sessions may be put; 0 where they may now."""
+        return self._suspects.seconds(row.key for row in rows)
+
     def take(self, most: int) -> list[Wanted]:
         """As many whole requests as have at most so many rows in all, and go together; none where none waits."""
         taken: list[Wanted] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -122,7 +123,7 @@ class ScoringService:
             at = "" if asked.id is not None else f"rows.{error.row}."
             raise wrong(f"{at}columns.{error.column}", error.what, error.remedy) from None
         except WattScoreError as error:
-            raise self._unserved(error) from None
+            raise self._unserved(error, math.ceil(self._queue.seconds(rows)) or 30) from None
         answer = (await self._put(asked, batch)).model_dump(mode="json")
         self.scored += answer["cost"]["scores_charged"]
         if answer["cost"]["scores_charged"]:  # else nothing is lost, and what stood in the way may be gone next time
@@ -133,8 +134,8 @@ class ScoringService:
             raise wrong("id", batch.rows[0].refused, "Check the id, and the period; see the log of the bank's daemon.")
         return answer
 
-    def _unserved(self, error: WattScoreError) -> Problem:
-        return later(error.public, error.remedy or "See the log of the bank's daemon, and ask again.", 30)
+    def _unserved(self, error: WattScoreError, seconds: int = 30) -> Problem:
+        return later(error.public, error.remedy or "See the log of the bank's daemon, and ask again.", seconds)
 
     def _rows(self, asked: Asked) -> tuple[Row, ...]:
         """Raises Problem for what names no row."""

@@ -43,14 +43,24 @@ class Suspects:
 
     def why_not(self, rows: Iterable[Key]) -> PeerLost | None:
         """Why these may not be asked for now, if so."""
-        if not self._held:
+        if (latest := self._latest(rows)) is None:
             return None
-        now, held = self._clock(), [self._held[row] for row in rows if row in self._held]
-        if not (late := [(count, until) for count, until in held if until > now]):
-            return None
-        count, until = max(late, key=lambda one: one[1])
-        at = datetime.now(UTC) + timedelta(seconds=until - now)
+        count, wait = latest
+        at = datetime.now(UTC) + timedelta(seconds=wait)
         return PeerLost(
             f"{count} sessions have ended with rows of this request before these were answered, each at the cost of a stock",
             remedy=f"Ask for other rows; for these from {at:%Y-%m-%d %H:%M} UTC on. See the logs of both parties' daemons.",
         )
+
+    def seconds(self, rows: Iterable[Key]) -> float:
+        """Until these may be asked for; 0 where they may now."""
+        latest = self._latest(rows)
+        return 0.0 if latest is None else latest[1]
+
+    def _latest(self, rows: Iterable[Key]) -> tuple[int, float] | None:
+        """Of that which waits the longest: how many sessions ended with it, and the seconds left."""
+        if not self._held:
+            return None
+        now, held = self._clock(), [self._held[row] for row in rows if row in self._held]
+        late = [(count, until - now) for count, until in held if until > now]
+        return max(late, key=lambda one: one[1], default=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,10 @@ from pydantic import ValidationError
 
 from bank_party.online.book import digest
 from bank_party.online.messages import Asked
-from bank_party.online.service import normalized
+from bank_party.online.problem import Problem
+from bank_party.online.queue import Queue
+from bank_party.online.service import ScoringService, normalized
+from bank_party.online.suspects import Suspects
 from common.errors import DataError
 from common.rows.ids import normal_ids
 from common.stages.asked import _plain
@@ -57,3 +62,14 @@ def test_a_value_that_no_book_holds_is_wrong_by_its_field(value: str) -> None:
         assert caught.value.errors()[0]["loc"][-1] == "trade"
     given = json.loads(r'{"id": "A", "columns": {"trade": "\ud83d\ude00", "debt": 1.5, "late": null, "new": true}}')
     assert len(digest(Asked.model_validate(given).known_by())) == 32
+
+
+async def test_who_asks_for_a_row_that_ends_sessions_hears_when_to_ask_again() -> None:
+    suspects = Suspects(lambda: 0.0)
+    for _ in range(2):
+        suspects.lost([("BAD", None)])
+    here: Any = SimpleNamespace(by_period=False, wait_seconds=30.0, find=lambda *_: None, current=None, down=None)
+    service = ScoringService(here, here, Queue(10, suspects), here, here)
+    with pytest.raises(Problem) as caught:
+        await service.score("desk", "4711", Asked(id="bad"))
+    assert caught.value.message.status == 503 and caught.value.headers == {"Retry-After": "300"}
