@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from bank_party.online.config import OnlineConfig
 from bank_party.online.messages import MOST, Asked
+from bank_party.online.messages import Problem as Message
 from bank_party.online.problem import Problem, failed, unknown, wrong
 from bank_party.online.service import ScoringService
 from common.web.callers import Callers, Unknown
 from common.wire import scoring_pb2 as wire
-from common.wire.office import Call, Files, Handler, OfficeServer, Refused, message_of
+from common.wire.office import Call, Files, Handler, OfficeServer, Refused, Unread, message_of
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 PROBLEM = "wattscore-problem-bin"  # in the trailing metadata of an error: as RFC 9457 has it, in JSON
 _KEY = "idempotency-key"
+# Bytes: clients take 8 KiB of metadata, as it goes over the line, and lose an error that has more.
+_LONGEST = {"field": 300, "detail": 600, "remedy": 2000}
 
 
 def call_server(config: OnlineConfig, service: ScoringService, callers: Callers) -> OfficeServer | None:
@@ -40,14 +43,15 @@ class Calls:
     def __init__(self, service: ScoringService, callers: Callers) -> None:
         self._service, self._callers = service, callers
 
-    async def score(self, request: wire.ScoreRequest, call: Call) -> wire.ScoreReply:
-        return await _said(lambda: self._score(request, call))
+    async def score(self, call: Call) -> wire.ScoreReply:
+        return await _said(lambda: self._score(call))
 
-    async def health(self, _: wire.HealthRequest, call: Call) -> wire.HealthReply:
+    async def health(self, call: Call) -> wire.HealthReply:
         return await _said(lambda: self._health(call))
 
-    async def _score(self, request: wire.ScoreRequest, call: Call) -> wire.ScoreReply:
-        caller, asked = await self._caller(call), read(request)
+    async def _score(self, call: Call) -> wire.ScoreReply:
+        caller = await self._caller(call)
+        asked = read(await call.read())
         if (key := call.said(_KEY)) is None:
             raise wrong(_KEY, "it is required, once, in the metadata of the call", "Send a new one with each request.")
         answer, before = await self._service.score(caller, key, asked)
@@ -70,14 +74,22 @@ async def _said(work: Callable[[], Awaitable[T]]) -> T:
         return await work()
     except Problem as error:
         problem = error
+    except Unread as error:
+        problem = Problem(error.status, "The request is not right", str(error), "See scoring.proto.")
     except Exception as error:
         _log.exception("a request for scores failed")
         problem = failed(error)
-    message = problem.message
+    message = problem.message.model_copy(update=_cut(problem.message))
     trailing: tuple[tuple[str, str | bytes], ...] = ((PROBLEM, message.model_dump_json(exclude_none=True).encode()),)
     if (seconds := problem.headers.get("Retry-After")) is not None:
         trailing += (("retry-after", seconds),)
     raise Refused(message.status, message.detail, trailing)
+
+
+def _cut(message: Message) -> dict[str, str]:
+    """Those of its texts that are too long, as many columns or a long name make them, without their ends."""
+    texts = ((name, getattr(message, name) or "", most) for name, most in _LONGEST.items())
+    return {name: f"{text.encode()[:most].decode(errors='ignore')}…" for name, text, most in texts if len(text.encode()) > most}
 
 
 def read(request: wire.ScoreRequest) -> Asked:

@@ -89,7 +89,17 @@ class Asked(BaseModel):
 
     def known_by(self) -> dict[str, Any]:
         """What tells this request from others; of one without columns as it was before there were any."""
-        return self.model_dump(exclude={name for name in ("columns", "rows") if getattr(self, name) is None})
+        found = self.model_dump(exclude={name for name in ("columns", "rows") if getattr(self, name) is None})
+        for columns in (found.get("columns", {}), *(row["columns"] for row in found.get("rows", ()))):
+            columns.update((name, _number(value)) for name, value in columns.items())
+        return found
+
+
+def _number(value: Any) -> Any:
+    """A number as one of its writings: 41 is 41.0 to JSON, and to who asks by gRPC, where each is a double."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
+        return int(value)
+    return float(value) if type(value) is int and 1 << 53 <= abs(value) < 1 << 1000 else value
 
 
 class Result(BaseModel):

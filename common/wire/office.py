@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from common.errors import ConfigError
 from common.wire.tls import TLS13_ONLY, read_key
@@ -29,6 +30,7 @@ _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     422: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
 }
@@ -41,6 +43,8 @@ _OPTIONS = [
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 75_000),
 ]
+_MOST = 1000  # calls at once, of all connections
+_WHOLE = 60.0  # seconds in which a call's message has to come
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -55,10 +59,14 @@ class Files:
 
 @dataclass(frozen=True, repr=False)
 class Call:
-    """Who calls, and what came beside the message. certificate: its names, as `ssl` has them; None without `trust`."""
+    """Who calls, and what came beside the message. certificate: its names, as `ssl` has them; None without `trust`.
+
+    read: takes the message, once it is known that who calls may ask; raises Unread.
+    """
 
     certificate: Mapping[str, Any] | None
     metadata: tuple[tuple[str, str], ...]
+    read: Callable[[], Awaitable[Any]]
 
     def said(self, name: str) -> str | None:
         """The metadata of this name; None where it is not there once."""
@@ -74,7 +82,15 @@ class Refused(Exception):
         self.status, self.detail, self.trailing = status, detail, trailing
 
 
-Handler = Callable[[Any, Call], Awaitable[Message]]
+class Unread(Exception):
+    """A call's message did not come, or is none. status: as HTTP has it."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+Handler = Callable[[Call], Awaitable[Message]]
 
 
 class OfficeServer:
@@ -92,7 +108,7 @@ class OfficeServer:
     async def start(self) -> None:
         """Raises ConfigError for an address that cannot be bound."""
         methods = {name: self._method(self._service.methods_by_name[name], run) for name, run in self._handlers.items()}
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MOST)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self._service.full_name, methods),))
         try:
             self.port = server.add_secure_port(self._listen, self._credentials)
@@ -110,22 +126,34 @@ class OfficeServer:
     def _method(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
         request, reply = (message_factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type))
 
-        async def run(message: Any, context: _Context) -> Message:
+        async def run(_: object, context: _Context) -> Message:
             try:
-                return await handler(message, self._call(context))
+                return await handler(self._call(context, lambda: _read(context, request)))
             except Refused as error:
                 await _refuse(context, error)
 
-        return grpc.unary_unary_rpc_method_handler(
-            run, request_deserializer=request.FromString, response_serializer=reply.SerializeToString
-        )
+        # To callers the same as a call of one message, which gRPC awaits for ever, and parses before it is known whose it is.
+        return grpc.stream_unary_rpc_method_handler(run, response_serializer=reply.SerializeToString)
 
-    def _call(self, context: _Context) -> Call:
+    def _call(self, context: _Context, read: Callable[[], Awaitable[Any]]) -> Call:
         metadata = tuple((key, value) for key, value in context.invocation_metadata() or () if isinstance(value, str))
         if self._files.trust is None:
-            return Call(None, metadata)
+            return Call(None, metadata, read)
         (certificate,) = context.auth_context()["x509_pem_cert"]  # TLS connects nobody without
-        return Call(_names(certificate), metadata)
+        return Call(_names(certificate), metadata, read)
+
+
+async def _read(context: _Context, kind: type[M]) -> M:
+    """Raises Unread."""
+    try:
+        async with asyncio.timeout(_WHOLE):
+            found = await context.read()
+    except TimeoutError:
+        raise Unread(408, f"the call's message has not come within {_WHOLE:g} s") from None
+    try:
+        return kind.FromString(found)
+    except (DecodeError, TypeError):  # of gRPC's mark that no message came
+        raise Unread(400, f"the call has no message that is a {kind.DESCRIPTOR.name}") from None
 
 
 def message_of(values: Mapping[str, Any], kind: type[M]) -> M:

@@ -21,10 +21,11 @@ from google.protobuf.message import Message
 from pydantic import BaseModel
 
 from bank_party.online import messages
-from bank_party.online.calls import PROBLEM, call_server
+from bank_party.online.book import digest
+from bank_party.online.calls import PROBLEM, call_server, read
 from bank_party.online.config import OnlineConfig
 from bank_party.online.messages import Asked
-from bank_party.online.problem import later
+from bank_party.online.problem import later, wrong
 from common.errors import ConfigError
 from common.web.callers import Callers
 from common.wire import scoring_pb2 as wire
@@ -32,6 +33,7 @@ from common.wire.office import OfficeServer
 from tests.common.web.pki import Pki
 from tests.patience import patience
 
+SERVICE = "/wattscore.online.v1.Scoring"
 KEY = ("idempotency-key", "7f1c")
 RESULT = {
     "id": "企业", "period": "2026-01", "bank_columns": "request", "score": 612.5, "grade": "B", "decision": "refer",
@@ -59,6 +61,8 @@ class Service:
         self.asked.append((caller, key, asked))
         if asked.id == "down":
             raise later("no session", "Ask again.", 30)
+        if asked.id == "many":
+            raise wrong("columns.x", "长" * 5000, f"The columns are: {', '.join(f'列{k}' for k in range(2000))}.")
         if asked.id == "bug":
             raise RuntimeError("of nobody's")
         return ANSWER, asked.id == "before"
@@ -93,16 +97,19 @@ class Office:
         finally:
             await server.stop(0.0)
 
-    async def call(self, port: int, request: Message, *metadata: tuple[str, str], who: str | None = "loan-desk") -> Any:
-        """A caller with the certificate `who`, on a connection of its own."""
+    def connected(self, port: int, who: str | None) -> grpc.aio.Channel:
+        """As a caller with the certificate `who`, on a connection of its own."""
         folder = self.pki.folder
         own = (None, None) if who is None else tuple((folder / f"{who}.{kind}").read_bytes() for kind in ("key", "pem"))
         credentials = grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes(), *own)
-        name, kind = ("Score", wire.ScoreReply) if isinstance(request, wire.ScoreRequest) else ("Health", wire.HealthReply)
         options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
-        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+        return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options)
+
+    async def call(self, port: int, request: Message, *metadata: tuple[str, str], who: str | None = "loan-desk") -> Any:
+        name, kind = ("Score", wire.ScoreReply) if isinstance(request, wire.ScoreRequest) else ("Health", wire.HealthReply)
+        async with self.connected(port, who) as channel:
             ask = channel.unary_unary(
-                f"/wattscore.online.v1.Scoring/{name}",
+                f"{SERVICE}/{name}",
                 request_serializer=type(request).SerializeToString,
                 response_deserializer=kind.FromString,
             )
@@ -195,6 +202,65 @@ async def test_an_error_says_what_is_wrong_and_what_to_do(
     assert (problem["status"], problem.get("field")) == (status, field) and problem["remedy"]
     assert trailing.get("retry-after") == ("30" if status == 503 else None)
     assert "of nobody's" not in str(caught.value)  # what an error of ours says is for the log
+
+
+@pytest.mark.parametrize("sent", [[b"\xff"], []])
+async def test_what_is_no_message_is_refused_and_not_logged(
+    office: Office, sent: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with office.open() as server, office.connected(server.port, "loan-desk") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.stream_unary(f"{SERVICE}/Score")(iter(sent), metadata=[KEY], timeout=patience(20))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT and "ScoreRequest" in (caught.value.details() or "")
+    assert "no message" in json.loads(dict(caught.value.trailing_metadata() or ())[PROBLEM])["detail"] and not caplog.records
+
+
+async def test_a_call_whose_message_does_not_come_ends_and_who_is_unknown_hears_so_before(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def called(who: str) -> grpc.aio.AioRpcError:
+        async with office.connected(server.port, who) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.stream_unary(f"{SERVICE}/Score")(never(), metadata=[KEY], timeout=patience(20))
+        return caught.value
+
+    async with office.open() as server:
+        assert (await called("stranger")).code() is grpc.StatusCode.PERMISSION_DENIED
+        monkeypatch.setattr("common.wire.office._WHOLE", 0.1)
+        assert "has not come within 0.1 s" in ((await called("loan-desk")).details() or "")
+
+
+async def test_a_long_error_reaches_a_client_that_takes_8_kib_of_metadata(office: Office) -> None:
+    async with office.open() as server:
+        for name in ("x" * 100_000, "税" * 10_000):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await office.call(server.port, wire.ScoreRequest(rows=[row("A", **{name: [1.0]})]), KEY)
+            problem = json.loads(dict(caught.value.trailing_metadata() or ())[PROBLEM])
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert problem["field"][:-1] == f"columns.{name}"[: len(problem["field"]) - 1] and len(problem["field"]) > 90
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await office.call(server.port, wire.ScoreRequest(rows=[row("many")]), KEY)
+    problem = json.loads(dict(caught.value.trailing_metadata() or ())[PROBLEM])
+    assert caught.value.details() == problem["detail"] and problem["remedy"].startswith("The columns are: 列0, 列1")
+
+
+def test_a_request_is_known_by_its_key_whichever_way_it_comes() -> None:
+    columns = (
+        '{"income": 125000, "debt": -3.0, "rate": 0.1, "large": 12345678901234567890, "kind": "1.0", "late": true, "no": null}'
+    )
+    given = struct_pb2.Struct()
+    given.update(json.loads(columns))
+    one = read(wire.ScoreRequest(rows=[wire.Row(id="A", columns=given)]))
+    some = read(wire.ScoreRequest(rows=[wire.Row(id=id, columns=given) for id in "AB"], period="2026-01"))
+    rows = f'[{{"id": "A", "columns": {columns}}}, {{"id": "B", "columns": {columns}}}]'
+    for got, body in ((one, f'{{"id": "A", "columns": {columns}}}'), (some, f'{{"rows": {rows}, "period": "2026-01"}}')):
+        assert digest(got.known_by()) == digest(Asked.model_validate_json(body).known_by())
+    other = columns.replace("true", "1")
+    assert digest(one.known_by()) != digest(Asked.model_validate_json(f'{{"id": "A", "columns": {other}}}').known_by())
 
 
 @pytest.mark.parametrize("request_", [wire.ScoreRequest(rows=[row("A")]), wire.HealthRequest()])
