@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TRIES = 6
+LONGEST = 60.0  # seconds to wait for, when told to: a row that ended sessions is put off by up to a day
 PAUSE = 1.0  # seconds, where the bank's service names none
 PATIENCE = 20.0  # seconds for an answer: more than wait_seconds of [online]
 
@@ -50,7 +51,7 @@ def by_rest(args: argparse.Namespace, key: str) -> dict[str, Any]:
         status, found = reply.status, json.loads(reply.read())
     except ssl.SSLCertVerificationError:
         raise  # no matter of time
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # the last: a crowd is refused in plain words
         raise Later(f"{args.address}: {error}") from None
     finally:
         line.close()
@@ -82,7 +83,8 @@ def by_grpc(args: argparse.Namespace, key: str) -> dict[str, Any]:
             reply = ask(request, metadata=[("idempotency-key", key)], timeout=PATIENCE)
         except grpc.RpcError as error:
             trailing = dict(error.trailing_metadata() or ())
-            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            code = grpc.StatusCode
+            if error.code() in (code.UNAVAILABLE, code.DEADLINE_EXCEEDED, code.RESOURCE_EXHAUSTED):  # the last: a crowd asks
                 raise Later(error.details(), trailing.get("retry-after")) from None
             raise Wrong(json.loads(trailing.get("wattscore-problem-bin", b"null")) or {"detail": error.details()}) from None
     answer = MessageToDict(reply, preserving_proto_field_name=True)
@@ -92,13 +94,13 @@ def by_grpc(args: argparse.Namespace, key: str) -> dict[str, Any]:
 
 
 def ask(args: argparse.Namespace) -> dict[str, Any]:
-    """The answer, asked for until there is one, at most TRIES times by one key: it is charged once."""
+    """The answer, asked for until there is one, at most TRIES times by one key: it is charged once. Raises Later, Wrong."""
     key = args.again or str(uuid.uuid4())
     for left in reversed(range(TRIES)):
         try:
             return (by_grpc if args.grpc else by_rest)(args, key)
         except Later as error:
-            if not left:
+            if not left or error.seconds > LONGEST:
                 raise
             time.sleep(error.seconds)
     raise AssertionError
