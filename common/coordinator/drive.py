@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import thread_time
 from typing import Any
 
 from common.coordinator.board import Board, JobRecord, note
@@ -361,15 +362,14 @@ class Drive:
         channels = [{party: one.channel for party, one in line.items()} for line in found]
         nonces = [{party: one.nonce for party, one in line.items()} for line in found]
         keys = [{party: one.key for party, one in line.items()} for line in found]
-        plan, settings = self._plan, self._settings
-        means = settings.memory_mib << 20, settings.max_rows, settings.workers
+        plan, means = self._plan, (self._settings.memory_mib << 20, self._settings.max_rows, self._settings.workers)
         dealt = dealings(plan, *means) if plan is not None else {}
         if isinstance(plan, SeveralPlan):
             common = [{party: one.common for party, one in line.items()} for line in found]
-            names = [f"the {member.value}" for member in self.members[1:]]
-            await SeveralDealer(channels, nonces, keys, common, names).serve(demands, dealt, together(plan, *means))
+            more, names = together(plan, *means), [f"the {member.value}" for member in self.members[1:]]
+            await SeveralDealer(channels, nonces, keys, common, names, clock=thread_time).serve(demands, dealt, more)
         else:
-            await Dealer(dict(channels[0]), nonces=nonces[0], keys=keys[0]).serve(demands[0], dealt)
+            await Dealer(dict(channels[0]), nonces=nonces[0], keys=keys[0], clock=thread_time).serve(demands[0], dealt)
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

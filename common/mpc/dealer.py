@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from functools import partial
@@ -35,6 +34,7 @@ _LOW63 = np.uint64((1 << 63) - 1)
 _LONG = 2e-3  # seconds of processor time of one item, of which a hop to a thread is a small part
 _CELL_WORDS = 8  # of a cell of both matrices: what is dealt at a time for a row of few columns is some hundred words
 
+Clock = Callable[[], float]
 Prgs = Mapping[Party, Prg]
 Dealt = list[tuple[Party, Round, Array]]
 Deal = Callable[[Prgs, Any], Iterator[Dealt]]  # of one demand, in the order in which the parties ask for it
@@ -50,9 +50,13 @@ class Dealer:
         *,
         nonces: Mapping[Party, bytes],
         keys: Mapping[Party, bytes],
+        clock: Clock | None = None,
     ) -> None:
-        """nonces, keys: what each party brings to its seed, and to the tags by which it knows the other's shares."""
-        self._channels = channels
+        """nonces, keys: what each party brings to its seed, and to the tags by which it knows the other's shares.
+
+        clock: seconds of processor time of the thread that asks, by which long items are told from short; None: by their words.
+        """
+        self._channels, self._clock = channels, clock
         self._seeds = {party: fresh_seed() for party in Party}
         made = {party: own_seed(seed, nonces[party]) for party, seed in self._seeds.items()}
         self._committed = commitments(made)
@@ -111,7 +115,7 @@ class Dealer:
 
     async def deal(self, dealing: Iterator[Dealt], words: int = OFFLOAD_WORDS) -> None:
         """Sends what `dealing` computes, one item ahead of what is sent. words: about how many are in an item."""
-        async with dealt_ahead(dealing, words) as coming:  # the next is computed while this is sent
+        async with dealt_ahead(dealing, words, self._clock) as coming:  # the next is computed while this is sent
             while (ready := await coming()) is not None:
                 for party, label, values in ready:
                     await self._channels[party].send(label, values)
@@ -127,19 +131,22 @@ def item_words(demand: Demand) -> int:
     return _CELL_WORDS * rows * max(1, sum(others))
 
 
-def dealt_ahead(dealing: Iterator[T], words: int) -> AbstractAsyncContextManager[Callable[[], Awaitable[T | None]]]:
+def dealt_ahead(
+    dealing: Iterator[T], words: int, clock: Clock | None
+) -> AbstractAsyncContextManager[Callable[[], Awaitable[T | None]]]:
     """What `dealing` computes, as `one_ahead` gives it, and None once that is all; in a thread where items have many words.
 
     The first item, with all that comes before it, is computed there in any case, and so is all that follows a long one.
+    clock: as the dealer has it.
     """
     longest = 0.0
 
     def item(number: int) -> T | None:
         nonlocal longest
-        begun = time.thread_time()
+        begun = clock() if clock is not None else 0.0
         found = next(dealing, None)
-        if number:
-            longest = max(longest, time.thread_time() - begun)
+        if number and clock is not None:
+            longest = max(longest, clock() - begun)
         return found
 
     def begin(number: int) -> asyncio.Future[T | None]:

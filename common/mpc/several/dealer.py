@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import PeerProtocolError
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Demand
-from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, dealt_ahead, item_words
+from common.mpc.dealer import Clock, Deal, Dealer, Dealt, Parts, Prgs, dealt_ahead, item_words
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
@@ -53,10 +53,13 @@ class SeveralDealer:
         common: Sequence[Mapping[Party, bytes]],
         names: Sequence[str],
         fresh_seed: Callable[[], bytes] = Prg.fresh_seed,
+        *,
+        clock: Clock | None = None,
     ) -> None:
-        self._channels, self._names = channels, names
+        """clock: as of `Dealer`."""
+        self._channels, self._names, self._clock = channels, names, clock
         brought = zip(channels, nonces, keys, strict=True)
-        self._lines = [Dealer(dict(c), fresh_seed, nonces=n, keys=k) for c, n, k in brought]
+        self._lines = [Dealer(dict(c), fresh_seed, nonces=n, keys=k, clock=clock) for c, n, k in brought]
         self._seeds = {party: fresh_seed() for party in Party}
         self._nonces = [each[Party.BANK] for each in common]
         bringing = {Party.GRID: common[0][Party.GRID], Party.BANK: common_nonce(self._nonces)}
@@ -118,7 +121,7 @@ class SeveralDealer:
         dealt.set_result(None)
 
     async def _deal(self, dealing: Iterator[Tagged], words: int) -> None:
-        async with dealt_ahead(dealing, words) as coming:
+        async with dealt_ahead(dealing, words, self._clock) as coming:
             while (ready := await coming()) is not None:
                 for line, party, label, values in ready:
                     await self._channels[line][party].send(label, values)

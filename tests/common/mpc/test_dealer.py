@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -95,6 +96,7 @@ async def test_few_words_are_computed_in_the_loop_and_many_beside_it(
     """
     monkeypatch.setattr("common.mpc.dealer._LONG", long)
     trio, threads, turns = Trio(), list[int](), list[int]()
+    trio.dealer = Dealer(dict(trio.to_party), nonces=NONCES, keys=KEYS, clock=itertools.count().__next__)
 
     def dealing(prg: Prgs, demand: Demand) -> Iterator[Dealt]:
         for number in range(6):
