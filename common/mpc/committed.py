@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.mpc.fixedpoint import Words
+from common.mpc.lattice.ring96 import WORDS, Long
 
 MARK_BYTES = 32
 
@@ -20,13 +21,13 @@ class Committed:
     """What one party has of two blocks of m and m' words of which each holds shares, each committed to those of the other's.
 
     words: its shares of the other's block, (m',), and secret, (N,) ternary, by which it masked them. masked: the other's shares
-    of its own block, (m + 1, N), as they were sent. nonces: of the public polynomials, both parties'. sent: the mark of what it
-    sent itself.
+    of its own block, (m + 1, WORDS, N), as they were sent. nonces: of the public polynomials, both parties'. sent: the mark of
+    what it sent itself.
     """
 
     words: Words
     secret: npt.NDArray[np.int64]
-    masked: Words
+    masked: Long
     nonces: bytes
     sent: bytes
 
@@ -49,7 +50,7 @@ class Committed:
     def arrays(self, of: str = "") -> dict[str, Words]:
         """As it is stored, in words; `of` begins each name."""
         secret = (self.secret + 1).astype(np.uint8).tobytes()
-        found = {"words": self.words, "masked": self.masked.ravel()}
+        found = {"words": self.words, "masked": self.masked.ravel().view(np.uint64)}
         return {of + name: words for name, words in found.items()} | {
             of + name: np.frombuffer(data, np.uint64)
             for name, data in (("secret", secret), ("nonces", self.nonces), ("sent", self.sent))
@@ -64,11 +65,12 @@ class Committed:
         found = secret.view(np.uint8).astype(np.int64) - 1
         if np.abs(found).max(initial=1) > 1 or 8 * len(nonces) != 2 * MARK_BYTES or 8 * len(sent) != MARK_BYTES:
             raise ValueError("a secret, nonces or a mark of another size")
-        if not len(masked) or not len(found) or len(masked) % len(found):
+        if not len(masked) or not len(found) or 2 * len(masked) % (WORDS * len(found)):
             raise ValueError("masked shares of another size")
-        return cls(words, found, masked.reshape(-1, len(found)), nonces.tobytes(), sent.tobytes())
+        long = masked.view(np.uint32).reshape(-1, WORDS, len(found))
+        return cls(words, found, long, nonces.tobytes(), sent.tobytes())
 
 
-def mark_of(masked: Words) -> bytes:
-    """A hash of masked shares, (m + 1, N)."""
+def mark_of(masked: Long) -> bytes:
+    """A hash of masked shares, (m + 1, WORDS, N)."""
     return hashlib.blake2b(masked.tobytes(), digest_size=MARK_BYTES, person=b"wattscore.held.1").digest()

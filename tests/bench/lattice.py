@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from common.learn.linear.score_undealt import FLOOD_STEPS
 from common.learn.linear.undealt import PULL_BITS, RIDGE_BITS, VECTOR_BITS
-from common.mpc.lattice import turned
+from common.mpc.lattice import committed, turned
 from common.mpc.lattice.phasors import FLOOD_BITS as LINK_FLOOD_BITS
 from common.mpc.lattice.ring import DEGREE
-from common.mpc.lattice.ring96 import SMALL, WORDS
+from common.mpc.lattice.ring96 import SMALL, UNIT, WORDS
 from common.mpc.lattice.rows import noise
 from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD_BITS, SECRETS, distance, flood_bits
 
@@ -21,6 +22,8 @@ MODULUS_BITS, WIDE_BITS = 64, 32 * WORDS
 STANDARD = {128: 109, 192: 75}
 """Most bits of a modulus for N = 4096 and ternary secrets, by bits of security: table 1 of the Homomorphic Encryption
 Standard, 2018."""
+SCORES = {5: "scores in steps of 2⁻⁵", 20: "scores in steps of 2⁻²⁰"}
+"""By `score_bits`: the default, and the most."""
 _SIEVE, _VECTORS = 0.292, 0.2075  # exponents of a sieve's cost, and of how many short vectors it gives
 _TERNARY = math.sqrt(2.0 / 3.0)
 
@@ -65,7 +68,7 @@ def as_the_standard_counts(log2_cost: float, degree: int = DEGREE) -> float:
 
 def hidden(rows: int = 30_000, columns: int = 24) -> dict[str, tuple[float, float]]:
     """`distance` of what stands under the floods of sums that nobody sees: to the owner, of v e_0 - s e', and to the other, of
-    these and of the owner's errors times what the other multiplies."""
+    these and of the owner's errors times what the other multiplies; of scores, to either, of all of it."""
     ridge, link = 64 - RIDGE_BITS, math.hypot(SECRETS, ERROR_DEVIATION * SMALL)
     sums = {
         "u": noise(columns, VECTOR_BITS),
@@ -75,7 +78,11 @@ def hidden(rows: int = 30_000, columns: int = 24) -> dict[str, tuple[float, floa
     found = {name: (distance(SECRETS, FLOOD_BITS), distance(size, flood_bits(size))) for name, size in sums.items()}
     found["phasors"] = distance(SECRETS, LINK_FLOOD_BITS), distance(link, LINK_FLOOD_BITS)
     stored = flood_bits(link)
-    return found | {"phasors made ahead": (distance(SECRETS, FLOOD_BITS), distance(link, stored))}
+    found["phasors made ahead"] = distance(SECRETS, FLOOD_BITS), distance(link, stored)
+    for bits, name in SCORES.items():
+        size, flood = committed.noise(columns), committed.flood_width(columns, committed.COMMITTED_SCALE - bits - FLOOD_STEPS)
+        found[name] = (distance(size, flood + UNIT),) * 2
+    return found
 
 
 def _least(good: Callable[[int], bool]) -> int:

@@ -281,13 +281,13 @@ def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
 
 def undealt_scoring(party: Party, rows: int) -> Cost:
     """Marks once, a sample for each block of rows, the grid's share of u. Section 21."""
-    both = 2 * MARK_BYTES + 8 * DEGREE * blocks_of(rows)
+    both = 2 * MARK_BYTES + LONG * blocks_of(rows)
     return Cost(both, both) + parts(party, rows)
 
 
 def unaided_end(model: Model, others: int) -> int:
     """What ends a training that nobody deals for: shares of the other's weights, in clear or in as many samples and one."""
-    return 8 * DEGREE * (others + 1) if model.closed else 8 * others
+    return LONG * (others + 1) if model.closed else 8 * others
 
 
 def parts(party: Party, rows: int) -> Cost:

@@ -19,14 +19,16 @@ from common.learn.several import check_trained_with
 from common.mpc.committed import Committed
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
 from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.ring96 import WORDS
 from common.mpc.tags import Tagged
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
 LEARNER = "linear"
-FORMAT = 3
+FORMAT = 4
 _NO_TAGS = (1, 2)  # 1 knew no closed models, 2 no tags of their shares: opened ones of both can still be read
+_SHORT = 3  # masked what parties are committed to modulo 2^64: all else of it can still be read
 _BLOCK = 1 << 16
 
 
@@ -176,7 +178,9 @@ def parse(head: Any, arrays: bytes) -> LinearModel:
     """The half that `pack` wrote; raises an error of some kind for anything else."""
     if head.get("closed", False) and head["format"] in _NO_TAGS:
         raise ValueError("its shares have no tags: train it again")
-    found = unpack_half(head, arrays, (*_NO_TAGS, FORMAT))
+    if head.get("undealt", False) and head["format"] == _SHORT:
+        raise ValueError("its shares were masked by an older release, which no row is multiplied with now: train it again")
+    found = unpack_half(head, arrays, (*_NO_TAGS, _SHORT, FORMAT))
     fitted, party, stored = found.fitted, found.party, found.arrays
     columns = len(columns_of(fitted, party))
     model: LinearModel
@@ -188,7 +192,7 @@ def parse(head: Any, arrays: bytes) -> LinearModel:
         raise ValueError("an opened model has nothing that parties are committed to")
     if head.get("undealt", False):
         committed = Committed.stored(stored, "committed ")
-        check_array(committed.masked, np.uint64, (columns + 1, DEGREE))
+        check_array(committed.masked, np.uint32, (columns + 1, WORDS, DEGREE))
         model = CommittedModel(found.job, party, fitted, whiten, own, committed, found.source, found.about)
     elif head.get("closed", False):
         held = Tagged.stored(stored)

@@ -20,13 +20,15 @@ from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import Reals, Words, decode
 from common.mpc.lattice.committed import COMMITTED_SCALE, LIFT, CommittedProducts
 from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.ring96 import WORDS, Long, flat, stacked
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.product import forward
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable, Index
 
-FLOOD_STEPS = 4  # a flood is of 2^-FLOOD_STEPS of a score's step
+FLOOD_STEPS = 4  # a flood is of 2^-FLOOD_STEPS of a score's step, but for more columns than that hides at the finest
+_NO_ROWS: Long = np.empty((0, WORDS, DEGREE), np.uint32)
 
 
 class UndealtScorer:
@@ -67,7 +69,7 @@ class UndealtScorer:
     async def score(self, table: FeatureTable) -> tuple[Words, int]:
         """This party's share of u at `scale`, (n,), u rounded up or down at random; how many own values were held at X_LIMIT.
 
-        The grid adds a dither, as where there is a dealer. 8 N bytes each way for each block of N rows.
+        The grid adds a dither, as where there is a dealer. 12 N bytes each way for each block of N rows.
         """
         session, out, held = self._session, np.empty(table.rows, np.uint64), 0
         parts = [slice(low, min(table.rows, low + MATRIX_BLOCK)) for low in range(0, table.rows, MATRIX_BLOCK)]
@@ -78,15 +80,15 @@ class UndealtScorer:
                 count = part.stop - part.start
                 mine, beyond, hidden = await coming()
                 held += beyond
-                await session.post(Kind.LATTICE_ROWS, hidden)
-                heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
+                await session.post(Kind.LATTICE_ROWS, flat(hidden))
+                heard = await self._heard(count)
                 theirs = await session.compute(partial(self._products.share, heard, count), 16 * heard.size)
                 out[part] = self._cut(mine + theirs, self._dither(table, part))
                 session.reporter.progress(part.stop, table.rows)
         return out, held
 
     async def ask(self, table: FeatureTable, at: Index, count: int) -> tuple[Asked, int]:
-        """Rows that the bank asks for, which it sends with its request; as `learner.RowScores.ask`. 8 N bytes.
+        """Rows that the bank asks for, which it sends with its request; as `learner.RowScores.ask`. 12 N bytes.
 
         And how many own values were held at X_LIMIT.
         """
@@ -96,36 +98,40 @@ class UndealtScorer:
             words, held = await session.compute(lambda: self._model.whitened(table), table.rows * width)
         if session.party is Party.BANK:
             hidden, mine = await session.compute(partial(self.shared, words), 16 * words.size)
-            await session.post(Kind.LATTICE_ROWS, hidden)
-            return Asked(self, words, at, np.empty((0, DEGREE), np.uint64), mine), held
-        heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
+            await session.post(Kind.LATTICE_ROWS, flat(hidden))
+            return Asked(self, words, at, _NO_ROWS, mine), held
+        heard = await self._heard(count)
 
         def answer() -> Asked:
             theirs = self._products.share(heard, count)[at] + self._dither(table, slice(None))
-            hidden, mine = self.shared(words) if len(words) else (np.empty((0, DEGREE), np.uint64), theirs)
+            hidden, mine = self.shared(words) if len(words) else (_NO_ROWS, theirs)
             return Asked(self, words, at, hidden, mine, theirs)
 
         return await session.compute(answer, 16 * (words.size + heard.size)), held
 
-    def shared(self, words: Words) -> tuple[Words, Words]:
+    def shared(self, words: Words) -> tuple[Long, Words]:
         """Own rows, (n, m), as they are sent, and this party's share of what they give, (n,)."""
         hidden, mine = self._products.multiplied(words)
         return hidden, mine + (forward(words, self._model.own) << np.uint64(LIFT))
 
-    async def tell(self, share: Words, hidden: Words, kind: Kind) -> None:
-        """At the grid: its rows as they are sent, and its share of u, with a dither: 8 N bytes, and 8 a row."""
-        await self._session.post(Kind.LATTICE_ROWS, hidden)
+    async def tell(self, share: Words, hidden: Long, kind: Kind) -> None:
+        """At the grid: its rows as they are sent, and its share of u, with a dither: 12 N bytes, and 8 a row."""
+        await self._session.post(Kind.LATTICE_ROWS, flat(hidden))
         await self._session.send(kind, self._cut(share, np.zeros(1, np.uint64)))
 
     async def hear(self, mine: Words, kind: Kind) -> Reals:
         """At the bank: u of rows of which this is its share by its own, (k,)."""
         session, count = self._session, len(mine)
-        heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
+        heard = await self._heard(count)
         told = await session.receive(kind, np.uint64, (count,))
         theirs = await session.compute(partial(self._products.share, heard, count), 16 * heard.size)
         return decode(self._cut(mine + theirs, np.zeros(1, np.uint64)) + told, self.scale)
 
-    def _hide(self, table: FeatureTable, part: slice) -> tuple[Words, int, Words]:
+    async def _heard(self, count: int) -> Long:
+        """So many rows of the other's as they were sent, (blocks, WORDS, N)."""
+        return stacked(await self._session.collect(Kind.LATTICE_ROWS, np.uint32, (blocks_of(count) * WORDS, DEGREE)))
+
+    def _hide(self, table: FeatureTable, part: slice) -> tuple[Words, int, Long]:
         """This party's share of what its own rows give, (n,), how many values were held, and the rows as they are sent."""
         words, held = self._model.whitened(table.part(part.start, part.stop))
         hidden, mine = self.shared(words)
@@ -157,7 +163,7 @@ class Asked:
     scorer: UndealtScorer
     words: Words
     at: Index
-    hidden: Words
+    hidden: Long
     mine: Words
     theirs: Words = field(default_factory=lambda: np.zeros(0, np.uint64))
 

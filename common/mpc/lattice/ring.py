@@ -29,12 +29,6 @@ REACH = 2.0**43
 """The largest sum of |x| |y| over products added up as transforms, for which their coefficients are exact."""
 WIDE = (22, 22, 20)
 """Bits of the limbs of a word that is multiplied by small polynomials: |x| |y| is at most 2^(21 + 6) 2^6 for ternary ones."""
-SHORT = (16, 16, 16, 16)
-"""Of one that is multiplied by NUMBER's limbs."""
-NUMBER = (9, 9, 9, 9)
-NUMBER_BITS = 36
-ADDED = 64
-"""Products of a SHORT limb and one of NUMBER that are added as transforms: 2^6 (2^15 2^6) (2^8 2^6) = 2^41."""
 
 Spectrum = npt.NDArray[np.complex128]
 Integers = npt.NDArray[np.int64]
@@ -105,46 +99,6 @@ class Wide:
     def times(self, small: Spectrum) -> Words:
         """Products with polynomials of coefficients at most 2^5 in size, of these transforms: words, exact modulo 2^64."""
         return joined([integers(limb * small) for limb in self._limbs], WIDE)
-
-
-class Sum:
-    """The sum of products of numbers of 36 bits with words, both polynomials: `add` them, then read `total`."""
-
-    def __init__(self, count: int, sizes: Sequence[int] = NUMBER) -> None:
-        """count: how many sums there are, each of its own numbers and the same words. sizes: of limbs of shorter numbers."""
-        self._sizes = sizes
-        self._total = np.zeros((count, DEGREE), np.uint64)
-        self._pending: Spectrum | None = None
-        self._added = 0
-
-    def add(self, numbers: Words, words: Words) -> None:
-        """numbers: (count, N), read as signed ones of as many bits as the limbs have. words: (N,)."""
-        left = [spectrum(limb) for limb in limbs(numbers, self._sizes)]
-        right = [spectrum(limb) for limb in limbs(words, SHORT)]
-        if self._pending is None:
-            self._pending = np.zeros((len(self._sizes), len(SHORT), *left[0].shape), np.complex128)
-        for i, number in enumerate(left):
-            for j, word in enumerate(right):
-                self._pending[i, j] += number * word
-        self._added += 1
-        if self._added == ADDED:
-            self._settle()
-
-    def _settle(self) -> None:
-        if self._pending is None:
-            return
-        for i in range(len(self._sizes)):
-            for j in range(len(SHORT)):
-                place = NUMBER[0] * i + SHORT[0] * j
-                if place < 64:
-                    self._total += integers(self._pending[i, j]).view(np.uint64) << np.uint64(place)
-        self._pending, self._added = None, 0
-
-    @property
-    def total(self) -> Words:
-        """The sums, (count, N), exact modulo 2^64."""
-        self._settle()
-        return self._total
 
 
 def inverted(words: Words) -> Words:

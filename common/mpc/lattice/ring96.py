@@ -25,7 +25,7 @@ SMALL = REACH / 2.0 ** (LIMB_BITS - 1) / DEGREE**0.5
 UNIT = 32  # bits below what is kept in words
 DIGIT_BITS = 12
 DIGITS = 8
-NUMBER = (DIGIT_BITS,) * 3
+NUMBER_DIGITS = 3
 ADDED = 20
 """Pairs of polynomials whose products are added as transforms: 60 products a place, 60 (2^11 2^6)^2 < 2^40."""
 CUT_LIMBS = 2
@@ -185,16 +185,17 @@ def _digits(long: Long) -> Integers:
 class Sum:
     """The sum of products of numbers of 36 bits with 96-bit polynomials: `add` them, then read `total`."""
 
-    def __init__(self, count: int) -> None:
-        """count: how many sums there are, each of its own numbers and the same polynomials."""
+    def __init__(self, count: int, digits: int = NUMBER_DIGITS) -> None:
+        """count: how many sums there are, each of its own numbers and the same polynomials. digits: of the numbers."""
+        self._sizes = (DIGIT_BITS,) * digits
         self._places = np.zeros((count, DIGITS, DEGREE), np.int64)
         self._pending = np.zeros((count, DIGITS, HALF), np.complex128)
         self._added = 0
 
     def add(self, numbers: Words, long: Long) -> None:
-        """numbers: (count, N), signed ones of 36 bits. long: (WORDS, N)."""
+        """numbers: (count, N), signed ones of as many bits as the digits have. long: (WORDS, N)."""
         digits = spectrum(_digits(long))
-        for i, limb in enumerate(word_limbs(numbers, NUMBER)):
+        for i, limb in enumerate(word_limbs(numbers, self._sizes)):
             self._pending[:, i:] += spectrum(limb)[:, None] * digits[: DIGITS - i]
         self._added += 1
         if self._added == ADDED:

@@ -144,7 +144,7 @@ def test_a_head_that_is_no_model_is_refused(store: ModelStore, saved: Path, text
 @pytest.mark.parametrize(
     "head",
     [
-        {"format": 4}, {"format": ...}, {"job": "job-2"}, {"job": ...}, {"party": "coordinator"}, {"columns": ["income"]},
+        {"format": 5}, {"format": ...}, {"job": "job-2"}, {"job": ...}, {"party": "coordinator"}, {"columns": ["income"]},
         {"columns": ...}, {"preparation": {"version": 2, "fitted": []}}, {"preparation": []}, {"preparation": ...},
         {"source": {"income": {"kind": "text"}}}, {"source": []}, {"about": ...}, {"arrays_sha256": "00"},
     ],

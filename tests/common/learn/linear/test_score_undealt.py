@@ -13,7 +13,7 @@ import pytest
 from common.errors import PeerProtocolError
 from common.learn.learner import Packed, Size, Telling
 from common.learn.linear.cost import undealt_scoring
-from common.learn.linear.half import ClosedModel, CommittedModel, pack, parse
+from common.learn.linear.half import FORMAT, ClosedModel, CommittedModel, LinearModel, PartyModel, pack, parse
 from common.learn.linear.learner import Linear
 from common.learn.linear.score import Scores
 from common.learn.linear.train import train
@@ -23,6 +23,7 @@ from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.mpc.lattice.committed import LIFT, commit
 from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.ring96 import WORDS, stacked
 from common.mpc.prg import Prg
 from common.mpc.session import Array, Kind
 from common.party import Party
@@ -31,7 +32,8 @@ from tests.common.learn.linear.test_score import BITS, COUNT, models, rows
 from tests.common.learn.linear.test_tags import Changed
 from tests.common.learn.linear.test_unaided import trained as opened
 from tests.common.learn.linear.test_undealt import Broken, Kept, inputs_of
-from tests.common.mpc.lattice.test_shares import NONCES, distance
+from tests.common.mpc.lattice.test_shares import COINS, NONCES, distance
+from tests.common.mpc.lattice.test_shares import flat as long_words
 from tests.common.mpc.problems import Problem, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.patience import patience
@@ -105,7 +107,7 @@ async def test_a_party_sends_what_it_states_and_all_of_it_is_coins_but_the_marks
         stated = Linear().cost_scores(party, section, size)
         assert measured(trio, party) == stated == undealt_scoring(party, DEGREE + 1)
         for label, words in trio.peer[party].log:
-            assert label.kind is not Kind.LATTICE_ROWS or distance(words.ravel()) < 6
+            assert label.kind is not Kind.LATTICE_ROWS or distance(long_words(stacked(words))) < COINS
 
 
 async def trained(
@@ -157,12 +159,12 @@ async def test_an_interrupted_training_that_was_through_commits_to_nothing_again
 
 
 @pytest.mark.parametrize("liar", Party)
-@pytest.mark.parametrize("place", [(0, 0), (0, 5), (1, 0), (2, 4095)], ids=str)
+@pytest.mark.parametrize("place", [(0, 0), (1, 5), (3, 0), (5, 0), (8, 4095)], ids=str)
 async def test_a_changed_word_of_masked_weights_is_refused_at_the_first_scoring(liar: Party, place: tuple[int, int]) -> None:
     """One bit, on its way at the end of training: no row is scored by it."""
 
     def change(values: Array) -> Array:
-        values[place] ^= np.uint64(1 << 3)
+        values[place] ^= np.uint32(1 << 3)
         return values
 
     dealt, _ = models()
@@ -192,7 +194,7 @@ async def test_the_half_of_another_training_is_refused(liar: Party) -> None:
 async def test_masked_weights_that_a_party_changed_where_it_keeps_them_are_refused() -> None:
     halves, _ = await committed()
     masked = halves[Party.GRID].committed.masked.copy()
-    masked[1, 0] += np.uint64(1 << LIFT)
+    masked[1, 1, 0] += np.uint32(1 << LIFT)
     changed = replace(halves[Party.GRID].committed, masked=masked)
     await refused(halves | {Party.GRID: replace(halves[Party.GRID], committed=changed)})
 
@@ -240,10 +242,32 @@ async def test_a_half_of_other_columns_is_not_read() -> None:
         parse(*read(pack(fewer)))
 
 
+async def test_a_half_that_an_older_release_masked_is_refused_with_what_to_do() -> None:
+    halves, _ = await committed()
+    for half in halves.values():
+        head, arrays = read(pack(half))
+        assert head["format"] == FORMAT == 4
+        with pytest.raises(ValueError, match=r"masked by an older release.*train it again"):
+            parse({**head, "format": 3}, arrays)
+
+
+@pytest.mark.parametrize("kind", ["opened", "dealt for"])
+def test_what_else_is_of_that_release_is_read(kind: str) -> None:
+    dealt = models()[0][Party.GRID]
+    half: LinearModel = dealt
+    if kind == "opened":
+        half = PartyModel(dealt.job, dealt.party, dealt.fitted, np.ones(len(dealt.own)), {}, {})
+    head, arrays = read(pack(half))
+    found = parse({**head, "format": 3}, arrays)
+    assert type(found) is type(half) and pack(found) == pack(half)
+
+
 async def test_a_half_with_a_key_of_another_degree_or_of_an_opened_model_is_not_read() -> None:
     halves, _ = await committed()
     half = halves[Party.BANK]
-    short = replace(half.committed, secret=half.committed.secret[: DEGREE // 2], masked=half.committed.masked[:, : DEGREE // 2])
+    short = replace(
+        half.committed, secret=half.committed.secret[: DEGREE // 2], masked=half.committed.masked[..., : DEGREE // 2]
+    )
     head, arrays = read(pack(half))
     for wrong in (read(pack(replace(half, committed=short))), ({**head, "closed": False}, arrays)):
         with pytest.raises(ValueError):
@@ -292,7 +316,7 @@ async def test_rows_that_are_asked_for_take_one_message_each_way(held: list[int]
     }
     for party in Party:
         (block,) = [words for label, words in trio.peer[party].log if label.kind is Kind.LATTICE_ROWS]
-        assert block.shape == (1, DEGREE) and distance(block.ravel()) < 6
+        assert block.shape == (WORDS, DEGREE) and distance(long_words(stacked(block))) < COINS
 
 
 async def test_a_row_asked_for_again_and_again_tells_no_finer_bits() -> None:

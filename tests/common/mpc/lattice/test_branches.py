@@ -52,7 +52,7 @@ USERS: dict[str, set[str]] = {
 }
 """What uses it, and the names that decide there besides."""
 PUBLIC = {
-    *("DEGREE", "HALF", "ADDED", "NUMBER", "SHORT", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
+    *("DEGREE", "HALF", "ADDED", "NUMBER_DIGITS", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
     *("POLYNOMIALS", "SPAN_BLOCKS"),
     *("BLOCK", "LIMBS", "CUT_LIMBS", "DIGITS", "WORDS", "_KEPT", "_HALVED", "k"),
     *("count", "rows", "low", "first", "part", "at", "block", "place", "step", "sizes", "size", "i", "j", "number"),
@@ -63,7 +63,6 @@ PUBLIC = {
 LENGTHS = {"limbs", "word_limbs", "len"}
 """Functions whose results are as long whatever the values are."""
 LISTS = {
-    "left",
     "right",
     "parts",
     "vectors",

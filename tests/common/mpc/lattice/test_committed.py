@@ -10,12 +10,29 @@ import pytest
 
 from common.mpc.committed import Committed, mark_of
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Words
-from common.mpc.lattice.committed import FORM, LIFT, CommittedProducts, commit, public_of
-from common.mpc.lattice.ring import DEGREE, Wide, spectrum
-from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
+from common.mpc.lattice import committed as module
+from common.mpc.lattice.committed import FORM, LIFT, CommittedProducts, commit, flood_width, noise, public_of
+from common.mpc.lattice.ring import DEGREE, integers, spectrum
+from common.mpc.lattice.ring96 import UNIT, WORDS, Long, Wide, stacked, thirds_joined
+from common.mpc.lattice.sampled import ERROR_DEVIATION, HIDDEN_BITS, Sampler, flood_bits
+from common.mpc.lattice.sampled import distance as distance_left
 from common.mpc.session import Kind
 from common.party import Party
-from tests.common.mpc.lattice.test_shares import NONCES, TERNARY, NoFlood, distance, small
+from tests.common.mpc.lattice.test_ring96 import long_of, product, whole
+from tests.common.mpc.lattice.test_shares import (
+    COINS,
+    LOUD,
+    NONCES,
+    TERNARY,
+    Loud,
+    Narrow,
+    NoFlood,
+    distance,
+    flat,
+    minus,
+    signed96,
+    small,
+)
 from tests.peers import Trio
 
 COLUMNS = {Party.GRID: 3, Party.BANK: 2}
@@ -44,14 +61,72 @@ def off(held: dict[Party, Committed], owner: Party, x: Words, bits: int = FLOOD_
 
 @pytest.mark.parametrize("owner", Party)
 async def test_noise_is_what_the_formula_says(owner: Party, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of sum_j X_j e_j + v e_0 - s e', from above and from below: a wrong scale would show."""
-    monkeypatch.setattr("common.mpc.lattice.committed.Sampler", NoFlood)
+    """Of sum_j X_j e_j + v e_0 - s e', from above and from below, of errors so loud that it shows in words."""
+    monkeypatch.setattr(module, "Sampler", Loud)
     held, _ = await committed()
     x = rows(np.random.default_rng(1), owner, 2 * DEGREE)
-    noise = off(held, owner, x)
     per_block = np.sum(small(x).reshape(2, DEGREE, -1) ** 2, axis=(1, 2)).mean()
-    deviation = ERROR_DEVIATION * np.sqrt(per_block + 2 * DEGREE * TERNARY)
-    assert noise.std() == pytest.approx(deviation, rel=0.1)
+    deviation = ERROR_DEVIATION * np.sqrt(per_block + 2 * DEGREE * TERNARY) * 2.0 ** (LOUD - UNIT)
+    assert off(held, owner, x).std() == pytest.approx(deviation, rel=0.1)
+
+
+@pytest.mark.parametrize("owner", Party)
+async def test_without_floods_products_are_right_to_what_two_words_are_cut_by(
+    owner: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Sampler", NoFlood)
+    held, _ = await committed()
+    assert np.abs(off(held, owner, rows(np.random.default_rng(1), owner, 2 * DEGREE))).max() <= 1
+
+
+def test_the_formula_is_that_of_whitened_rows() -> None:
+    """And floods are wider only where columns are so many that a score's finest step would hide less."""
+    x = np.random.default_rng(0).normal(0, 1 << X_SCALE, (24, DEGREE))
+    assert noise(24) == pytest.approx(ERROR_DEVIATION * np.sqrt(np.sum(x**2) + 2 * DEGREE * TERNARY), rel=0.02)
+    for columns in (1, 24, 100, 1000, 10_000):
+        bits = flood_width(columns, 26) + UNIT
+        assert distance_left(noise(columns), bits) <= -HIDDEN_BITS
+        assert bits == max(26 + UNIT, flood_bits(noise(columns)))
+    assert flood_width(100, 26) == 26 < flood_width(10_000, 26)
+
+
+async def likeness(of: Party, kind: type[Sampler], monkeypatch: pytest.MonkeyPatch) -> float:
+    """How the sum of shares is like the holder's errors times rows, where only `of` has a flood, in deviations of chance."""
+
+    class Louder(Sampler):
+        def errors(self, *shape: int) -> np.ndarray:
+            return super().errors(*shape) << 40
+
+    monkeypatch.setattr(module, "Sampler", Louder)
+    held, trio = await committed()
+    owner, holder = Party.GRID, Party.BANK
+    words = held[holder].words << np.uint64(LIFT)
+    samples = stacked(trio.peer[holder].log[0][1])[1:]
+    secret, public = spectrum(held[holder].secret), public_of(held[holder], holder)
+    bare = thirds_joined(Wide(public.long(FORM, 1, len(words))).times(secret))
+    x = rows(np.random.default_rng(6), owner, DEGREE)
+    hidden = np.zeros(DEGREE)
+    for j, word in enumerate(words.tolist()):
+        error = np.array(whole(samples[j]), object) - np.array(whole(bare[j]), object)
+        error[0] -= word << UNIT
+        loud = signed96(error) / 2.0**40
+        hidden += integers(spectrum(loud) * spectrum(x[:, j].view(np.int64)))
+    products = {p: CommittedProducts(p, held[p], FLOOD_BITS) for p in Party}
+    for p in Party:
+        products[p]._sampler = (kind if p is of else NoFlood)(bytes([p.index]) * 32)
+    c, mine = products[owner].multiplied(x)
+    exact = np.einsum("ij,j->i", x, words)
+    left = small(mine + products[holder].share(c, DEGREE) - exact)
+    return float(np.corrcoef(left, hidden)[0, 1] * np.sqrt(DEGREE))
+
+
+@pytest.mark.parametrize("of", Party)
+@pytest.mark.parametrize(("kind", "seen"), [(Sampler, False), (NoFlood, True), (Narrow, True)])
+async def test_errors_are_not_seen_in_a_sum_unless_a_flood_is_gone_or_narrow(
+    of: Party, kind: type[Sampler], seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the other party, who knows its own flood, and all of the sum but these errors: 2^28 of them below 2^40 of a flood."""
+    assert (abs(await likeness(of, kind, monkeypatch)) > COINS) == seen
 
 
 @pytest.mark.parametrize("count", [1, DEGREE, DEGREE + 7])
@@ -71,8 +146,12 @@ async def test_as_many_columns_as_are_summed_more_than_once_at_a_time() -> None:
     rng = np.random.default_rng(2)
     words = {Party.GRID: rng.integers(0, 2**64, 1, np.uint64), Party.BANK: rng.integers(0, 2**64, 130, np.uint64)}
     held, _ = await committed(words)
-    x = rng.integers(-(64 << X_SCALE), 64 << X_SCALE, (50, 130)).view(np.uint64)
+    x = rng.integers(-(64 << X_SCALE), 64 << X_SCALE, (500, 130)).view(np.uint64)
     assert np.abs(off(held, Party.GRID, x)).max() < 3 * 2.0**FLOOD_BITS
+    for owner, few in ((Party.GRID, x), (Party.BANK, x[:, :1])):  # floods that the columns of the rows ask for
+        width = flood_width(few.shape[1], 0)
+        assert off(held, owner, few, 0).std() == pytest.approx(2.0**width * np.sqrt(2 / 3), rel=0.5)
+    assert flood_width(130, 0) - flood_width(1, 0) >= 3
 
 
 async def test_floods_are_what_sums_are_off_by() -> None:
@@ -85,7 +164,7 @@ async def test_each_keeps_what_the_other_sent_and_knows_its_mark() -> None:
     held, trio = await committed()
     for party in Party:
         ((label, sent),) = trio.peer[party].log
-        assert label.kind is Kind.LATTICE_MODEL and (sent == held[party.other].masked).all()
+        assert label.kind is Kind.LATTICE_MODEL and (stacked(sent) == held[party.other].masked).all()
         assert held[party].sent == mark_of(sent) == held[party.other].marks[32:]
         assert held[party].columns == COLUMNS[party]
 
@@ -95,38 +174,43 @@ async def test_what_is_sent_is_coins_less_all_that_it_hides_too() -> None:
     held, trio = await committed()
     rng = np.random.default_rng(4)
     for party in Party:
-        (_, sent), public = trio.peer[party].log[0], public_of(held[party], party)
+        sent, public = stacked(trio.peer[party].log[0][1]), public_of(held[party], party)
         lifted = np.zeros_like(sent)
-        lifted[1:, 0] = held[party].words << np.uint64(LIFT)
-        assert max(distance(sent.ravel()), distance((sent - lifted).ravel())) < 6
-        less = sent - lifted - Wide(public.polynomials(FORM, 0, len(sent))).times(spectrum(held[party].secret))
-        assert np.abs(small(less)).max() <= 21 and small(less).std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
+        for j, word in enumerate((held[party].words << np.uint64(LIFT)).tolist(), 1):
+            lifted[j, 1, 0], lifted[j, 2, 0] = word & 0xFFFFFFFF, word >> UNIT
+        assert max(distance(flat(sent)), distance(flat(minus(sent, lifted)))) < COINS
+        bare = thirds_joined(Wide(public.long(FORM, 0, len(sent))).times(spectrum(held[party].secret)))
+        less = numbers(minus(minus(sent, lifted), bare))
+        assert np.abs(less).max() <= 21 and less.std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
 
-        x, under = rows(rng, party, 3 * DEGREE), public_of(held[party.other], party.other)
+        x, under = rows(rng, party, DEGREE), public_of(held[party.other], party.other)
         products = CommittedProducts(party, held[party], FLOOD_BITS)
         products._sampler = Sampler(bytes(32))  # so that v is known, of the first
         twice = [products.multiplied(x)[0] for _ in range(2)]
-        known = np.zeros_like(twice[0])
+        known = np.zeros(DEGREE, object)
         for column in range(COLUMNS[party]):
-            parts = x[:, column].view(np.int64).reshape(3, DEGREE)
-            low, high = parts % 32, parts // 32  # each small enough for a product by `Wide`
-            public_column = Wide(under.polynomials(FORM, 1 + column, 1)[0])
-            for digit, place in ((low, 0), (high % 32, 5), (high // 32, 10)):
-                known += public_column.times(spectrum(digit)) << np.uint64(place)
-        for words in (twice[0], twice[0] - known, twice[0] - twice[1]):
-            assert distance(words.ravel()) < 6
-        once = spectrum(Sampler(bytes(32)).ternary(3, DEGREE))
-        error = twice[0] - known - Wide(under.polynomials(FORM, 0, 1)[0]).times(once)
-        assert small(error).std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
+            polynomial = whole(under.long(FORM, 1 + column, 1)[0])
+            known += np.array(product(polynomial, x[:, column].view(np.int64).tolist()), object)
+        bare = minus(twice[0], long_of(known.tolist())[None])
+        for found in (twice[0], bare, minus(twice[0], twice[1])):
+            assert found.shape == (1, WORDS, DEGREE) and distance(flat(found)) < COINS
+        once = spectrum(Sampler(bytes(32)).ternary(1, DEGREE))
+        error = numbers(minus(bare, thirds_joined(Wide(under.long(FORM, 0, 1)).times(once))))
+        assert np.abs(error).max() <= 21 and error.std() == pytest.approx(ERROR_DEVIATION, rel=0.05)
+
+
+def numbers(long: Long) -> np.ndarray:
+    """Signed coefficients."""
+    return np.concatenate([signed96(np.array(whole(one), object)) for one in long])
 
 
 async def test_secrets_of_zeros_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sampler, "ternary", lambda _, *shape: np.zeros(shape, np.int64))
     held, trio = await committed()
     for party in Party:
-        assert distance(trio.peer[party].log[0][1].ravel()) > 50
+        assert distance(flat(stacked(trio.peer[party].log[0][1]))) > 50
     c, _ = CommittedProducts(Party.GRID, held[Party.GRID], FLOOD_BITS).multiplied(np.zeros((DEGREE, 3), np.uint64))
-    assert distance(c.ravel()) > 50
+    assert distance(flat(c)) > 50
 
 
 async def test_no_secret_is_used_twice_and_none_is_in_a_text() -> None:
@@ -174,5 +258,5 @@ async def test_a_changed_mark_is_another() -> None:
     held, _ = await committed()
     one = held[Party.GRID]
     changed = one.masked.copy()
-    changed[1, 7] ^= np.uint64(1)
+    changed[1, 0, 7] ^= np.uint32(1)
     assert replace(one, masked=changed).marks != one.marks

@@ -154,13 +154,16 @@ def test_the_largest_thirds_are_multiplied_by_ternary_polynomials_exactly(at: in
         assert whole(thirds_joined(Wide(word).times(spectrum(small)))) == product(whole(word), small.tolist())
 
 
-@pytest.mark.parametrize("pairs", [1, ring96.ADDED + 1])
-def test_sums_of_the_largest_numbers_with_the_largest_words_are_exact(pairs: int) -> None:
-    digit = np.clip(waves(ring96.DIGIT_BITS, 1), 1 - (1 << 11), None)  # so that three are a number of 36 bits
+@pytest.mark.parametrize(("pairs", "digits"), [(1, 3), (ring96.ADDED + 1, 3), (ring96.ADDED + 1, 2)])
+def test_sums_of_the_largest_numbers_with_the_largest_words_are_exact(pairs: int, digits: int) -> None:
+    digit = np.clip(
+        waves(ring96.DIGIT_BITS, 1), 1 - (1 << 11), None
+    )  # so that three are a number of 36 bits, and two one of 24
     word = long_of([sum(int(d) << ring96.DIGIT_BITS * i for i in range(ring96.DIGITS)) for d in digit])
-    number = sum((digit << ring96.DIGIT_BITS * i for i in range(3)), np.zeros(DEGREE, np.int64))
-    other = np.random.default_rng(0).integers(-(2**35), 2**35, DEGREE)
-    total = Sum(2)
+    number = sum((digit << ring96.DIGIT_BITS * i for i in range(digits)), np.zeros(DEGREE, np.int64))
+    most = 1 << ring96.DIGIT_BITS * digits - 1
+    other = np.random.default_rng(0).integers(-most, most, DEGREE)
+    total = Sum(2, digits)
     for _ in range(pairs):
         total.add(np.stack([number, other]).view(np.uint64), word)
     for found, factor in zip(joined(total.total), (number, other), strict=True):
