@@ -26,7 +26,8 @@ _PIECE = 1 << 18  # rows of text that are read at once where memory is little
 _MANY = 1 << 18  # rows, from which on text is read so in any case
 _DIFFERENCES = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
 _PERIOD = "pandas.period"
-_LONGER = frozenset({"W", "Q", "QE", "QS", "Y", "YE", "YS", "A"})  # pandas' names of periods longer than a month, or across two
+_LONGER = frozenset({"W", "Q", "QE", "QS", "Y", "YE", "YS"})  # pandas' names of periods longer than a month, or across two
+_BEFORE = {"A": "Y", "H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns"}  # pandas' names of before 2.2
 _EXPANSION = 4  # memory that a file takes for each of its bytes
 
 
@@ -157,6 +158,8 @@ def _frequency(field: Any) -> str | None:
 
 def _of_periods(values: pa.ChunkedArray, frequency: str) -> pa.ChunkedArray:
     """Ordinals since 1970 as first days (microseconds); of quarters, years and weeks as the text that pandas prints of them."""
+    name = frequency.partition("-")[0].lstrip("0123456789")
+    frequency = frequency.replace(name, _BEFORE.get(name, name), 1)
     stored = pa.chunked_array([part.storage if hasattr(part, "storage") else part for part in values.chunks], pa.int64())
     given = stored.fill_null(0).to_numpy()
     try:

@@ -304,6 +304,26 @@ def test_periods_of_pandas_are_months_and_days_and_no_ordinals(
     assert _of_periods(pa.chunked_array([stored]), frequency)[1].as_py() is None
 
 
+@pytest.mark.parametrize(
+    ("written", "ordinals", "found"),
+    [
+        ("A-DEC", [53, None], ["2023", None]),
+        ("2A-MAR", [53, None], ["2023", None]),
+        ("H", [473_352, None], [datetime(2024, 1, 1), None]),
+        ("15T", [28_401_135, None], [datetime(2024, 1, 1, 0, 15), None]),
+    ],
+)
+def test_periods_are_read_by_the_names_that_pandas_had_before_2_2(
+    written: str, ordinals: list[int | None], found: list[object], tmp_path: Path
+) -> None:
+    """These came as damaged Parquet."""
+    path = tmp_path / "t.parquet"
+    beside = {"ARROW:extension:name": "pandas.period", "ARROW:extension:metadata": f'{{"freq": "{written}"}}'}
+    fields = [pa.field("id", pa.string()), pa.field("month", pa.int64(), metadata=beside)]
+    pq.write_table(pa.table({"id": ["a", "b"], "month": ordinals}, schema=pa.schema(fields)), path)
+    assert TableFile.open(path).read(["id", "month"])["month"].to_pylist() == found
+
+
 def test_a_column_that_is_not_what_it_says_is_named(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     late = pa.array([1, 25 * 3600 * 10**6], pa.time64("us"))  # as fastparquet writes spans of more than a day
