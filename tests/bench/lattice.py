@@ -76,6 +76,7 @@ def hidden(rows: int = 30_000, columns: int = 24) -> dict[str, tuple[float, floa
         "updates": turned.noise(rows, PULL_BITS),
     }
     found = {name: (distance(SECRETS, FLOOD_BITS), distance(size, flood_bits(size))) for name, size in sums.items()}
+    found["updates"] = distance(SECRETS, turned.floods(rows, PULL_BITS)[1]), found["updates"][1]
     found["phasors"] = distance(SECRETS, LINK_FLOOD_BITS), distance(link, LINK_FLOOD_BITS)
     stored = flood_bits(link)
     found["phasors made ahead"] = distance(SECRETS, FLOOD_BITS), distance(link, stored)

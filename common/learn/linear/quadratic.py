@@ -243,7 +243,7 @@ async def _across(
         def work(at: slice = at) -> tuple[Long, Words]:
             few = np.concatenate([_dithered(sampler, inputs.block(low, at), inputs) for low in lows], axis=1)
             c, once = held.hidden(few)
-            return c, held.share(few, once)
+            return c, held.share(few, once, inputs.bits)
 
         c, share = await session.compute(work, (at.stop - at.start) * rows * count)
         await session.send(Kind.LATTICE_COLUMNS, flat(c))

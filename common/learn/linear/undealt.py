@@ -139,7 +139,7 @@ class Undealt:
         size = vector.size * max(self.columns)
         c, once = await self.session.compute(lambda: self.held.columns.hidden(vector), size)
         heard = stacked(await self.session.exchange(Kind.LATTICE_RESIDUAL, flat(c)))
-        theirs = await self.session.compute(lambda: self.held.columns.share(vector, once), size)
+        theirs = await self.session.compute(lambda: self.held.columns.share(vector, once, PULL_BITS), size)
         return Blocks(self.own.columns.share(heard, rows, PULL_BITS)[0], theirs[0])
 
     def owned(self, step: Step, weights: Words) -> UndealtSweep:
@@ -163,7 +163,7 @@ class Undealt:
         def work() -> tuple[Long, Words]:
             vectors = self._vectors(sample, at)
             c, once = self.held.columns.hidden(vectors)
-            return c, self.held.columns.share(vectors, once)
+            return c, self.held.columns.share(vectors, once, PULL_BITS)
 
         c, share = await self.session.compute(work, self.matrix.shape[0] * self.columns[1])
         await self.session.send(Kind.LATTICE_COLUMNS, flat(c))

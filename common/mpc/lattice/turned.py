@@ -3,8 +3,11 @@
 The owner masks block b of N rows of column j as E_bj = a_b s_j + e + X_bj modulo 2^96 and sends its upper 64 bits: here each
 block has a public a_b, the same for all columns, and each column a secret. E_0j masks nothing and is sent whole. For h the
 other sends c = sum_b h_b(1 / X) a_b + v a_0 + e'. The constant coefficient of a product x(1 / X) y being an inner product, its
-share for column j is sum_b <h_b, E_bj> + <v(1 / X), E_0j>, and the owner's is -<s_j(1 / X), c>. Floods are as in `rows`: the
-owner's for sum_b <h_b, e_b>. PROTOCOL.md section 20.
+share for column j is sum_b <h_b, E_bj> + <v(1 / X), E_0j>, and the owner's is -<s_j(1 / X), c>. PROTOCOL.md section 20.
+
+Floods. The owner's is as in `rows`, for sum_b <h_b, e_b>. Of who sees a sum the owner would know all but h, and has what it
+cut, d_b, besides its rows: sum_b <h_b, d_b> would tell it as much again of h. It is 2^31 times what errors give, too large to
+hide all of it; but where all that is unknown of h is a label in each row, the other's flood, an eighth as wide, leaves 2^-20.
 """
 
 from __future__ import annotations
@@ -16,16 +19,23 @@ import numpy as np
 from common.mpc.fixedpoint import Words
 from common.mpc.lattice.ring import DEGREE, Integers, integers, inverted, spectrum
 from common.mpc.lattice.ring96 import UNIT, Long, Sum, Wide, cut, inner, joined, limbs, thirds_joined, upper
-from common.mpc.lattice.sampled import ERROR_DEVIATION, SECRETS, Public, Sampler, flood_bits
+from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD_BITS, SECRETS, Public, Sampler, flood_bits
 from common.mpc.product import Rows, backward
 
 FORM = 2
+_LESS = 3  # bits by which the holder's flood is narrower: the noise of both is that of one
 _AT_ONCE = 16  # vectors whose sums are in memory together
 
 
 def noise(rows: int, bits: int) -> float:
     """The deviation of sum_b <h_b, e_b> + <v, e_0> - <s, e'> of h uniform in so many bits."""
     return math.hypot(ERROR_DEVIATION * math.sqrt(rows / 12) * 2.0**bits, SECRETS)
+
+
+def floods(rows: int, bits: int) -> tuple[int, int]:
+    """Bits of 96 of the owner's flood and of the other's, for vectors of values of so many bits over so many rows."""
+    owner = flood_bits(noise(rows, bits))
+    return owner, max(FLOOD_BITS, owner - _LESS)
 
 
 class OwnColumns:
@@ -61,7 +71,7 @@ class OwnColumns:
         bits: of the vectors' values, over so many rows.
         """
         found: Words = -upper(inner(self._inverted, heard))[..., 0].T
-        return found + self._sampler.flood(*found.shape, bits=flood_bits(noise(rows, bits)) - UNIT)
+        return found + self._sampler.flood(*found.shape, bits=floods(rows, bits)[0] - UNIT)
 
 
 class HeldColumns:
@@ -87,12 +97,12 @@ class HeldColumns:
             found.append(joined(sums))
         return np.concatenate(found), once
 
-    def share(self, vectors: Words, once: Integers) -> Words:
-        """This party's shares of X^T h, (k, m) words."""
+    def share(self, vectors: Words, once: Integers, bits: int) -> Words:
+        """This party's shares of X^T h, (k, m) words. bits: of the vectors' values."""
         found: Words = upper(inner(_turned(once), self._zeros))[..., 0]
         masked = self._masked[slice(vectors.shape[1])]
         found += np.stack([backward(masked, one) for one in vectors])
-        return found + self._sampler.flood(*found.shape)
+        return found + self._sampler.flood(*found.shape, bits=floods(vectors.shape[1], bits)[1] - UNIT)
 
 
 def _turned(small: Integers) -> Integers:

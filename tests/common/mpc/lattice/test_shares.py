@@ -64,7 +64,7 @@ def column_shares(kind: type[Sampler], lifted: Words, vectors: Words, bits: int 
     zeros, hidden = own.zeros(), own.masked(lifted)
     held = HeldColumns(holder, public(), zeros, np.asfortranarray(hidden.T))
     c, once = held.hidden(vectors)
-    return own.share(c, vectors.shape[1], bits), held.share(vectors, once)
+    return own.share(c, vectors.shape[1], bits), held.share(vectors, once, bits)
 
 
 @pytest.mark.parametrize(("kind", "loud"), [(NoFlood, 0), (Loud, LOUD)])
@@ -120,8 +120,9 @@ def test_either_party_floods_what_it_keeps_of_columns() -> None:
     zeros, masked, nothing = np.zeros((COLUMNS, WORDS, DEGREE), np.uint32), np.zeros((COLUMNS, DEGREE), np.uint64), 500
     held = HeldColumns(holder, public(), zeros, np.asfortranarray(masked.T))
     own = OwnColumns(owner, public(), COLUMNS).share(np.zeros((nothing, WORDS, DEGREE), np.uint32), 30_000, 34)
-    shares = [own, held.share(np.zeros((nothing, DEGREE), np.uint64), holder.ternary(nothing, DEGREE))]
-    for share, bits in zip(shares, (flood_bits(turned.noise(30_000, 34)), FLOOD_BITS), strict=True):
+    shares = [own, held.share(np.zeros((nothing, DEGREE), np.uint64), holder.ternary(nothing, DEGREE), 34)]
+    widths = flood_bits(turned.noise(30_000, 34)), flood_bits(turned.noise(DEGREE, 34)) - 3
+    for share, bits in zip(shares, widths, strict=True):
         assert share.shape == (nothing, COLUMNS)
         assert small(share).std() == pytest.approx(2.0 ** (bits - UNIT) / np.sqrt(3), rel=0.06)
 
@@ -159,7 +160,7 @@ def likeness(kind: type[Sampler]) -> tuple[float, float]:
     cut = signed96((hidden.astype(object) << UNIT) - bare - errors)
     back = HeldColumns(kind(bytes([3]) * 32), public(), zeros, np.asfortranarray(hidden.T))
     sample, once = back.hidden(h.view(np.uint64))
-    both = columns.share(sample, DEGREE, 34) + back.share(h.view(np.uint64), once)
+    both = columns.share(sample, DEGREE, 34) + back.share(h.view(np.uint64), once, 34)
     left = small(both).ravel() * 2.0**UNIT - (h @ cut.T).ravel()
     return float(found), float(np.corrcoef(left, (h @ errors.T).ravel().astype(float))[0, 1] * np.sqrt(both.size))
 
@@ -172,6 +173,27 @@ def signed96(numbers: np.ndarray) -> np.ndarray:
 def test_the_owners_errors_are_not_seen_in_a_sum_unless_its_flood_is_gone_or_narrow(kind: type[Sampler], seen: bool) -> None:
     """To the other party, who knows every other part of the sum, and has to say only whether these are the errors."""
     assert all((abs(found) > COINS) == seen for found in likeness(kind))
+
+
+@pytest.mark.parametrize(("kind", "seen"), [(Sampler, False), (NoFlood, True), (Narrow, True)])
+def test_labels_are_not_seen_in_a_sum_by_what_was_cut_unless_the_floods_are_gone_or_narrow(
+    kind: type[Sampler], seen: bool
+) -> None:
+    """To the owner, who with a dealer knows sums, its own flood, all that it cut, and of a residual's share all but labels."""
+    rng = np.random.default_rng(11)
+    labels, known = rng.random((400, DEGREE)) < 0.1, rng.integers(-(2**32), 2**32, (400, DEGREE))
+    h = (known - (labels.astype(np.int64) << 19)).view(np.uint64)
+    columns = OwnColumns(NoFlood(bytes([2]) * 32), public(), COLUMNS)
+    twin = OwnColumns(NoFlood(bytes([2]) * 32), public(), COLUMNS)
+    zeros, hidden = columns.zeros(), columns.masked(np.zeros((COLUMNS, DEGREE), np.uint64))
+    twin.zeros()
+    samples = np.array([whole(one) for one in thirds_joined(twin._samples(1))], object)
+    cut = signed96((hidden.astype(object) << UNIT) - samples) * 2.0**-UNIT
+    held = HeldColumns(kind(bytes([3]) * 32), public(), zeros, np.asfortranarray(hidden.T))
+    c, once = held.hidden(h)
+    left = small(columns.share(c, DEGREE, 34) + held.share(h, once, 34)) - known @ cut.T
+    told = np.corrcoef(left.ravel(), (labels @ cut.T).ravel())[0, 1] * np.sqrt(left.size)
+    assert (abs(told) > COINS) == seen
 
 
 def test_the_largest_numbers_are_multiplied_rightly() -> None:
