@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -47,6 +48,8 @@ class Callers:
 
     def _of_certificate(self, certificate: Mapping[str, Any]) -> str:
         assert self._clients is not None  # noqa: S101
+        if (end := certificate.get("notAfter")) is not None and ssl.cert_time_to_seconds(end) < time.time():
+            raise Unknown("the certificate has expired")  # since its connection, or the one that it goes on with, was made
         for name in names_of(certificate):
             if name in self._clients:
                 return f"certificate:{name}"

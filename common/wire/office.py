@@ -59,7 +59,7 @@ class Files:
 
 @dataclass(frozen=True, repr=False)
 class Call:
-    """Who calls, and what came beside the message. certificate: its names, as `ssl` has them; None without `trust`.
+    """Who calls, and what came beside the message. certificate: its names and its end, as `ssl` has them; None without `trust`.
 
     read: takes the message, once it is known that who calls may ask; raises Unread.
     """
@@ -140,7 +140,7 @@ class OfficeServer:
         if self._files.trust is None:
             return Call(None, metadata, read)
         (certificate,) = context.auth_context()["x509_pem_cert"]  # TLS connects nobody without
-        return Call(_names(certificate), metadata, read)
+        return Call(_shown(certificate), metadata, read)
 
 
 async def _read(context: _Context, kind: type[M]) -> M:
@@ -166,15 +166,16 @@ async def _refuse(context: _Context, error: Refused) -> NoReturn:
 
 
 @lru_cache(maxsize=1000)
-def _names(certificate: bytes) -> Mapping[str, Any]:
+def _shown(certificate: bytes) -> Mapping[str, Any]:
     found = x509.load_pem_x509_certificate(certificate)
     common = tuple((("commonName", name.value),) for name in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+    shown = {"subject": common, "notAfter": f"{found.not_valid_after_utc:%b %d %H:%M:%S %Y} GMT"}
     try:
         others = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return {"subject": common}
+        return shown
     kinds = (("URI", x509.UniformResourceIdentifier), ("DNS", x509.DNSName))
-    return {"subject": common, "subjectAltName": tuple((k, name) for k, of in kinds for name in others.get_values_for_type(of))}
+    return shown | {"subjectAltName": tuple((kind, name) for kind, of in kinds for name in others.get_values_for_type(of))}
 
 
 def _credentials(files: Files) -> grpc.ServerCredentials:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -271,6 +272,17 @@ async def test_nobody_is_served_who_may_not_ask(office: Office, request_: Messag
                 await office.call(server.port, request_, KEY, who=who)
             assert caught.value.code() is code
     assert office.service.asked == []
+
+
+async def test_a_connection_outlasts_no_certificate(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = time.time() + 1e9
+    async with office.open() as server, office.connected(server.port, "loan-desk") as channel:
+        ask = channel.unary_unary(f"{SERVICE}/Health", wire.HealthRequest.SerializeToString, wire.HealthReply.FromString)
+        assert (await ask(wire.HealthRequest(), timeout=patience(20))).serving
+        monkeypatch.setattr("common.web.callers.time", SimpleNamespace(time=lambda: later))
+        with pytest.raises(grpc.aio.AioRpcError, match="expired") as caught:
+            await ask(wire.HealthRequest(), timeout=patience(20))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_tokens_are_required_where_no_certificate_says_who_calls(office: Office) -> None:

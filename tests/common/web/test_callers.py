@@ -8,7 +8,9 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -89,6 +91,19 @@ async def test_a_certificate_is_known_by_each_of_its_names() -> None:
     for other in (certificate("LOAN-DESK"), certificate(), None):
         with pytest.raises(Unknown, match="clients"):
             await found.name(other, None)
+
+
+async def test_a_certificate_that_has_expired_since_its_connection_was_made_is_known_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, shown = (
+        callers(trust="ca.pem", clients=["loan-desk"]),
+        certificate("loan-desk") | {"notAfter": "Jan  5 09:34:43 2018 GMT"},
+    )
+    for now, refused in ((1515144883.0, False), (1515144884.0, True)):
+        monkeypatch.setattr("common.web.callers.time", SimpleNamespace(time=lambda now=now: now))
+        with pytest.raises(Unknown, match="expired") if refused else nullcontext():
+            assert await found.name(shown, None) == "certificate:loan-desk"
 
 
 async def test_a_good_token_names_its_subject(provider: dict[str, Any]) -> None:
