@@ -57,11 +57,14 @@ class Service:
     def __init__(self) -> None:
         self.sessions: Any = SimpleNamespace(runs_out=True)
         self.asked: list[tuple[str, str, Asked]] = []
+        self.goes_on = asyncio.Event()
 
     async def score(self, caller: str, key: str, asked: Asked) -> tuple[dict[str, Any], bool]:
         self.asked.append((caller, key, asked))
         if asked.id == "down":
             raise later("no session", "Ask again.", 30)
+        if asked.id == "waits":
+            await self.goes_on.wait()
         if asked.id == "many":
             raise wrong("columns.x", "长" * 5000, f"The columns are: {', '.join(f'列{k}' for k in range(2000))}.")
         if asked.id == "bug":
@@ -233,6 +236,19 @@ async def test_a_call_whose_message_does_not_come_ends_and_who_is_unknown_hears_
         assert (await called("stranger")).code() is grpc.StatusCode.PERMISSION_DENIED
         monkeypatch.setattr("common.wire.office._WHOLE", 0.1)
         assert "has not come within 0.1 s" in ((await called("loan-desk")).details() or "")
+
+
+async def test_a_crowd_is_refused_and_who_is_served_is_not_held_up(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.wire.office._MOST", 2)
+    async with office.open() as server:
+        waits = [asyncio.create_task(office.call(server.port, wire.ScoreRequest(rows=[row("waits")]), KEY)) for _ in range(2)]
+        while len(office.service.asked) < 2:
+            await asyncio.sleep(0.01)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await office.call(server.port, wire.ScoreRequest(rows=[row("A")]), KEY)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and len(office.service.asked) == 2
+        office.service.goes_on.set()
+        assert [(await one).session for one in waits] == ["score-1"] * 2
 
 
 async def test_a_long_error_reaches_a_client_that_takes_8_kib_of_metadata(office: Office) -> None:
