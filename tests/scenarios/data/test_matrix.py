@@ -32,7 +32,7 @@ ELSEWHERE: dict[int, dict[str, str]] = {
     11: {"features": "common/rows/test_formats.py::test_parts_come_in_the_order_in_which_people_count"},
     12: {"daemons": DAEMONS + "test_a_disk_that_refuses_is_named_and_neither_party_keeps_a_model"},
     19: {"daemons": DAEMONS + "test_more_columns_than_rows_can_bear_are_refused_before_ids_are_matched"},
-    20: {"jobs": DAEMONS + "test_forty_thousand_jobs_are_listed"},
+    20: {"jobs": DAEMONS + "test_more_jobs_than_are_kept_are_listed"},
     21: {"features": DAEMONS + "test_features_names_what_a_database_lacks_here"},
     25: {
         "features": DAEMONS + "test_instants_of_a_database_need_a_zone_and_then_are_the_right_months",

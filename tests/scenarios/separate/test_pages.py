@@ -202,7 +202,7 @@ def check_manifests(role: str, found: dict[str, Any]) -> None:
         assert selector.items() <= labels.items()
 
 
-OFFICE = {"bank": {"online": 7443, "console": 7445}, "grid": {"console": 7445}}
+OFFICE = {"bank": {"online": (7443, 7446), "console": (7445,)}, "grid": {"console": (7445,)}}  # by HTTPS, and by gRPC behind it
 
 
 @pytest.mark.parametrize("role", OFFICE)
@@ -211,11 +211,14 @@ def test_an_office_overlay_is_the_roles_with_ports_for_its_own_network_alone(rol
     config = (folder / f"{role}.toml").read_text(encoding="utf-8")
     assert config.startswith((DEPLOY / "k8s" / "overlays" / role / f"{role}.toml").read_text(encoding="utf-8").rstrip())
     settings = load(f"{role}.toml", config, tmp_path)
-    listens = {name: int(getattr(settings, name).listen.rpartition(":")[2]) for name in OFFICE[role]}
+    sections = {name: getattr(settings, name) for name in OFFICE[role]}
+    doors = {name: (section.listen, getattr(section, "grpc", None)) for name, section in sections.items()}
+    listens = {name: tuple(int(door.rpartition(":")[2]) for door in both if door) for name, both in doors.items()}
     assert listens == OFFICE[role]
     (compose,) = yaml((DEPLOY / role / "office.yaml").read_text(encoding="utf-8"))
-    published = [port.rpartition("}:")[2] for port in compose["services"][role]["ports"]]
-    assert published == [f"{port}:{port}" for port in listens.values()] and compose["services"].keys() == {role}
+    published = sorted(port.rpartition("}:")[2] for port in compose["services"][role]["ports"])
+    assert published == sorted(f"{port}:{port}" for ports in listens.values() for port in ports)
+    assert compose["services"].keys() == {role}
     assert all(port.startswith("${WATTSCORE_OFFICE:?") for port in compose["services"][role]["ports"])  # never every address
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl here: overlays are not built")
@@ -224,19 +227,23 @@ def test_an_office_overlay_is_the_roles_with_ports_for_its_own_network_alone(rol
     check_office(role, list(yaml(built.stdout)), config, listens)
 
 
-def check_office(role: str, found: list[Any], config: str, listens: dict[str, int]) -> None:
+def _ports(found: list[dict[str, Any]], key: str = "port") -> tuple[int, ...]:
+    return tuple(port[key] for port in found)
+
+
+def check_office(role: str, found: list[Any], config: str, listens: dict[str, tuple[int, ...]]) -> None:
     services = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "Service"}
-    for name, port in listens.items():
+    for name, ports in listens.items():
         service = services.pop(f"{role}-{name}")
-        assert service["ports"][0]["targetPort"] == port and service.get("type", "ClusterIP") == "ClusterIP"
+        assert _ports(service["ports"], "targetPort") == ports and service.get("type", "ClusterIP") == "ClusterIP"
     kinds = {one["kind"]: one for one in found if one["kind"] != "Service"}
     policy, pod = kinds["NetworkPolicy"]["spec"], kinds["StatefulSet"]["spec"]["template"]["spec"]
     for rule in policy["ingress"]:
-        if (port := rule["ports"][0]["port"]) in listens.values():
-            name = next(name for name, number in listens.items() if number == port)
+        if (ports := _ports(rule["ports"])) in listens.values():
+            name = next(name for name, numbers in listens.items() if numbers == ports)
             assert [one["podSelector"]["matchLabels"] for one in rule["from"]] == [{f"wattscore.{name}": "yes"}]
             del rule["from"]
-    policy["ingress"] = [rule for rule in policy["ingress"] if rule["ports"][0]["port"] not in listens.values()]
+    policy["ingress"] = [rule for rule in policy["ingress"] if _ports(rule["ports"]) not in listens.values()]
     assert kinds["ConfigMap"]["data"]["config.toml"] == config
     (secret,) = [volume for volume in pod["volumes"] if volume["name"] == "secret"]
     assert "secret" not in secret and secret["projected"]["defaultMode"] == 0o440
