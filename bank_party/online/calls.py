@@ -59,6 +59,7 @@ class Calls:
 
     async def _health(self, call: Call) -> wire.HealthReply:
         await self._caller(call)
+        await call.read()
         return message_of(self._service.health().model_dump(mode="json"), wire.HealthReply)
 
     async def _caller(self, call: Call) -> str:

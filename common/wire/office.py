@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message
 
 from common.errors import ConfigError
 from common.wire.tls import TLS13_ONLY, read_key
+from common.wire.unproven import HANDSHAKE, Room, Unproven, descriptors
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,6 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", 1 << 20),
     ("grpc.max_metadata_size", 1 << 16),
     ("grpc.max_concurrent_streams", 100),
-    ("grpc.max_allowed_incoming_connections", 1000),
-    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 75_000),
 ]
 _MOST = 1000  # calls at once, of all connections
@@ -61,7 +60,7 @@ class Files:
 class Call:
     """Who calls, and what came beside the message. certificate: its names and its end, as `ssl` has them; None without `trust`.
 
-    read: takes the message, once it is known that who calls may ask; raises Unread.
+    read: takes the message, once it is known that who calls may ask: connections on which none was are few; raises Unread.
     """
 
     certificate: Mapping[str, Any] | None
@@ -103,12 +102,18 @@ class OfficeServer:
         self._listen, self._files, self._service, self._handlers = listen, files, service, handlers
         self._credentials = _credentials(files)
         self._server: grpc.aio.Server | None = None
+        self._room = Room.of(descriptors())
+        self._unproven = Unproven(self._room)
         self.port = 0
 
     async def start(self) -> None:
         """Raises ConfigError for an address that cannot be bound."""
         methods = {name: self._method(self._service.methods_by_name[name], run) for name, run in self._handlers.items()}
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MOST)
+        limits = [
+            ("grpc.max_allowed_incoming_connections", self._room.most),
+            ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE)),
+        ]
+        server = grpc.aio.server(options=[*_OPTIONS, *limits], maximum_concurrent_rpcs=_MOST)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self._service.full_name, methods),))
         try:
             self.port = server.add_secure_port(self._listen, self._credentials)
@@ -117,18 +122,24 @@ class OfficeServer:
             raise ConfigError(f"cannot serve {self._service.full_name} on {self._listen}", remedy=remedy) from None
         await server.start()
         self._server = server
+        self._unproven.start(self.port)
         _log.info("%s by gRPC at %s", self._service.full_name, self._listen)
 
     async def stop(self, grace: float = 5.0) -> None:
         if self._server is not None:
             await self._server.stop(grace)
+            self._unproven.stop()
 
     def _method(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
         request, reply = (message_factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type))
 
         async def run(_: object, context: _Context) -> Message:
+            def read() -> Awaitable[Message]:
+                self._unproven.proven(context.peer())
+                return _read(context, request)
+
             try:
-                return await handler(self._call(context, lambda: _read(context, request)))
+                return await handler(self._call(context, read))
             except Refused as error:
                 await _refuse(context, error)
 

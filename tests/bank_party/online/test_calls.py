@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +31,7 @@ from common.errors import ConfigError
 from common.web.callers import Callers
 from common.wire import scoring_pb2 as wire
 from common.wire.office import OfficeServer
+from common.wire.unproven import Room
 from tests.common.web.pki import Pki
 from tests.patience import patience
 
@@ -249,6 +250,19 @@ async def test_a_crowd_is_refused_and_who_is_served_is_not_held_up(office: Offic
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and len(office.service.asked) == 2
         office.service.goes_on.set()
         assert [(await one).session for one in waits] == ["score-1"] * 2
+
+
+async def test_connections_that_nobody_known_calls_on_shut_nobody_out(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.wire.office.Room.of", lambda _: Room(20, 10, 5))
+    async with office.open() as server, office.connected(server.port, "loan-desk") as channel, AsyncExitStack() as held:
+        ask = channel.unary_unary(f"{SERVICE}/Health", wire.HealthRequest.SerializeToString, wire.HealthReply.FromString)
+        assert (await ask(wire.HealthRequest(), timeout=patience(20))).serving
+        silent = [held.enter_context(socket.create_connection(("127.0.0.1", server.port), patience(10))) for _ in range(15)]
+        while server._unproven.cut < 10:  # the oldest of them, above five of one address
+            await asyncio.sleep(0.01)
+        assert [await asyncio.to_thread(line.recv, 1) for line in silent[:5]] == [b""] * 5
+        assert (await ask(wire.HealthRequest(), timeout=patience(20))).serving
+        assert (await office.call(server.port, wire.HealthRequest())).serving
 
 
 async def test_a_long_error_reaches_a_client_that_takes_8_kib_of_metadata(office: Office) -> None:
