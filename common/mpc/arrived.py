@@ -8,6 +8,7 @@ that the job goes on tells the grid one bit. Section 17.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,16 @@ def combinations(share: Words, coin: bytes) -> Words:
     drawn = signs(coin, COMBINATIONS * len(share)).reshape(COMBINATIONS, -1)
     sums: Words = np.where(drawn, share, -share).sum(axis=1, dtype=np.uint64)
     return sums
+
+
+def path_combinations(shares: Sequence[Words], coin: bytes) -> Words:
+    """The same of what steps moved, (m,) each: half of `combinations`, and these with every second step's turned round.
+
+    A value that one step moves and the next one moves back is in one of the two wherever signs are alike or not.
+    """
+    turned = [-share if number % 2 else share for number, share in enumerate(shares)]
+    half = COMBINATIONS // 2
+    return np.concatenate([combinations(np.concatenate(one), coin)[:half] for one in (shares, turned)])
 
 
 def signs(coin: bytes, count: int) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from common.learn.linear.quadratic import Inputs, share_quadratic
 from common.learn.linear.reveal import tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
 from common.learn.linear.undealt import draw_nonces
-from common.mpc.arrived import Rest, check_arrived, combinations
+from common.mpc.arrived import Rest, check_arrived, combinations, path_combinations
 from common.mpc.committed import Committed
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UNDEALT_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.lattice.carries import CARRY_BITS, share_carries
@@ -111,7 +111,7 @@ async def train_unaided(
         weights = now
         session.reporter.progress(step.number + 1, len(steps))
     coin = b"".join((await draw_nonces(session)).values())
-    path = await check_arrived(session, combinations(np.concatenate(apart), b"path" + coin), TOLD_SCALE, PATH)
+    path = await check_arrived(session, path_combinations(apart, b"path" + coin), TOLD_SCALE, PATH)
     rest = await check_arrived(session, combinations(moved, coin), _MOVED_SCALE, rest_limit(model, steps, len(weights)))
     session.settled = session.settled and path and rest
     last = blocks.split(party, weights)

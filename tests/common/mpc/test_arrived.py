@@ -10,7 +10,7 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
-from common.mpc.arrived import CHECK_BITS, COMBINATIONS, Rest, check_arrived, combinations, signs
+from common.mpc.arrived import CHECK_BITS, COMBINATIONS, Rest, check_arrived, combinations, path_combinations, signs
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.session import Kind
 from common.party import Party
@@ -115,3 +115,28 @@ async def test_what_the_grid_sends_is_uniform_and_tells_the_bank_the_combination
         low = np.bincount(words & np.uint64(15), minlength=16)
         assert low.max() < 60 and low.min() > 5  # 25 each
         assert abs(words.astype(float).mean() / 2.0 ** (64 - SCALE + CHECK_BITS) - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("at", [0, 1, 5])
+def test_what_one_step_moves_and_the_next_moves_back_is_in_half_of_a_paths_combinations(at: int) -> None:
+    """Of signs that are drawn for each alike it would be in none of four, one time in 16."""
+    steps = np.zeros((7, 3), np.uint64)
+    steps[at, 1], steps[at + 1, 1] = np.uint64(1 << 30), np.uint64(2**64 - (1 << 30))
+    missed = 0
+    for coin in range(200):
+        found = np.abs(path_combinations(list(steps), bytes([coin])).view(np.int64))
+        assert sorted(found.tolist()) == [0] * 2 + [1 << 31] * 2
+        missed += not combinations(steps.ravel(), bytes([coin])).any()
+    assert 3 < missed < 30
+
+
+def test_combinations_of_a_path_are_of_all_that_is_in_it_and_linear() -> None:
+    rng = np.random.default_rng(0)
+    shares = {p: [rng.integers(0, 2**64, 4, np.uint64) for _ in range(5)] for p in Party}
+    whole = [a + b for a, b in zip(*shares.values(), strict=True)]
+    parts = [path_combinations(shares[p], COIN) for p in Party]
+    assert (path_combinations(whole, COIN) == parts[0] + parts[1]).all() and len(parts[0]) == COMBINATIONS
+    for step, value in itertools.product(range(5), range(4)):
+        one = [np.zeros(4, np.uint64) for _ in range(5)]
+        one[step][value] = 1
+        assert (np.abs(path_combinations(one, COIN).view(np.int64)) == 1).all()
