@@ -57,7 +57,7 @@ def test_asking_for_its_version_or_help_loads_no_library_but_clicks(module: str,
     assert {"click", "common.process.group"} <= loaded and HEAVY & loaded == set()
     assert {name for name in loaded if name.startswith("common")} <= {
         "common", "common.cli", "common.errors", "common.text", "common.text.visible", "common.process", "common.process.group",
-        "common.daemon", "common.daemon.entries", "common.coordinator", "common.coordinator.__main__",
+        "common.process.memory", "common.daemon", "common.daemon.entries", "common.coordinator", "common.coordinator.__main__",
     }  # fmt: skip
     assert __version__ in done.stdout or word == "--help"
 
