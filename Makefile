@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage part-end-to-end part-scenarios part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage part-end-to-end part-kill part-scenarios part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -28,10 +28,10 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# One part at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
-# the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
+# One part at a time more than two processors take, the long ones first: those of scenarios wait for daemons and for each other's
+# kills much of the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
 AT_ONCE ?= 3
-PARTS := part-end-to-end part-scenarios part-common part-learn part-units part-tables
+PARTS := part-common part-end-to-end part-scenarios part-kill part-learn part-units part-tables
 
 test: $(READY)  ## all tests that need no container engine
 	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m pytest" $(PARTS)
@@ -54,7 +54,8 @@ PYTEST = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/$@ 
 ONCE_MORE = || { [ $$? = 1 ] && echo "$@: what failed, once more" && $(PYTEST) --last-failed --last-failed-no-failures none; }
 
 part-end-to-end: WHAT = tests/scenarios/end_to_end
-part-scenarios: WHAT = tests/scenarios --ignore tests/scenarios/end_to_end
+part-kill: WHAT = tests/scenarios/kill
+part-scenarios: WHAT = tests/scenarios $(addprefix --ignore tests/scenarios/,end_to_end kill)
 part-common: WHAT = tests/common $(addprefix --ignore ,$(LEARN) $(TABLES))
 part-learn: WHAT = $(LEARN)
 part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios tests/common)
