@@ -23,6 +23,7 @@ from common.home.rowsets import Keys, RowSets, are_in, distinct, lacking, row_ke
 from common.rows.table import FeatureTable
 
 DAY = 86_400.0  # seconds
+_FORGET = 60.0  # seconds within which what counts no longer is looked for once
 _TOGETHER = 3600.0  # seconds within which charges of one model are kept as one, that counts from the last of them
 _VERSION = 2
 _TABLES = (
@@ -77,7 +78,7 @@ class Rates:
 
     def __init__(self, file: Path, owner: str, clock: Callable[[], float] = time.time) -> None:
         """owner: the name of this party's command, for remedies."""
-        self._owner, self._clock = owner, clock
+        self._owner, self._clock, self._forgotten = owner, clock, -DAY
         self._book = KeptBook(file, version=_VERSION)
         self._read = KeptBook(file, version=_VERSION)  # of its own, so that who looks waits for no write
         with self._open() as book:
@@ -142,7 +143,7 @@ class Rates:
         if len(models) == 1:  # asked before each request: it takes no lock, and neither waits for a write nor makes one
             with self._read.open() as book:
                 book.execute("begin")  # one moment of the book
-                self._look(book, client, distinct(row_keys(table)), models[0], limits, self._clock())
+                self._look(book, RowSets(book), client, distinct(row_keys(table)), models[0], limits, self._clock())
             return
         with suppress(_Undone), self._open() as book:
             for model in models:
@@ -153,16 +154,19 @@ class Rates:
         now, asked = self._clock(), distinct(row_keys(table))
         if not book.in_transaction:
             book.execute("begin immediate")
-        _forget(book, now)
-        new, had = self._look(book, client, asked, model, limits, now)
-        self._enter(book, client, model, new, now, had)
+        if not 0.0 <= now - self._forgotten < _FORGET:
+            _forget(book, now)
+            self._forgotten = now
+        sets = RowSets(book)
+        new, had = self._look(book, sets, client, asked, model, limits, now)
+        self._enter(book, sets, client, model, new, now, had)
         book.execute(_COUNT)
 
     def _look(
-        self, book: sqlite3.Connection, client: str, asked: Keys, model: str, limits: Limits, now: float
+        self, book: sqlite3.Connection, sets: RowSets, client: str, asked: Keys, model: str, limits: Limits, now: float
     ) -> tuple[Keys, list[_Scored]]:
         """The rows that this model has not scored for the client in a day, and what counts of that day. Raises PolicyError."""
-        sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client, now - DAY))]
+        had = [_Scored(*row) for row in book.execute(_SCORED, (client, now - DAY))]
         for one in had:
             asked = lacking(asked, sets.held(one.owner, asked)) if one.model == model else asked
         words = _words(book, now, client)
@@ -170,10 +174,13 @@ class Rates:
         self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
         if len(asked):
             models = limits.models_per_day + sum(word.models for word in words)
-            self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
+            others = [(one.at, asked[:0] if one.model == model else sets.held(one.owner, asked)) for one in had]
+            self._check_models(client, asked, models, others)
         return asked, had
 
-    def _enter(self, book: sqlite3.Connection, client: str, model: str, rows: Keys, now: float, had: list[_Scored]) -> None:
+    def _enter(
+        self, book: sqlite3.Connection, sets: RowSets, client: str, model: str, rows: Keys, now: float, had: list[_Scored]
+    ) -> None:
         """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""
         last = next((one for one in reversed(had) if one.model == model and one.begun > now - _TOGETHER), None)
         if last is None:
@@ -184,7 +191,7 @@ class Rates:
         else:
             number = last.number
             book.execute("update scored set at = ?, rows = rows + ? where number = ?", (now, len(rows), number))
-        RowSets(book).add(str(number), rows)
+        sets.add(str(number), rows)
 
     def _check_rows(self, client: str, asked: int, most: int, had: list[tuple[float, int]]) -> None:
         used = sum(count for _, count in had)

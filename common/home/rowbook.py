@@ -97,7 +97,8 @@ class RowBook:
             asked = lacking(asked, sets.held(user, asked))
         times = np.zeros(len(asked), np.int64)
         for other in sets.owners() if len(asked) else ():
-            times[np.searchsorted(asked, sets.held(other, asked))] += other != user
+            if other != user:
+                times[np.searchsorted(asked, sets.held(other, asked))] += 1
         if over := int(np.count_nonzero(times >= limit)):
             raise PolicyError(f"{over} of {len(asked)} rows {self._full.format(limit=limit)}", remedy=self._remedy)
         return asked

@@ -236,6 +236,27 @@ def test_rows_asked_for_one_by_one_are_one_entry_which_counts_from_the_last(desk
     desk.charge(range(60, 101), "m1")
 
 
+def test_what_is_a_day_old_counts_no_more_by_a_book_that_forgets_once_a_minute(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    rates = desk.rates
+    rates.charge(ONE, table(range(60)), "m1", desk.limits)
+    for at in (NOON + DAY - 20, NOON + DAY - 1):
+        desk.clock.at = at
+        with pytest.raises(PolicyError, match="of which 40 are left"):
+            rates.charge(ONE, table(range(60, 120)), "m1", desk.limits)
+    desk.clock.at = NOON + DAY  # looked through 20 s ago
+    rates.charge(ONE, table(range(60, 120)), "m1", desk.limits)
+    assert [usage.rows for usage in rates.usage()] == [60]
+    with closing(sqlite3.connect(tmp_path / "rates.sqlite")) as book:
+        count = "select count(*) from scored"
+        assert book.execute(count).fetchone() == (2,)
+        desk.clock.at += 60
+        rates.charge(ONE, table(range(60, 61)), "m1", desk.limits)
+        assert book.execute(count).fetchone() == (1,)
+    desk.clock.at -= 2 * DAY  # a clock set back
+    rates.charge(TWO, table(range(10)), "m1", desk.limits)
+
+
 def test_who_is_told_that_a_charge_is_allowed_is_told_before_it_is_on_disk_and_of_no_other(tmp_path: Path) -> None:
     desk, seen = Desk(tmp_path), list[int]()
     rates = desk.rates

@@ -70,6 +70,25 @@ def test_one_row_more_rewrites_one_leaf_of_many() -> None:
     assert sum(before[first] != after[first] for first in before) == 1 and before.keys() == after.keys()
 
 
+@given(held=st.sets(keys, min_size=20), asked=st.sets(keys, min_size=1, max_size=20), data=st.data())
+def test_what_is_entered_right_after_it_was_looked_for_is_entered(held: set[int], asked: set[int], data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rowsets, "LEAF", 8)
+        patch.setattr(rowsets, "_FULL", 6)
+        book, sets = made()
+        sets.add("m", rows(held))
+        for _ in range(3):
+            assert sets.held("m", rows(asked)).tolist() == sorted(asked & held)
+            new = data.draw(st.sampled_from([asked, {min(asked)}, {max(asked)}]))
+            sets.add("m", rows(new))
+            held = held | new
+            assert sets.held("m", rows(asked)).tolist() == sorted(asked & held) and sets.every("m").tolist() == sorted(held)
+        assert max(size for (size,) in book.execute("select length(rows) / 8 from leaves")) <= 8
+        sets.held("m", rows(asked))
+        sets.remove("m")
+        assert not len(sets.held("m", rows(asked)))
+
+
 @given(asked=st.lists(st.integers(0, 60)), keys=st.sets(st.integers(0, 60)))
 def test_which_keys_are_among_others(asked: list[int], keys: set[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
