@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
@@ -176,6 +177,24 @@ def test_a_victim_dies_before_the_array_it_was_told_and_says_so(
                 break
     assert died == dies
     assert (tmp_path / "bank.killed").exists() == (dies is not None) and not file.exists()
+
+
+async def test_an_array_that_a_victim_holds_waits_until_its_file_is_gone_and_only_that_one(tmp_path: Path) -> None:
+    (tmp_path / "bank.hold").write_text("masked_u 2")
+    held, other = tmp_path / "bank.held", Round(Kind.MASKED_UPDATE, 1)
+    with closing(Victim("bank", tmp_path)) as victim:
+        for round in (Round(Kind.MASKED_U, 1), other, other):
+            victim.sends(round, np.zeros(2))
+            await victim.waits()
+        victim.sends(Round(Kind.MASKED_U, 2), np.zeros(2))
+        assert held.exists() and not (tmp_path / "bank.hold").exists()
+        waiting = asyncio.create_task(victim.waits())
+        await asyncio.sleep(0.03)
+        assert not waiting.done()
+        held.unlink()
+        await waiting
+        victim.sends(other, np.zeros(2))
+        assert not held.exists()
 
 
 @pytest.mark.parametrize("count", [20, 400])

@@ -12,15 +12,17 @@ import pytest
 
 from common.client.client import Client
 from common.home.outcome import EVALUATION
+from common.mpc.session import Kind
 from common.plan.request import Side
 from common.plan.score import ScorePlan
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.lab import eventually, measured
 from tests.scenarios.kill.lines import Lines
-from tests.scenarios.kill.test_resume import PLAN
+from tests.scenarios.kill.test_resume import MIDST, PLAN
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
 
 LINE = "bank-grid"
+EARLY = f"{Kind.MASKED_WEIGHTS.value} 12"  # in a training: before anything of its steps is kept
 SIDE = Side(dataset="rows")
 SUBMITTED: list[str] = []
 FAILED: list[str] = []  # of these, what was to fail
@@ -49,12 +51,6 @@ def wish(town: Town, grid: int, bank: int) -> None:
         town.again(name)
 
 
-def training(client: Client, job: str) -> bool:
-    """Whether the grid is well within its steps: tags are told of likewise, before."""
-    progress = client.show(job).grid.progress
-    return progress.stage == "train" and progress.done > 30
-
-
 def trained(town: Town, client: Client, lanes: int) -> float:
     """The AUC of a training that nothing disturbs, after which no connection of its own is left."""
     before = town.lines.connections(LINE)
@@ -75,24 +71,21 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
     wish(town, 2, 4)
     with town.client() as client:
         assert abs(trained(town, client, 2) - one) <= 0.0005
-    wish(town, 4, 4)
-    with town.client() as client:
-        assert abs(trained(town, client, 4) - one) <= 0.0005
-        SUBMITTED.append(job := client.submit(PLAN).id)
-        eventually(lambda: training(client, job))
+    with in_its_midst(town) as (client, job):
         assert town.lines.connections(LINE) == 4
         eventually(lambda: {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {3})  # those of tags are over
         town.lines.cut_last(LINE)
         eventually(lambda: client.show(job).attempt == 1)
+        town.tell("grid", "held", None)
         told = client.show(job).disturbed
         assert told.kind == "PeerLost", told.message
         assert re.search(r"\(lane [0-3] of 4\)", told.message), told.message  # by whoever notices it first
         found = town.until(client, job)
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
-        SUBMITTED.append(job := client.submit(PLAN).id)
-        eventually(lambda: training(client, job))
+    with in_its_midst(town) as (client, job):
         town.lines.cut_last("grid-coordinator")
+        town.tell("grid", "held", None)
         found = town.until(client, job)
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
@@ -100,44 +93,43 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
         assert not faults(town, client, SUBMITTED, FAILED)
 
 
-def made(folder: Path, grid: int, bank: int) -> list[bytes]:
+def made(folder: Path, grid: int, bank: int, again: int = 0) -> list[bytes]:
     """A model's halves, its evaluation, and the scores by it, in a town of its own that draws what others drew.
 
-    Last comes the bank's half of the same model trained again.
+    Then comes the bank's half of the same model each time it is trained again.
     """
+    plan = PLAN.model_copy(update={"model": PLAN.model.model_copy(update={"iterations": 8})})
     with Lines() as lines:
         wished_for(town := Town(folder, lines), grid, bank)
         with town, town.client() as client:
-            model = town.until(client, client.submit(PLAN).id)
+            model = town.until(client, client.submit(plan).id)
             scored = town.until(client, client.submit(ScorePlan(model=model.id, grid=SIDE, bank=SIDE)).id)
-            again = town.until(client, client.submit(PLAN).id)
-            assert [(job.state, job.attempt) for job in (model, scored, again)] == [("succeeded", 0)] * 3
+            more = [town.until(client, client.submit(plan).id) for _ in range(again)]
+            assert {(job.state, job.attempt) for job in (model, scored, *more)} == {("succeeded", 0)}
             for name in PARTIES:
                 lanes = set(re.findall(r"job \S+: (\d) lanes", town.log(name).read_text()))
                 assert lanes == ({str(min(grid, bank))} if min(grid, bank) > 1 else set())
         grids, banks = (town.data(name) / "models" for name in PARTIES)
         files = [grids / model.id / "arrays.npz", *(banks / model.id / name for name in ("arrays.npz", EVALUATION))]
-        files += [town.data("bank") / "scores" / f"{scored.id}.csv", banks / again.id / "arrays.npz"]
+        files += [town.data("bank") / "scores" / f"{scored.id}.csv", *(banks / job.id / "arrays.npz" for job in more)]
         return [file.read_bytes() for file in files]
 
 
 def test_models_and_scores_are_the_same_bytes_over_any_number_of_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPEATED", "1")
-    one = made(tmp_path / "one", 1, 1)
-    assert one[1] != one[-1], "the same plan by other draws"
+    *one, other = made(tmp_path / "one", 1, 1, again=1)
+    assert one[1] != other, "the same plan by other draws"
     assert made(tmp_path / "unlike", 2, 4) == one
     assert made(tmp_path / "four", 4, 4) == one
 
 
 @contextmanager
-def in_its_midst(town: Town, iterations: int = 80) -> Iterator[tuple[Client, str]]:
-    """A client, and a job over four lanes that is well within its steps."""
+def in_its_midst(town: Town, when: str = MIDST) -> Iterator[tuple[Client, str]]:
+    """A client, and a job over four lanes whose grid waits within a step, until it is told to go on."""
     if wished != {"grid": 4, "bank": 4}:
         wish(town, 4, 4)
-    with town.client() as client:
-        plan = PLAN.model_copy(update={"model": PLAN.model.model_copy(update={"iterations": iterations})})
-        SUBMITTED.append(job := client.submit(plan).id)
-        eventually(lambda: training(client, job))
+    with town.client() as client, town.held("grid", when, lambda: client.submit(PLAN).id) as job:
+        SUBMITTED.append(job)
         yield client, job
 
 
@@ -150,6 +142,7 @@ def interrupted(town: Town, client: Client, job: str) -> wire.Job:
 
 
 def goes_on(town: Town, client: Client, job: str) -> None:
+    town.tell("grid", "held", None)
     found = town.until(client, job)
     assert found.state == "succeeded" and found.attempt, found.fault.message
     eventually(town.settled)
@@ -159,9 +152,10 @@ def goes_on(town: Town, client: Client, job: str) -> None:
 @pytest.mark.parametrize("line", [LINE, "bank-coordinator"])
 def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Town, line: str) -> None:
     """Neither end hears of it, and the others go on: pings on that one connection find it."""
-    with in_its_midst(town) as (client, job):
-        eventually(lambda: town.lines.connections(line) >= 3)
+    with in_its_midst(town, EARLY) as (client, job):
+        eventually(lambda: town.lines.connections(line) == (4 if line == LINE else 3))  # those of tags are over
         town.lines.hold_last(line)
+        town.tell("grid", "held", None)
         told = interrupted(town, client, job).disturbed.message
         assert re.search(r"\(lane \d of [34]\)", told), told
         town.lines.let_go(line)
@@ -185,15 +179,17 @@ def test_a_process_killed_in_the_midst_of_a_step_goes_on(town: Town, name: str) 
     """By the kernel, before an array of a step that is over several lanes has left."""
     killed = town.folder / f"{name}.killed"
     lives = len(killed.read_text().splitlines()) if killed.exists() else 0
-    with in_its_midst(town) as (client, job):
+    with in_its_midst(town, EARLY) as (client, job):
         town.tell(name, "kill", "9")
+        town.tell("grid", "held", None)
         eventually(lambda: killed.exists() and len(killed.read_text().splitlines()) > lives)
         goes_on(town, client, job)
 
 
 def test_a_full_disk_ends_the_job_with_its_cause_at_both(town: Town) -> None:
-    with in_its_midst(town, 400) as (client, job):
+    with in_its_midst(town, EARLY) as (client, job):
         town.tell("grid", "full", "")
+        town.tell("grid", "held", None)
         try:
             found = town.until(client, job)
         finally:

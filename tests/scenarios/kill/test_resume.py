@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -12,12 +13,13 @@ from common.disk.data_folder import Name
 from common.mpc.session import Kind
 from common.plan.predeal import PredealPlan
 from common.plan.score import ScorePlan
-from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
+from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
 from tests.scenarios.kill.masks import read_frames
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 
-PLAN = make_plan("rows", model={"iterations": 80}, score_bits=16)
+PLAN = make_plan("rows", model={"iterations": 40}, score_bits=16)
 KEPT = 28  # steps of this town between two points of a training that are kept
+MIDST = f"{Kind.MASKED_WEIGHTS.value} 33"  # of a training: after the first of these points
 SUBMITTED: list[str] = []  # of this module's town
 
 
@@ -31,8 +33,13 @@ def ends_well(town: Town, client: Client, job: str, attempts: int | None = 1) ->
 
 
 def begin(client: Client) -> str:
-    SUBMITTED.append(job := until_training(client, PLAN))
+    SUBMITTED.append(job := client.submit(PLAN).id)
     return job
+
+
+def midst(town: Town, client: Client) -> AbstractContextManager[str]:
+    """A training whose grid waits within a step."""
+    return town.held("grid", MIDST, lambda: begin(client))
 
 
 def _undisturbed(town: Town, client: Client, known: dict[str, float] = {}) -> float:  # noqa: B006
@@ -47,12 +54,12 @@ def _undisturbed(town: Town, client: Client, known: dict[str, float] = {}) -> fl
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_a_process_killed_while_training(town: Town, client: Client, name: str) -> None:
-    job = begin(client)
-    town.kill(name)
-    if name != "coordinator":
-        eventually(lambda: client.show(job).state == "waiting")
-        shown = client.show(job)
-        assert not getattr(shown, name).connected and shown.disturbed.kind == "PeerLost" and name in shown.disturbed.message
+    with midst(town, client) as job:
+        town.kill(name)
+        if name != "coordinator":
+            eventually(lambda: client.show(job).state == "waiting")
+            shown = client.show(job)
+            assert not getattr(shown, name).connected and shown.disturbed.kind == "PeerLost" and name in shown.disturbed.message
     town.start(name)
     with town.client() as again:
         ends_well(town, again, job)
@@ -60,32 +67,31 @@ def test_a_process_killed_while_training(town: Town, client: Client, name: str) 
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_a_process_told_to_stop_while_training(town: Town, client: Client, name: str) -> None:
-    job = begin(client)
-    town.restart(name)
+    with midst(town, client) as job:
+        town.restart(name)
     with town.client() as again:
         ends_well(town, again, job)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_cut_while_training(town: Town, client: Client, line: str) -> None:
-    job = begin(client)
-    town.lines.cut(line)
-    try:
-        eventually(lambda: client.show(job).state != "running")
-    finally:
-        town.lines.heal(line)
+    with midst(town, client) as job:
+        town.lines.cut(line)
+        try:
+            eventually(lambda: client.show(job).state != "running")
+        finally:
+            town.lines.heal(line)
     ends_well(town, client, job, None)
 
 
 def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, client: Client) -> None:
     """Steps over all rows, which end where they would have under other roundings too; batches need not."""
-    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 100, "batch": 0})
+    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 70, "batch": 0})
     SUBMITTED.append(undisturbed := client.submit(plan).id)
     done = town.until(client, undisturbed)
     assert (done.state, done.attempt) == ("succeeded", 0)
-    SUBMITTED.append(job := until_training(client, plan))
-    eventually(lambda: min((shown := client.show(job)).grid.progress.done, shown.bank.progress.done) > 64)  # kept after 62
-    town.kill("grid")
+    town.tell("grid", "kill", f"{Kind.MASKED_WEIGHTS.value} 65")  # kept after 62
+    SUBMITTED.append(job := client.submit(plan).id)
     eventually(lambda: client.show(job).state == "waiting")
     town.start("grid")
     found = town.until(client, job)
@@ -97,14 +103,14 @@ def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, c
 
 def test_half_a_dealers_training_goes_on_from_what_was_kept_under_other_keys(town: Town, client: Client) -> None:
     """The bank dies in the middle of a step; of what it and its second life send no two arrays are under one key."""
-    model = {"iterations": 60, "dealer": "half", "reveal": "owners", "weight_bits": 16}
-    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 40")
+    model = {"iterations": 40, "dealer": "half", "reveal": "owners", "weight_bits": 16}
+    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 32")
     SUBMITTED.append(job := client.submit(make_plan("rows", model=model, score_bits=16)).id)
     eventually(lambda: client.show(job).state == "waiting")
     town.start("bank")
     ends_well(town, client, job)
     sent = Counter(one.life for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value)
-    assert list(sent.values()) == [40, 60 - 40 // KEPT * KEPT]
+    assert list(sent.values()) == [32, 40 - KEPT]
 
 
 def test_a_training_that_nobody_deals_for_begins_anew_under_other_keys(town: Town, client: Client) -> None:
@@ -181,9 +187,9 @@ def test_what_holds_when_all_is_over(town: Town, client: Client) -> None:
 
 
 def test_a_waiting_job_is_cancelled_and_nothing_of_it_is_kept(town: Town, client: Client) -> None:
-    job = begin(client)
-    town.kill("bank")
-    eventually(lambda: client.show(job).state == "waiting")
+    with midst(town, client) as job:
+        town.kill("bank")
+        eventually(lambda: client.show(job).state == "waiting")
     assert client.cancel(job).state == "cancelled"
     town.start("bank")
     eventually(town.settled)
@@ -192,8 +198,8 @@ def test_a_waiting_job_is_cancelled_and_nothing_of_it_is_kept(town: Town, client
 
 
 def test_a_party_that_has_lost_its_folder_ends_the_job(town: Town, client: Client) -> None:
-    job = begin(client)
-    town.kill("grid")
+    with midst(town, client) as job:
+        town.kill("grid")
     for path in (town.data("grid") / Name.UNFINISHED / job).iterdir():
         path.unlink()
     town.start("grid")
@@ -203,8 +209,8 @@ def test_a_party_that_has_lost_its_folder_ends_the_job(town: Town, client: Clien
 
 
 def test_a_dataset_that_has_changed_ends_the_job(town: Town, client: Client) -> None:
-    job = begin(client)
-    town.kill("bank")
+    with midst(town, client) as job:
+        town.kill("bank")
     table = town.table("bank", "rows")
     before = table.read_text()
     table.write_text(before + before.splitlines()[-1].replace("K0", "Z0") + "\n")

@@ -7,8 +7,8 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from common.plan.job_states import State
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
-from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, dataset_files, make_tables
+from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, dataset_files, eventually, make_tables
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 
@@ -69,6 +69,17 @@ class Disturbed(Trial):
             (part := file.with_suffix(".part")).write_text(text)
             part.replace(file)
 
+    @contextmanager
+    def held(self, name: str, when: str, job: Callable[[], str]) -> Iterator[str]:
+        """A job that is about to send an array of this process, which waits until this is left, or until it is killed."""
+        self.tell(name, "hold", when)
+        begun = job()
+        eventually(lambda: (self.folder / f"{name}.held").exists(), 60.0)
+        try:
+            yield begun
+        finally:
+            self.tell(name, "held", None)
+
     def dead(self) -> list[str]:
         return [name for name in self.daemons if self.processes[name].poll() is not None]
 
@@ -93,7 +104,10 @@ class Disturbed(Trial):
 
     def settled(self) -> bool:
         """Whether no party keeps anything of a job that is not over."""
-        kept = [path for party in self.parties for path in (self.data(party) / Name.UNFINISHED).rglob("*")]
+        try:
+            kept = [path for party in self.parties for path in (self.data(party) / Name.UNFINISHED).rglob("*")]
+        except FileNotFoundError:  # a folder that is being removed
+            return False
         return all(path.name == DIRECT for path in kept)  # the folder of jobs that nobody goes on with, itself empty
 
     def until(self, client: Client, job: str, seconds: float = 90.0) -> wire.Job:

@@ -3,15 +3,17 @@
     python -m tests.scenarios.kill.victim NAME serve --config FOLDER/NAME.toml
 
 `NAME.kill` holds a number: after so many arrays, of the kind named before it if one is, it ends as by `kill -9`, before the
-last one leaves, and says so in `NAME.killed`; 0: not any more. While there is a file `NAME.full`, its disk takes nothing.
-`NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the
-fingerprint of each seed that it expands, with its process id. KEPT in its environment: how many times as often a training
-keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another process of the same name draws, so
-that jobs of two towns can be compared byte by byte.
+last one leaves, and says so in `NAME.killed`; 0: not any more. `NAME.hold` holds a number likewise: that array waits, and all
+that comes after it, as long as there is a file `NAME.held`, which it then makes; all else goes on. While there is a file
+`NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record
+of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its process id. KEPT in its environment: how
+many times as often a training keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another
+process of the same name draws, so that jobs of two towns can be compared byte by byte.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
@@ -45,13 +47,32 @@ _fsync, _time = os.fsync, time.time
 MASKED = ("masked_", "period_bits", "lattice_")
 
 
+class Told:
+    """The number of an array that a file holds, after the kind that is counted, if one is named."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._left, self._counted = file, 0, ""
+
+    def due(self, kind: str) -> bool:
+        """Whether an array of this kind is that one."""
+        if self._file.exists():
+            taken = self._file.rename(f"{self._file}.taken")  # what it is told from now on is not lost
+            *counted, number = (taken.read_text() or "1").split()
+            self._left, self._counted = int(number), "".join(counted)
+            taken.unlink()  # the next life is its own
+        if self._counted not in ("", kind):
+            return False
+        self._left -= 1
+        return self._left == 0
+
+
 class Victim:
     """name: of the daemon. folder: where it is told when to end, and keeps its record."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self._kill, self._full, self._clock = (folder / f"{name}.{what}" for what in ("kill", "full", "clock"))
-        self._killed = folder / f"{name}.killed"
-        self._left, self._counted = 0, ""
+        self._full, self._clock = (folder / f"{name}.{what}" for what in ("full", "clock"))
+        self._killed, self._held = folder / f"{name}.killed", folder / f"{name}.held"
+        self._told = {what: Told(folder / f"{name}.{what}") for what in ("kill", "hold")}
         self._frames = (folder / f"{name}.{os.getpid()}.frames").open("ab")  # a torn end must not be written on to
         self._seeds = (folder / f"{name}.seeds").open("a")
         self._known = set[bytes]()
@@ -66,16 +87,16 @@ class Victim:
         if round.kind.value.startswith(MASKED):
             write_frame(self._frames, Sent(round.kind.value, os.getpid(), values))
             self._frames.flush()
-        if self._kill.exists():
-            taken = self._kill.rename(self._killed.with_suffix(".taken"))  # what it is told from now on is not lost
-            *kind, number = (taken.read_text() or "1").split()
-            self._left, self._counted = int(number), "".join(kind)
-            taken.unlink()  # the next life is its own
-        self._left -= self._counted in ("", round.kind.value)
-        if self._left == 0:
+        if self._told["hold"].due(round.kind.value):
+            self._held.touch()
+        if self._told["kill"].due(round.kind.value):
             with self._killed.open("a") as file:
                 file.write(f"{os.getpid()} before {round.kind.value}\n")
             os.kill(os.getpid(), signal.SIGKILL)
+
+    async def waits(self) -> None:
+        while self._held.exists():
+            await asyncio.sleep(0.01)
 
     def syncs(self, handle: int) -> None:
         if self._full.exists():
@@ -126,6 +147,7 @@ def _watched(send: Any, victim: Victim) -> Any:
         if isinstance(self, FrameChannel) and self.keep(round, values):
             return
         victim.sends(round, values)
+        await victim.waits()
         await send(self, round, values)
 
     return watched
