@@ -40,7 +40,8 @@ from common.party import Party
 from common.plan.linear import Model
 
 CHECK = 8 * COMBINATIONS  # bytes from the grid to the bank when the last step is through
-LONG = 4 * WORDS * DEGREE  # bytes of a polynomial modulo 2^96
+WHOLE = 4 * WORDS  # bytes of a number modulo 2^96
+LONG = WHOLE * DEGREE  # and of a polynomial
 TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
 
 
@@ -69,7 +70,7 @@ def shared_step(step: Step, link: Link, own: int, other: int) -> int:
 def undealt_matrices(rows: int, own_columns: int) -> int:
     """A nonce, the matrix under masks for each way, the ridge's, and samples that mask nothing, once a job. Section 20."""
     zeros = own_columns + blocks_of(own_columns) + blocks_of(rows)
-    return NONCE_BYTES + 8 * own_columns * (2 * rows + own_columns) + LONG * zeros
+    return NONCE_BYTES + own_columns * ((WIDE + WHOLE) * rows + WIDE * own_columns) + LONG * zeros
 
 
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
@@ -80,7 +81,7 @@ def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
 
 def phased_matrices(rows: int, own_columns: int) -> int:
     """The same of rows that fill whole blocks on the way back, without the nonce. Section 21."""
-    return undealt_matrices(rows, own_columns) + 8 * own_columns * (BLOCK * filled_blocks(rows) - rows) - NONCE_BYTES
+    return undealt_matrices(rows, own_columns) + WHOLE * own_columns * (BLOCK * filled_blocks(rows) - rows) - NONCE_BYTES
 
 
 def phased_step(step: Step, waves: int, party: Party) -> int:
@@ -110,7 +111,7 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int, *, made
 
     def sent(whose: Party, others: int) -> int:
         mine = columns[whose]
-        across = (mine + 1) * (8 * rows + LONG) if masks_rows(whose, columns) else LONG * mine
+        across = (mine + 1) * (WHOLE * rows + LONG) if masks_rows(whose, columns) else LONG * mine
         bits = 0 if made else _bits(whose, polynomials)
         hessian = LONG * blocks_of(every) + 8 * every * every
         step = LONG + -(-every // 8)

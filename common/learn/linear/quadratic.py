@@ -37,7 +37,7 @@ from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.ring96 import WORDS, Long, flat, stacked
 from common.mpc.lattice.rows import HeldRows, OwnRows
 from common.mpc.lattice.sampled import Public, Sampler
-from common.mpc.lattice.turned import HeldColumns, OwnColumns
+from common.mpc.lattice.turned import HeldColumns, LongRows, OwnColumns
 from common.mpc.product import Rows, in_memory
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -159,7 +159,7 @@ async def share_quadratic(
 ) -> Quadratic:
     """Each party's shares, under keys that serve this training alone; public: the polynomials of both parties' matrices.
 
-    From the party with fewer columns (m + 1) (8 n + 12 N) bytes, from the other 12 N a column; then 12 N + 8 m^2 each way for
+    From the party with fewer columns 12 (m + 1) (n + N) bytes, from the other 12 N a column; then 12 N + 8 m^2 each way for
     m in all. Raises PeerProtocolError at the bank where a message was wrong before these. coin: of both parties.
     """
     party = session.party
@@ -217,7 +217,7 @@ async def _across(
         await session.post(Kind.LATTICE_MATRIX, flat(own.zeros()))
         for low in lows:
 
-            def mask(low: int = low) -> Words:
+            def mask(low: int = low) -> Long:
                 block = inputs.block(low)
                 summed = np.einsum("i,ij->j", factors, block) << np.uint64(_SUM_BITS)
                 return own.masked(np.vstack([block << np.uint64(_TURNED_BITS), summed]))
@@ -232,10 +232,10 @@ async def _across(
         return _turned(found, party is Party.GRID)
     count = columns[party.other] + 1
     zeros = stacked(await session.collect(Kind.LATTICE_MATRIX, np.uint32, (count * WORDS, DEGREE)))
-    turned = room((rows, count))
+    turned = LongRows(rows, count, room)
     for low in lows:
-        part = slice(low, min(rows, low + MATRIX_BLOCK))
-        turned[part] = (await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, part.stop - low))).T
+        size = min(rows - low, MATRIX_BLOCK)
+        turned.put(low, await session.collect(Kind.LATTICE_MATRIX, np.uint32, (count * WORDS, size)))
     held, shares = HeldColumns(sampler, public[party.other], zeros, turned), []
     for first in range(0, columns[party], COLUMNS_AT_ONCE):
         at = slice(first, min(first + COLUMNS_AT_ONCE, columns[party]))

@@ -35,7 +35,7 @@ from common.mpc.lattice.ring import DEGREE, Integers
 from common.mpc.lattice.ring96 import WORDS, Long, flat, stacked
 from common.mpc.lattice.rows import HeldRows, OwnRows, blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES, Public, Sampler
-from common.mpc.lattice.turned import HeldColumns, OwnColumns
+from common.mpc.lattice.turned import HeldColumns, LongRows, OwnColumns
 from common.mpc.link import Link
 from common.mpc.prg import Prg
 from common.mpc.product import Rows, backward, forward, in_memory
@@ -250,7 +250,7 @@ async def share_undealt(
 ) -> Undealt:
     """Each party masks its matrix twice, once for each way, under keys that it draws now and keeps for these products alone.
 
-    From each 8 (2 n m + m^2) + 12 N m bytes, and 12 N for each block of N rows of either matrix. room: gives the places for the
+    From each 20 n m + 8 m^2 + 12 N m bytes, and 12 N for each block of N rows of either matrix. room: gives the places for the
     other's.
     """
     nonces = await draw_nonces(session)
@@ -291,24 +291,25 @@ async def share_masked(
 
     pieces = range(0, rows, MATRIX_BLOCK)
     back_rows = rows if turn is None else embedding.blocks_of(rows) * embedding.BLOCK
-    masked, turned = room((rows, other_columns)), room((back_rows, other_columns))
+    masked, turned = room((rows, other_columns)), LongRows(back_rows, other_columns, room)
     zero_rows = np.empty((blocks_of(rows), WORDS, DEGREE), np.uint32)
     for low in pieces:
         part = own[low : low + MATRIX_BLOCK].T.astype(np.int64)
 
-        def work(part: Integers = part) -> tuple[Long, Words, Words]:
+        def work(part: Integers = part) -> tuple[Long, Words, Long]:
             zero, hidden = made.rows.masked(part.view(np.uint64) << np.uint64(ROW_BITS))
             back = part if turn is None else turn(part)
             return zero, hidden, made.columns.masked(back.view(np.uint64) << np.uint64(TURNED_BITS))
 
         filled = slice(low // DEGREE, blocks_of(low + part.shape[1]))
-        first, *rest = await session.compute(work, 8 * part.size)
-        await session.post(Kind.LATTICE_MATRIX, flat(first))
-        zero_rows[filled] = stacked(await session.collect(Kind.LATTICE_MATRIX, np.uint32, flat(first).shape))
-        for array, place in zip(rest, (masked, turned), strict=True):
-            await session.post(Kind.LATTICE_MATRIX, array)
-            got = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (other_columns, array.shape[1]))
-            place[low : low + array.shape[1]] = got.T
+        zero, hidden, back = await session.compute(work, 8 * part.size)
+        await session.post(Kind.LATTICE_MATRIX, flat(zero))
+        zero_rows[filled] = stacked(await session.collect(Kind.LATTICE_MATRIX, np.uint32, flat(zero).shape))
+        await session.post(Kind.LATTICE_MATRIX, hidden)
+        got = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (other_columns, hidden.shape[1]))
+        masked[low : low + hidden.shape[1]] = got.T
+        await session.post(Kind.LATTICE_MATRIX, back)
+        turned.put(low, await session.collect(Kind.LATTICE_MATRIX, np.uint32, (other_columns * WORDS, back.shape[1])))
     held = _Held(
         HeldRows(sampler, theirs, zero_rows, masked),
         HeldRows(sampler, theirs, stacked(ridge_zero), np.asfortranarray(ridge_masked.T)),

@@ -6,8 +6,8 @@ c = sum_j w_j a_j + v a_0 + e', with v ternary and used once. Its share of a blo
 -c s; they sum to X w, but for small noise.
 
 What floods hide. The other, who knows w, v and e', lacks e and s: the owner's flood is the wider one, for sum_j w_j e_j. The
-owner, who knows e, s and what it cut, lacks w, v and e': the other's hides v e_0 - s e', and what w multiplies are rows that
-the owner chose, a cut bit off.
+owner, who knows e and s, lacks v and e': the other's hides v e_0 - s e'. Whoever lets it see a sum, a dealer, lets it know w
+too, so that what it cut, times w, tells it nothing.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from common.mpc.cost import Cost
 from common.mpc.dealer import Dealer, both_halves
 from common.mpc.fixedpoint import RESIDUAL_SCALE, RIDGE_SCALE, U_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.ring96 import WORDS
 from common.mpc.lattice.rows import HeldRows
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Purpose
@@ -243,9 +244,11 @@ async def test_what_the_dealer_and_the_grid_know_unmasks_no_matrix_and_still_giv
     _, trio = await trained(problem, model)
     prg, sent = trio.dealer.expanded, {p: [(label.kind, v) for label, v in trio.peer[p].log] for p in Party}
     x = inputs_of(problem, Party.BANK, model).own.astype(np.int64).view(np.uint64).T
-    matrices = [v for kind, v in sent[Party.BANK] if kind is Kind.LATTICE_MATRIX and v.shape == x.shape]
-    assert len(matrices) == 2
     columns, rows = x.shape
+    (once,) = (v for kind, v in sent[Party.BANK] if kind is Kind.LATTICE_MATRIX and v.shape == x.shape)
+    (back,) = (v for kind, v in sent[Party.BANK] if kind is Kind.LATTICE_MATRIX and v.shape == (columns * WORDS, rows))
+    long = back.reshape(columns, WORDS, rows).astype(np.uint64)
+    matrices = [once, long[:, 1] | long[:, 2] << np.uint64(32), long[:, 0] | long[:, 1] << np.uint64(32)]
 
     _, whole = await trained(problem, Model(reveal="owners"))  # where the same attack opens the matrix
     short = next(v for label, v in whole.peer[Party.BANK].log if label.kind is Kind.MASKED_MATRIX)
@@ -256,7 +259,7 @@ async def test_what_the_dealer_and_the_grid_know_unmasks_no_matrix_and_still_giv
         for purpose in Purpose:
             for party in Party:
                 tried = masked + prg[party].words(purpose, 0, columns * rows).reshape(columns, rows)
-                bits = (undealt.ROW_BITS, undealt.TURNED_BITS)
+                bits = (undealt.ROW_BITS, undealt.TURNED_BITS, undealt.TURNED_BITS + 32)
                 near = [np.abs((tried - (x << np.uint64(b))).view(np.int64)) < 1 << 40 for b in bits]
                 assert max(part.mean() for part in near) < 0.01
 

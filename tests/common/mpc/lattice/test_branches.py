@@ -21,7 +21,7 @@ USERS: dict[str, set[str]] = {
     "learn/linear/undealt.py": {
         *("COLUMNS_AT_ONCE", "own", "other", "most", "sends", "span", "sample", "taken", "measures", "bounds", "pieces"),
         "part",
-        *("_total", "rest", "masked", "turned"),  # lists of two or three arrays
+        "_total",  # a list of two
         *("filled", "ridge_bits", "VECTOR_BITS"),
         *("np.frombuffer", "np.zeros_like", "np.ascontiguousarray", "np.asfortranarray"),
     },
@@ -52,7 +52,8 @@ USERS: dict[str, set[str]] = {
 }
 """What uses it, and the names that decide there besides."""
 PUBLIC = {
-    *("DEGREE", "HALF", "ADDED", "NUMBER_DIGITS", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
+    *("DEGREE", "HALF", "ADDED", "NUMBER_DIGITS", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),
+    "_ROWS",  # parameters
     *("POLYNOMIALS", "SPAN_BLOCKS"),
     *("BLOCK", "LIMBS", "CUT_LIMBS", "DIGITS", "WORDS", "_KEPT", "_HALVED", "k"),
     *("count", "rows", "low", "first", "part", "at", "block", "place", "step", "sizes", "size", "i", "j", "number"),

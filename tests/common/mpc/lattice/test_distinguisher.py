@@ -16,7 +16,7 @@ from common.mpc.lattice.rows import HeldRows, OwnRows
 from common.mpc.lattice.sampled import ERROR_DEVIATION, Sampler
 from common.mpc.lattice.turned import HeldColumns, OwnColumns
 from tests.common.mpc.lattice.test_ring96 import MODULUS, product, whole
-from tests.common.mpc.lattice.test_shares import distance, flat, minus, public
+from tests.common.mpc.lattice.test_shares import distance, flat, minus, public, sent
 
 ROWS, COLUMNS, COINS = 2 * DEGREE, 2, 5.5
 MATRIX, ONE_KEY = {"rows", "turned", "zeros", "more rows"}, {"rows crossed", "turned crossed"}
@@ -48,16 +48,15 @@ class EvenErrors(Sampler):
 def told(kind: type[Sampler], monkeypatch: pytest.MonkeyPatch) -> dict[str, Words]:
     """What all messages give to who knows the matrix and the vectors. Crossed: of two samples under one secret, E a' - E' a.
 
-    Crossed are samples before they are cut, which tell more: their errors are below what is.
+    Rows are cut: crossed is a sample before that, which tells more, as its error is below what is cut.
     """
-    uncut: dict[str, list[Long]] = {"rows": [], "turned": []}
-    for name, seen in uncut.items():
+    uncut = list[Long]()
 
-        def watched(sums: Integers, seen: list[Long] = seen) -> Words:
-            seen.append(thirds_joined(sums))
-            return cut(sums)
+    def watched(sums: Integers) -> Words:
+        uncut.append(thirds_joined(sums))
+        return cut(sums)
 
-        monkeypatch.setattr(f"common.mpc.lattice.{name}.cut", watched)
+    monkeypatch.setattr("common.mpc.lattice.rows.cut", watched)
     rng = np.random.default_rng(5)
     owner, holder = kind(bytes([1]) * 32), kind(bytes([2]) * 32)
     x = rng.integers(-(2**16), 2**16, (COLUMNS, ROWS)).view(np.uint64) << np.uint64(32)
@@ -72,8 +71,10 @@ def told(kind: type[Sampler], monkeypatch: pytest.MonkeyPatch) -> dict[str, Word
     weights = [minus(held.hidden(w)[0], weighed) for _ in range(2)]
 
     columns = OwnColumns(owner, public(), COLUMNS)
-    zeros, turned = columns.zeros(), columns.masked(x) - x
-    back = HeldColumns(holder, public(), zeros, np.asfortranarray((turned + x).T))
+    zeros, message = columns.zeros(), columns.masked(x)
+    back = HeldColumns(holder, public(), zeros, sent(message))
+    lifted = np.stack([np.zeros(ROWS, np.uint32), x[0].astype(np.uint32), (x[0] >> np.uint64(32)).astype(np.uint32)])
+    turned = minus(message[:WORDS], lifted)[:, :DEGREE]
     h = rng.integers(-(2**34), 2**34, (1, ROWS)).view(np.uint64)
     total = Sum(1)
     for b in range(2):
@@ -85,10 +86,10 @@ def told(kind: type[Sampler], monkeypatch: pytest.MonkeyPatch) -> dict[str, Word
     return {
         "rows": bare[0, first],
         "more rows": bare[0, first] - bare[0, DEGREE:],
-        "turned": turned[0, first],
+        "turned": flat(turned),
         "zeros": flat(minus(zeros[0], zeros[1])),
-        "rows crossed": crossed(zero[0], a[1], uncut["rows"][0][0], a[0]),
-        "turned crossed": crossed(zeros[0], turned_a[1], uncut["turned"][0][0], turned_a[0]),
+        "rows crossed": crossed(zero[0], a[1], uncut[0][0], a[0]),
+        "turned crossed": crossed(zeros[0], turned_a[1], turned, turned_a[0]),
         "weights": flat(weights[0]),
         "residual": flat(residual[0]),
         "weights twice": flat(minus(*weights)),
@@ -122,6 +123,7 @@ def test_each_vector_is_sent_with_an_error_of_its_own() -> None:
     rng, holder = np.random.default_rng(6), Sampler(bytes(32))
     a, turned_a = (public().long(form, 0, 3) for form in (1, 2))
     nothing, zeros = np.zeros((ROWS, COLUMNS), np.uint64, order="F"), np.zeros((2, WORDS, DEGREE), np.uint32)
+    turned = sent(np.zeros((COLUMNS * WORDS, ROWS), np.uint32))
     w, h = (rng.integers(-(2**34), 2**34, shape).view(np.uint64) for shape in (COLUMNS, (3, ROWS)))
 
     def less(sample: Long, sums: Long, v: Integers, public_zero: Long) -> Integers:
@@ -131,7 +133,7 @@ def test_each_vector_is_sent_with_an_error_of_its_own() -> None:
 
     c, v = HeldRows(holder, public(), zeros, nothing).hidden(w)
     left = [less(c, joined(weighted(w, a[1:])), v, a[0])]
-    vectors, drawn = HeldColumns(holder, public(), zeros, nothing).hidden(h)
+    vectors, drawn = HeldColumns(holder, public(), zeros, turned).hidden(h)
     for one, c, v in zip(h, vectors, drawn, strict=True):
         total = Sum(1)
         for b in range(2):
