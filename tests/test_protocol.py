@@ -13,7 +13,7 @@ from common.learn.linear.cost import descent, matrices, scoring
 from common.learn.linear.deal import Work
 from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import STEP
-from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
+from common.mpc.cost import COMPARED, SEEDS, SIZES, Cost, alignment, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
@@ -95,7 +95,7 @@ def test_the_worked_example_adds_up() -> None:
     assert f"= {whole.rounds} messages one after another" in example
     assert table["start, ids, periods"][0] == SEEDS + aligned[Party.GRID].peer_sent
     assert table["matrices"][:2] == [matrices(14_280, 17, 6), matrices(14_280, 14, 6)]
-    assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
+    assert table["split, sizes, compared, through"][:2] == [SIZES + 2 * COMPARED, SIZES + 2 * COMPARED + split(20_400)]
     scored = scoring(Party.GRID, 6120, 17, 14)
     assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]
     steps = [table[name] for name in ("matrices", "joint matrix", "12 steps, and the check", "tags")]

@@ -191,7 +191,7 @@ class Coordinator:
 
     async def _listen(self, party: Member, call: Call) -> None:
         while (message := await call.read()) is not None:
-            if message.WhichOneof("message") == "failed" and (cause := call.refused()) is not None:
+            if message.WhichOneof("message") == "failed" and (cause := await call.refused()) is not None:
                 raise cause  # what the party has seen of it says less
             await self._dispatch(party, message)
 

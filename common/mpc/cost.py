@@ -12,6 +12,7 @@ from common.party import Party
 
 SEEDS = 65  # fingerprints of what was dealt and of the seed made of it; then whether all are new. Section 2
 WILLING = 1  # that all can charge their books
+COMPARED = 32  # what each has sent and taken. Section 17
 # rows, training rows, columns; the above; the last point of a training; fingerprints when both are through, and when both kept
 SIZES = 96 + WILLING
 

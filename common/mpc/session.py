@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from common.disclosure import Opened
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.mpc.transcript import SUM_BYTES, Transcript
 from common.party import Party
 
 Array = npt.NDArray[Any]
@@ -98,6 +99,7 @@ class Kind(Enum):
     POOLED_COUNTS = "pooled_counts"
     POOLED_STEP = "pooled_step"
     HEARD = "heard"
+    TRANSCRIPT = "transcript"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -250,6 +252,7 @@ class Session:
         self.settled = True  # at the bank: not where a training moved further at its end, or a network in all, than is usual
         self._enter = enter
         self._sent = self._received = 0
+        self._said, self._taken = Transcript(), Transcript()
         self._posting: asyncio.Task[None] | None = None
 
     def beside(self, channel: Channel, whom: str) -> Session:
@@ -297,6 +300,7 @@ class Session:
         self.traffic.rounds += 1
         self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + mine.nbytes
         label = Round(kind, self._sent)
+        self._said.add(self._sent, label, mine)
         if self._holding is not None and self._holding.keep(label, mine):
             return
         self._posting = asyncio.create_task(self._peer.send(label, mine))
@@ -317,7 +321,24 @@ class Session:
         self._check_opens(kind, "in", shape, np.dtype(dtype))
         self._received += 1
         label = Round(kind, self._received)
-        return self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
+        theirs = self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
+        self._taken.add(label.number, label, theirs)
+        return theirs
+
+    async def compare(self) -> None:
+        """One round: whether each took what the other sent until here, of which nothing may be on its way.
+
+        Raises PeerProtocolError where a word is another.
+        """
+        said, taken = self._said.said, self._taken.said
+        theirs = await self.exchange(Kind.TRANSCRIPT, np.concatenate([said, taken]))
+        for way, own, other in (("took", said, theirs[SUM_BYTES:]), ("sent", taken, theirs[:SUM_BYTES])):
+            if not np.array_equal(own, other):
+                here = "was sent" if way == "took" else "was taken"
+                raise PeerProtocolError(
+                    f"what {self._whom} {way} is not what {here} here: a word between them is another",
+                    remedy="Submit the job again. If it fails again, a machine is damaged, or one of both lies.",
+                )
 
     async def _posted(self) -> None:
         if self._posting is not None:

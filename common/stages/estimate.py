@@ -15,7 +15,7 @@ from common.learn.learner import MakesAhead, Size
 from common.learn.learners import REASONS, learner_of
 from common.learn.trees.learner import fitting_trees
 from common.mpc import cost
-from common.mpc.cost import SEEDS, SIZES, WILLING, Cost
+from common.mpc.cost import COMPARED, SEEDS, SIZES, WILLING, Cost
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.seeds import DEALT_BYTES
 from common.party import Party
@@ -208,6 +208,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     for party in Party:
         grid = party is Party.GRID
         found = _begun(plan, sizes, party) + Cost(SIZES + (0 if grid else told), SIZES + (told if grid else 0))
+        found += Cost(2 * COMPARED, 2 * COMPARED)
         found += cost.bin_counts(party, counting) if counting else Cost()
         trained = learner.cost(party, plan.model, size)
         if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
@@ -218,7 +219,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         for _ in range(tellings):
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
-    rounds = begun_rounds(plan, sizes) + 6 + blocks(size.rows) + 1
+    rounds = begun_rounds(plan, sizes) + 8 + blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 2 if plan.dealt == "ahead" else 0
@@ -257,8 +258,8 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
             told = Cost(told.peer_sent + _STOCK, told.peer_received + _STOCK)
         if plan.grid_reasons:
             told += _reasons(party, plan.grid_reasons, section, size)
-        costs[party] = _begun(plan, sizes, party) + Cost(WILLING, WILLING) + told
-    rounds = begun_rounds(plan, sizes) + 1 + learner.score_rounds(section, size.rows)
+        costs[party] = _begun(plan, sizes, party) + Cost(WILLING + COMPARED, WILLING + COMPARED) + told
+    rounds = begun_rounds(plan, sizes) + 2 + learner.score_rounds(section, size.rows)
     reasons = REASONS.get(learner.name) if plan.grid_reasons and section.closed else None
     rounds += (2 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
     read, scored = learner.values(section, size)

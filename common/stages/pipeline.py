@@ -99,12 +99,14 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
             trained = await train_ahead(job.session, job.shelf, job.home.key, plan.model, task, job.scratch, job.course)
         else:
             trained = await train(task, job.session, job.correlations, job.scratch, job.course)
+        await job.session.compare()
         job.count(iterations=steps_of(task, trained))
     with job.stage(Stage.REVEAL):
         model = trained.half(job.id, columns, about(job, data))
     with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, table, train_rows)
         heard = await tell_scores(job, plan, made, rival)
+        await job.session.compare()
         job.give_back()
         kept = await job.role.trained(job, plan, made, heard)
         job.give_back()
@@ -159,6 +161,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         if plan.grid_reasons and not plan.on_request:
             texts = job.role.reasons(job, model)
             named = await open_reasons(job.session, job.correlations, model, table, texts, plan.grid_reasons)
+        if not plan.on_request:
+            await job.session.compare()
         await job.role.scored(job, model, table, u, named)
     with job.stage(Stage.WATCH):
         home, folder = job.home, job.home.models.folder(model.job)

@@ -19,7 +19,7 @@ from common.text import traces
 from common.trust.authority import TrustStore
 from common.wire.frames import Piece, Together, codec
 from common.wire.proof import Challenge
-from common.wire.server import KEEPALIVE, distrusted
+from common.wire.server import KEEPALIVE, distrusted, in_time
 from common.wire.status import from_rpc
 from common.wire.tls import Credentials
 
@@ -92,7 +92,7 @@ class Stream:
             with contextlib.suppress(TimeoutError):
                 raise await asyncio.wait_for(self._cause(call), _CAUSE)
         try:
-            certificate = challenge.check(answer, self._server, self._trust)
+            certificate = await in_time(lambda: challenge.check(answer, self._server, self._trust))
         except WattScoreError:
             call.cancel()
             raise
@@ -200,7 +200,7 @@ class Connection:
         try:
             call = begin(request, timeout=timeout, metadata=_metadata(challenge))
             reply = await call
-            challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
+            await self._proven(challenge, await call.initial_metadata())
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise PeerLost(
@@ -220,7 +220,7 @@ class Connection:
         try:
             async for reply in call:
                 if not proven:
-                    challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
+                    await self._proven(challenge, await call.initial_metadata())
                     proven = True
                 yield reply
         except grpc.aio.AioRpcError as error:
@@ -228,6 +228,9 @@ class Connection:
         finally:
             call.cancel()
             self._over(line)
+
+    async def _proven(self, challenge: Challenge, answered: Any) -> None:
+        await in_time(lambda: challenge.check(answered, self.server, self._credentials.trust))
 
     def stream(self, method: MethodDescriptor) -> Stream:
         """A bidirectional stream."""

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import message_factory
@@ -25,7 +26,7 @@ from common.trust.lastgood import KEEP
 from common.wire.frames import Piece, Together, codec
 from common.wire.proof import prove
 from common.wire.status import FAULT_KEY, code_of, to_fault
-from common.wire.tls import Credentials, caller_certificate, peer_identity
+from common.wire.tls import Credentials, caller_certificate
 from common.wire.unproven import HANDSHAKE, Room, Unproven, descriptors
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ _BROKEN = (grpc.RpcError, grpc.aio.BaseError)
 LOOK = 1.0  # seconds between two looks at whether the other end of an open stream is still trusted
 # Of their own: on a disk that hangs the looks of a few streams would take every thread that jobs wait for.
 _LOOKING = ThreadPoolExecutor(4, "trusted")
+_ASKING = ThreadPoolExecutor(4, "asked")  # for new calls, which are not to wait for the looks of many streams
+ANSWERED = 10.0  # seconds in which the folder of trust is to be read for one
+T = TypeVar("T")
 
 
 class Call:
@@ -64,7 +68,7 @@ class Call:
         try:
             message = await self._context.read()
         except _BROKEN as error:
-            raise self._broken() from error
+            raise await self._broken() from error
         return None if message is grpc.aio.EOF else message
 
     async def write(self, message: Message | Piece | Together) -> None:
@@ -72,15 +76,17 @@ class Call:
             async with self._writing:
                 await self._context.write(message)
         except _BROKEN as error:
-            raise self._broken() from error
+            raise await self._broken() from error
 
-    def _broken(self) -> WattScoreError:
+    async def _broken(self) -> WattScoreError:
         """Why: a caller that is trusted no more may have been cut by others before it was here."""
-        return self.cause or self._distrust() or PeerLost(f"the connection from {self.identity} broke")
+        return await self.refused() or PeerLost(f"the connection from {self.identity} broke")
 
-    def refused(self) -> WattScoreError | None:
+    async def refused(self) -> WattScoreError | None:
         """Why the caller is trusted no more, if so: another of its streams may be cut for that before this one is."""
-        self.cause = self.cause or self._distrust()
+        if self.cause is None:
+            found = await in_time(self._distrust)
+            self.cause = self.cause or found
         return self.cause
 
     @asynccontextmanager
@@ -114,6 +120,21 @@ def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
     except WattScoreError as error:
         return error
     return None
+
+
+async def in_time(look: Callable[[], T]) -> T:
+    """What `look` finds in the folder of trust for a call, in threads for this alone, as a slow disk holds up no loop.
+
+    Raises PeerLost where that takes longer than a call is worth: nobody is trusted unseen.
+    """
+    try:
+        async with asyncio.timeout(ANSWERED):
+            return await asyncio.get_running_loop().run_in_executor(_ASKING, look)
+    except TimeoutError:
+        raise PeerLost(
+            f"whether a certificate is trusted could not be told here within {ANSWERED:.0f} s",
+            remedy="See whether the disk with the folder of trust answers.",
+        ) from None
 
 
 async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
@@ -229,7 +250,8 @@ def _method(
     async def run(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         unproven.proven(context.peer())
         try:
-            call, certificate = Call(context, peer_identity(context, credentials.trust)), caller_certificate(context)
+            certificate = caller_certificate(context)
+            call = Call(context, await in_time(lambda: verify_peer(certificate, credentials.trust, datetime.now(UTC))))
             await context.send_initial_metadata(prove(context.invocation_metadata(), path, certificate, credentials.own()))
             if method.client_streaming:
                 _log.info("%s by %s, certificate %s", method.name, call.identity, fingerprint(certificate)[:23])

@@ -24,7 +24,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.errors import ConfigError, IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.party import Identity
-from common.trust.authority import TrustStore, check_dates, check_leaf, identity_of, parse_key, read_certificate, verify_peer
+from common.trust.authority import TrustStore, check_dates, check_leaf, identity_of, parse_key, read_certificate
 from common.trust.revoked import read_revoked
 
 _SETTING, _UNUSABLE_SUITE = "GRPC_SSL_CIPHER_SUITES", "ECDHE-PSK-AES128-CBC-SHA"
@@ -155,11 +155,6 @@ def caller_certificate(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
     if len(certificates) != 1:
         raise IdentityError("the connection has no client certificate", remedy="Connect with TLS and a certificate.")
     return bytes(certificates[0])
-
-
-def peer_identity(context: grpc.aio.ServicerContext[Any, Any], trust: TrustStore) -> Identity:
-    """Who called, by the connection's certificate. Raises IdentityError as `verify_peer` does, or if there is none."""
-    return verify_peer(caller_certificate(context), trust, datetime.now(UTC))
 
 
 def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> WattScoreError:

@@ -86,6 +86,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         job.warn(*task.warnings)
         trained = await task.train(hub, job.scratch, job.course)
         await hub.compare()
+        await job.session.compare()
         job.count(iterations=steps_of(task, trained))
     with job.stage(Stage.REVEAL):
         model = trained.half(job.id, own.columns, about(job, data))
@@ -94,6 +95,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         telling = Telling(Kind.TEST_SCORES, plan.score_bits)
         budget = job.budget(model)
         u = await open_scores(job.session, job.correlations, model, made.held(), telling, budget)
+        await job.session.compare()
         product = await judge(job, plan, several, hub, made, None if u is None else Heard(u), counts)
     await keep_both(job, product)
     job.outcome.opened = list(job.opened)

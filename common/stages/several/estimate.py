@@ -15,7 +15,7 @@ from common.learn.learner import Size
 from common.learn.learners import learner_of, several_of
 from common.learn.linear.alone import MOST_SUMS, SUM_BITS, told
 from common.mpc import cost
-from common.mpc.cost import SEEDS, SIZES, WILLING, Cost
+from common.mpc.cost import COMPARED, SEEDS, SIZES, WILLING, Cost
 from common.mpc.seeds import DEALT_BYTES, NONCE_BYTES
 from common.mpc.several.heard import HASH_BYTES
 from common.party import Party
@@ -105,7 +105,7 @@ def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Spee
     rounds += 2 * ROUNDS - _SUMS if cut else _ROUNDED if several.whitened else 0
     whole = Size(every.rows, layout.grid, layout.bank)  # all intercepts, which steps depend on
     rounds += learner.rounds(section, whole) + several.more_rounds(section, layout)
-    rounds += learner.score_rounds(section, max(held)) + _POOLED + 2 * _COMPARED
+    rounds += learner.score_rounds(section, max(held)) + _POOLED + 2 * _COMPARED + 2
     read, scores = learner.values(section, every)
     seconds = sum(begun_seconds(plan, sizes.line(k), read, speed) - speed.job for k in range(banks)) + banks * speed.job
     seconds += speed.share * every.rows * read + speed.cell * learner.work(section, every) + speed.dealt * dealt / 8
@@ -151,7 +151,7 @@ def _line(plan: SeveralPlan, sizes: Sizes, tested: Size) -> tuple[Cost, Cost]:
         matched = cost.alignment(party, *ids, plan.matching)
         found.append(matched + learner.cost_scores(party, plan.model, tested) + Cost(dealt=DEALT_BYTES))
     grid, bank = found
-    return bank + Cost(cost.split(sizes.rows) + _START_SENT, _START_HEARD, DEALT_BYTES), grid
+    return bank + Cost(cost.split(sizes.rows) + _START_SENT + 2 * COMPARED, _START_HEARD + 2 * COMPARED, DEALT_BYTES), grid
 
 
 def _counted(cells: int) -> Cost:

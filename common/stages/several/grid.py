@@ -191,6 +191,7 @@ async def _trained(
     job.warn(*task.warnings)
     trained = await task.train(hub, job.scratch, job.course)
     await hub.compare()
+    await side_by_side(line.session.compare() for line in jobs)
     job.count(iterations=steps_of(task, trained))
     return trained
 
@@ -242,6 +243,7 @@ async def _sizes(line: PartyJob, rows: Rows, layout: BanksLayout) -> None:
 async def _score(line: PartyJob, plan: TrainPlan, half: Half, held: FeatureTable) -> None:
     telling = Telling(Kind.TEST_SCORES, plan.score_bits)
     await open_scores(line.session, line.correlations, half, held, telling, line.budget(half))
+    await line.session.compare()
 
 
 async def _keep_all(jobs: Sequence[PartyJob], product: Product) -> None:

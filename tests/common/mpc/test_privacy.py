@@ -164,6 +164,7 @@ def test_every_masked_kind_was_looked_at(samples: dict[str, Sample]) -> None:
     elsewhere |= {Kind.MASKED_RANKS, Kind.DEALT_RANKS}  # ranks/test_find.py
     elsewhere |= {kind for kind in Kind if kind.value.startswith("lattice_")}  # lattice/test_shares.py
     elsewhere |= {Kind.MODEL_MARKS}  # hashes of what both hold: learn/linear/test_score_undealt.py
+    elsewhere |= {Kind.TRANSCRIPT}  # sums over what both have sent and taken: test_transcript.py
     elsewhere |= {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.NONCES}  # learn/linear/test_several_privacy.py
     elsewhere |= {Kind.HEARD}  # hashes under a key of the banks: several/test_hub.py
     assert seen == {kind.value for kind in Kind if kind not in OPENS} - {kind.value for kind in elsewhere}

@@ -91,6 +91,7 @@ def test_the_list_of_masked_kinds() -> None:
         Kind.PERIOD_BITS,
         Kind.SEEDS,
         Kind.MODEL_MARKS,  # hashes of what both hold: learn/linear/test_score_undealt.py
+        Kind.TRANSCRIPT,  # of what both have sent and taken: test_transcript.py
     }
 
 

@@ -21,7 +21,7 @@ SCORING = {"matched_ids", "period_range", "matched_rows", "counts", "scores"}
 SAID = {
     "psi_sizes": "counts", "psi_tags": "counts", "psi_common": "matched_ids", "period_range": "period_range", "period_bits": "",
     "period_shares": "matched_rows", "shape": "counts", "masked_matrix": "", "masked_u": "", "masked_residual": "",
-    "masked_weights": "", "masked_operand": "", "masked_update": "", "registry": "counts", "resume": "counts",
+    "masked_weights": "", "masked_operand": "", "masked_update": "", "registry": "counts", "resume": "counts", "transcript": "",
 }  # fmt: skip
 BY_THE_GRID, BY_THE_BANK = {"test_scores": "test_scores", "training_check": "training_check"}, {"split": "split"}
 TO_THE_NEUTRAL = {"psi_tags", "psi_sizes", "psi_common"}
@@ -80,7 +80,7 @@ async def test_a_default_scoring_opens_this_and_nothing_else(companies: Companie
     for party in Party:
         sent = said(companies, party)
         kinds = {kind.value for kind in sent if not kind.value.startswith(("psi", "period"))}
-        told = {"resume", "scores"} if party is Party.GRID else {"resume"}
+        told = {"resume", "transcript", *(("scores",) if party is Party.GRID else ())}
         assert kinds == {"masked_weights", "masked_matrix", "masked_update"} | told
         for kind, values in sent.items():
             if kind not in OPENS:

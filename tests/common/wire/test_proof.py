@@ -21,7 +21,7 @@ from common.party import Identity
 from common.trust import lastgood
 from common.trust.authority import fingerprint, issue, renew
 from common.trust.revoked import revoke
-from common.wire import coordinator_pb2, party_pb2, server
+from common.wire import coordinator_pb2, party_pb2, proof, server
 from common.wire.client import Connection
 from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW
 from common.wire.proof import Challenge, prove
@@ -210,6 +210,34 @@ async def test_a_disk_that_hangs_holds_up_no_job_and_ends_the_stream_after_a_whi
                 await asyncio.wait_for(fresh.read(), patience(15))
     finally:
         hangs.set()
+
+
+async def test_a_new_call_is_refused_in_time_where_the_disk_hangs_and_others_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the server, and at a client for what the server proved: neither loop waits for the disk."""
+    hangs = threading.Event()
+
+    def hang(*_: Any) -> Any:
+        hangs.wait()
+
+    async with place(folder) as (_, connection):
+        held = connection.stream(ATTEND)
+        await ask(held)
+        monkeypatch.setattr(server, "ANSWERED", 0.2)
+        try:
+            for module in (server, proof):
+                with monkeypatch.context() as patched:
+                    patched.setattr(module, "verify_peer", hang)
+                    with pytest.raises(PeerLost, match="could not be told here within"):
+                        await asyncio.wait_for(ask(connection.stream(ATTEND)), patience(15))
+                    with pytest.raises(PeerLost, match="could not be told here within"):
+                        await asyncio.wait_for(connection.call(SHOW, coordinator_pb2.JobRequest()), patience(15))
+                    await asyncio.wait_for(ask(held), patience(15))
+        finally:
+            hangs.set()
+        monkeypatch.setattr(server, "ANSWERED", patience(15))
+        await ask(connection.stream(ATTEND))
 
 
 async def test_a_list_that_cannot_be_read_is_what_it_was_for_a_while_and_then_cuts_all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # isort: split
-from common.wire.tls import Credentials, TlsConfig, connection_failure, peer_identity
+from common.wire.tls import Credentials, TlsConfig, caller_certificate, connection_failure
 
 # isort: split
 import asyncio
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from common.errors import ConfigError, IdentityError, PeerLost
 from common.party import Identity
-from common.trust.authority import export_bundle, import_bundle, issue, make_ca, parse_key, read_certificate
+from common.trust.authority import export_bundle, import_bundle, issue, make_ca, parse_key, read_certificate, verify_peer
 from tests.patience import patience
 
 PAST = datetime.now(UTC) - timedelta(days=10)
@@ -75,7 +75,7 @@ class Echo(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         async def call(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             try:
-                identity = peer_identity(context, self.credentials.trust)
+                identity = verify_peer(caller_certificate(context), self.credentials.trust, datetime.now(UTC))
             except IdentityError as error:
                 self.seen.append(error)
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.public)
