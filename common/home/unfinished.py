@@ -66,9 +66,11 @@ class Points:
 
     def drop(self, gone: Callable[[int], bool]) -> None:
         """Removes the points of which `gone` is true."""
-        for number in filter(gone, self.held()):
+        found = list(filter(gone, self.held()))
+        for number in found:
             self._path(number).unlink()
-        sync_folder(self._folder)
+        if found:
+            sync_folder(self._folder)
 
     def first(self, facts: Mapping[str, str]) -> dict[str, str]:
         """The facts that were given in the job's first attempt that gave any: these, if it is this one."""

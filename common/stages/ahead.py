@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from common.disk.scratch import Scratch
-from common.errors import PeerProtocolError, PolicyError
+from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.home.stock import BETWEEN, StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, inventory
 from common.learn.dealt_ahead import Ahead
@@ -52,18 +52,22 @@ async def train_ahead(
     stocks: Stocks,
     key: bytes,
     section: Section,
-    task: Task,
+    size: Size,
+    making: Awaitable[Task],
     scratch: Scratch | None = None,
     diary: Diary | None = None,
 ) -> Trained:
     """Trains as `task.train` does, with a stock that both parties hold: dealt, or made by them; key: this party's lasting one.
 
-    Raises PolicyError if none fits.
+    making: the task, of this size, which is made while the stock is agreed on and spent. Raises PolicyError if none fits.
     """
     ahead = learner_of(section).ahead
     if section.undealt:
         await _leave_out(stocks, await made_by(session, key))
-    with closing(await _take(session, stocks, dealing(ahead(section, task.size)), task.size, TRAINING)) as stock:
+    with closing(await _take(session, stocks, dealing(ahead(section, size)), size, TRAINING)) as stock:
+        task = await making
+        if task.size != size:
+            raise LocalProtocolError("a stock was taken for a training of another size", expected=size, got=task.size)
         if isinstance(task, Drawing) and section.undealt:
             there = ahead(section, stock.label.size)
             stored = StoredArrays(stock, session.party, there)

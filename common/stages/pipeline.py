@@ -18,11 +18,11 @@ from common.features.pieces import room
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
-from common.learn.learner import Half, Matched, Prepared, Size, Telling, steps_of, train
+from common.learn.learner import Half, Matched, Prepared, Size, Task, Telling, steps_of, train
 from common.learn.learners import learner_of, line_of, pack, scored_undealt
 from common.match.agree import MatchLimits
 from common.monitor import reference
-from common.mpc.beside import to_the_end
+from common.mpc.beside import ending, to_the_end
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Array, Kind
 from common.party import Party
@@ -93,12 +93,14 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         await job.charge_training(plan, Beginning(table.keys(slice(None)), size, prepared, rival))
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage(Stage.TRAIN):
-        task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
-        job.warn(*task.warnings)
-        if plan.dealt == "ahead" and not job.course.again:  # else its stock is spent: what is left is dealt now
-            trained = await train_ahead(job.session, job.shelf, job.home.key, plan.model, task, job.scratch, job.course)
-        else:
-            trained = await train(task, job.session, job.correlations, job.scratch, job.course)
+        making = asyncio.ensure_future(make_task(job, plan, prepared, own, other))
+        with ending([making]):
+            if plan.dealt == "ahead" and not job.course.again:  # else its stock is spent: what is left is dealt now
+                with_stock = job.session, job.shelf, job.home.key, plan.model, size
+                trained = await train_ahead(*with_stock, making, job.scratch, job.course)
+            else:
+                trained = await train(await making, job.session, job.correlations, job.scratch, job.course)
+            task = await making
         await job.session.compare()
         job.count(iterations=steps_of(task, trained))
     with job.stage(Stage.REVEAL):
@@ -116,6 +118,13 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         record = await asyncio.to_thread(make_record, model, table, train_rows, seen, kept.refits, block=prepared.matrix)
         chosen = selection(binnings, model.fitted.sources, plan.preparation) if binnings else None
     await keep_both(job, Product(packed, known, kept, record, chosen))
+
+
+async def make_task(job: PartyJob, plan: TrainPlan, prepared: Prepared, own: Matched, other: int) -> Task:
+    """This party's part of the training, with the warnings it comes with. other: the other's number of columns."""
+    task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
+    job.warn(*task.warnings)
+    return task
 
 
 async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | None) -> Heard | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -153,10 +154,11 @@ class Linear:
         own = None if label is None else label[:count]
         step = step_size(section)
         words, pull, warnings = prepared.encoded(count, section.ridge, step, scratch)
-        gain = 0.0
+        gain, fitted = 0.0, None
         if section.joint and own is not None:  # the curvature of `taylor` is the bound itself
-            gain = secret_gain(words, own, section.ridge * prepared.penalty, step) if section.calibrated else 1.0
-        inputs = TrainingInputs(section, words, pull, other_columns, prepared.start(own), own, gain=gain)
+            gain = 1.0
+            fitted = partial(secret_gain, words, own, section.ridge * prepared.penalty, step) if section.calibrated else None
+        inputs = TrainingInputs(section, words, pull, other_columns, prepared.start(own), own, gain=gain, fitted=fitted)
         return LinearTask(prepared, inputs, other_columns, warnings)
 
     def steps(self, section: Model, size: Size) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -23,14 +24,18 @@ from common.learn.linear.steps import is_quadratic, make_steps, rest_limit
 from common.learn.linear.unaided import CommittedShares, train_unaided
 from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived, combinations
+from common.mpc.beside import ending
 from common.mpc.correlations.asked import Correlations, Places
 from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.link import Link
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.mpc.tags import Tagged
 from common.mpc.truncate import tagged
 from common.party import Party
 from common.plan.linear import Model
+
+_FIT_PASSES = 8  # over the bank's columns, by its own fit
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,8 +60,8 @@ class TrainingInputs:
     own: whitened training rows, int32 (n, m_own) at X_SCALE. own_ridge: the ridge on them, (m_own, m_own) at RIDGE_SCALE.
     start: where own weights begin, (m_own,). label: (n,) of 0.0 and 1.0; None at the grid, which has none.
     data_rows: how many rows come first that are data, if the others are zeros; None: all.
-    gain: what the steps are multiplied by, in secret, of `gain.secret_gain`; the bank says it, and the grid 0.
-    made: a stock for it, where nobody deals.
+    gain: what the steps are multiplied by, in secret; the bank says it, and the grid 0. fitted: what tells it by a fit of its
+    own, `gain.secret_gain`, which goes on beside the first messages; None: as `gain` says. made: a stock, where nobody deals.
     """
 
     model: Model
@@ -67,7 +72,12 @@ class TrainingInputs:
     label: Reals | None
     data_rows: int | None = None
     gain: float = 0.0
+    fitted: Callable[[], float] | None = None
     made: MadeAhead | None = None
+
+    def secret_gain(self) -> Words:
+        """This party's share of the gain, a word at JOINT_SCALE; takes as long as the fit."""
+        return encode(self.gain if self.fitted is None else self.fitted(), JOINT_SCALE)
 
     def demand(self, party: Party) -> TrainingDemand:
         """What the dealer is asked for, the same at both parties."""
@@ -88,7 +98,7 @@ async def train(
     Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened. What does not fit in
     memory goes to `scratch`. The training goes on where the diary begins, with fresh masks for what is left of it.
     """
-    model, label, room = inputs.model, inputs.label, scratch or Scratch()
+    model, room = inputs.model, scratch or Scratch()
 
     def place(shape: tuple[int, int]) -> Rows:
         return cast(Rows, room.empty(shape, np.uint64))
@@ -97,17 +107,34 @@ async def train(
     steps, link = make_steps(model, rows, columns + inputs.other_columns, inputs.data_rows), model.make_link()
     course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
     if model.undealt:
-        parts = Inputs(inputs.own, inputs.own_ridge, inputs.other_columns, label, steps[0].size)
+        parts = Inputs(inputs.own, inputs.own_ridge, inputs.other_columns, inputs.label, steps[0].size)
         return await train_unaided(session, model, parts, inputs.start, course, place, inputs.made)
     if (last := course.through) is not None:
         return await _told(session, model, *last, course.held[0] if model.closed else None)
     await correlations.order(replace(inputs.demand(session.party), first=course.first))
+    # The bank's fit needs no message, and none before the joint matrix needs it.
+    gained = session.begin(inputs.secret_gain, 0 if inputs.fitted is None else _FIT_PASSES * rows * columns)
+    with ending([gained]):
+        return await _descended(session, correlations, inputs, steps, link, course, place, gained)
+
+
+async def _descended(
+    session: Session,
+    correlations: Correlations,
+    inputs: TrainingInputs,
+    steps: list[Step],
+    link: Link,
+    course: Course,
+    place: Callable[[tuple[int, int]], Rows],
+    gained: Awaitable[Words],
+) -> Reals | Shares:
+    """The same of a training that is dealt, or half of it. gained: of `TrainingInputs.secret_gain`."""
+    model, label = inputs.model, inputs.label
     mine = inputs.own, inputs.own_ridge, inputs.other_columns
     data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
-    gain, first = encode(inputs.gain, JOINT_SCALE), encode(inputs.start, WEIGHT_SCALE)
     if is_quadratic(model, inputs.own.shape[0]):
         table = Table(*mine, label, steps[0].size, data_rows)
-        quadratic = await share_quadratic(session, correlations, table, gain)
+        quadratic = await share_quadratic(session, correlations, table, await gained)
         begin = Blocks(encode(nearer(inputs.start), WEIGHT_SCALE), np.zeros(inputs.other_columns, np.uint64))
         found, coin = await quadratic.descend(steps, begin, course)
         return await _ended(session, correlations, inputs, steps, course, found, coin)
@@ -119,7 +146,7 @@ async def train(
         matrices = await share_matrices(session, correlations, *mine, place, width)
         products = Dealt(session, correlations, matrices, link, known=model.joint)
     labels = None if label is None else label.astype(np.uint8)
-    descent = Descent(session, correlations, products, link, labels, course)
+    descent, first = Descent(session, correlations, products, link, labels, course), encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
         return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64), None)
     joint = None
@@ -128,9 +155,9 @@ async def train(
             demand = inputs.demand(session.party)
             sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
             scale = sample.scale(sample.taken(demand.rows), sample.taken(data_rows))
-            joint = await joint_of(session, correlations, await products.across(sample), scale, gain)
+            joint = await joint_of(session, correlations, await products.across(sample), scale, await gained)
         else:
-            joint = await joint_matrix(session, correlations, products.matrices, data_rows, gain)
+            joint = await joint_matrix(session, correlations, products.matrices, data_rows, await gained)
     found = await descent.shared(steps, first, joint)
     return await _ended(session, correlations, inputs, steps, course, found, found.last.opened.tobytes())
 

@@ -52,6 +52,17 @@ def test_points_are_read_as_written_and_dropped_as_told(book: Unfinished) -> Non
     assert book.points("train-1").confirmed == 1
 
 
+def test_the_disk_is_waited_for_where_a_point_was_dropped_alone(book: Unfinished, monkeypatch: pytest.MonkeyPatch) -> None:
+    book.begin("train-1", "{}", "c")
+    points, waited = book.points("train-1"), list[Path]()
+    points.write(1, {"words": np.zeros(1, np.uint64)})
+    monkeypatch.setattr("common.home.unfinished.sync_folder", waited.append)
+    points.drop(lambda number: number > 1)
+    assert points.held() == [1] and not waited
+    points.drop(lambda number: number == 1)
+    assert points.held() == [] and len(waited) == 1
+
+
 def test_a_damaged_point_says_so(book: Unfinished, tmp_path: Path) -> None:
     book.begin("train-1", "{}", "c")
     points = book.points("train-1")

@@ -105,9 +105,9 @@ async def online(seed: int | None = None, model: Model = MODEL) -> dict[Party, A
 
 async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) -> dict[Party, Any]:
     """Both parties' weights; raises the first error, after both have ended."""
-    trio = trio or Trio()
+    trio, mine = trio or Trio(), {p: part_of(p, model) for p in Party}
     found = await side_by_side(
-        train_ahead(trio.session[party], shelf(folder, party), KEYS[party], model, part_of(party, model)) for party in Party
+        train_ahead(trio.session[p], shelf(folder, p), KEYS[p], model, t.size, asyncio.sleep(0, t)) for p, t in mine.items()
     )
     return {p: cast(LinearTrained, trained).weights for p, trained in zip(Party, found, strict=True)}
 

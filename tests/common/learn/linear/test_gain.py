@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from common.learn.linear.gain import LONGEST, secret_gain
-from common.mpc.fixedpoint import X_SCALE, Words, encode
+from common.learn.linear.steps import make_work
+from common.learn.linear.train import TrainingInputs, train
+from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.fixedpoint import X_SCALE, Reals, Words, encode
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.plan.linear import Model
+from tests.common.mpc.problems import RIDGE_SCALE, make_problem
+from tests.peers import Trio, coordinate
 from tests.reference import sigmoid
 
 ROWS = 20_000
@@ -53,3 +66,39 @@ def test_of_many_rows_every_so_many_th_is_looked_at(monkeypatch: pytest.MonkeyPa
     thinned = secret_gain(own, label, PENALTY, 4.0)
     monkeypatch.undo()
     assert thinned == pytest.approx(secret_gain(np.asfortranarray(own[::3]), label[::3], PENALTY, 4.0))
+
+
+async def trained(trio: Trio, gain: float, fitted: Callable[[], float] | None = None) -> Reals:
+    """All whitened weights. fitted: as the bank's inputs have it."""
+    model, problem = Model(reveal="owners"), make_problem(40_000, 3, 4)
+
+    async def side(session: Session, correlations: DealtCorrelations) -> Any:
+        party, bank = session.party, session.party is Party.BANK
+        own = np.asfortranarray(encode(problem.x[party], X_SCALE).view(np.int64).astype(np.int32))
+        pull = np.asfortranarray(encode(4.0 * problem.ridge[party], RIDGE_SCALE))
+        mine = own, pull, problem.columns[party.other], np.zeros(own.shape[1]), problem.y if bank else None
+        return await train(
+            session, correlations, TrainingInputs(model, *mine, gain=gain * bank, fitted=fitted if bank else None)
+        )
+
+    found = await coordinate(trio, side, lambda demand: make_work(model, demand))
+    return np.concatenate([found[party] for party in Party])
+
+
+async def test_the_fit_that_tells_it_goes_on_beside_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it ends once the other party has the bank's matrix, which would never be if that waited for it."""
+    there, collect = threading.Event(), Session.collect
+
+    async def collected(self: Session, kind: Kind, *about: Any) -> Any:
+        found = await collect(self, kind, *about)
+        if kind is Kind.MASKED_MATRIX and self.party is Party.GRID:
+            there.set()
+        return found
+
+    def fitted() -> float:
+        assert there.wait(60.0)
+        return 1.5
+
+    monkeypatch.setattr(Session, "collect", collected)
+    found = await asyncio.wait_for(trained(Trio(seed=3), 1.0, fitted), 120.0)
+    np.testing.assert_array_equal(found, await trained(Trio(seed=3), 1.5))
