@@ -26,7 +26,7 @@ from common.wire.peer_pb2 import Frame
 
 _log = logging.getLogger(__name__)
 
-AIDED_BYTES, ECDH_BYTES = 64, 450  # of memory for each own id, beside the id; the latter with as many at the other side
+AIDED_BYTES, ECDH_BYTES = 40, 450  # of memory for each own id, beside the id; the latter with as many at the other side
 
 
 def choose_match(

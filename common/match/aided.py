@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from common.errors import LocalProtocolError
 from common.match.agree import MatchLimits, Rows, check_count, check_matched, check_sizes, confirm
-from common.match.tags import PIECE, Marks, Tags, is_ascending
+from common.match.tags import PIECE, Marks, Tags, is_ascending, move_up
 from common.mpc.session import Channel, Kind, Session
 from common.party import Party
 from common.rows.cmac import KEY_BYTES, cmac
@@ -47,12 +47,12 @@ async def match_aided(session: Session, ids: pa.StringArray, *, domain: bytes, l
     tags, order = await asyncio.to_thread(make_tags, ids, key)
     async with neutral() as line:
         common = await _ask(session.beside(line, "the coordinator"), tags, theirs)
-    found = tags[common]
+    found, rows = move_up(tags, common), move_up(order, common)
     await confirm(
         session, found, remedy="If both run one version, the coordinator told them different things: do not trust it."
     )
     check_matched(len(found), limits)
-    return order[common]
+    return rows
 
 
 def make_tags(ids: pa.StringArray, key: bytes) -> tuple[Tags, Rows]:
@@ -62,13 +62,20 @@ def make_tags(ids: pa.StringArray, key: bytes) -> tuple[Tags, Rows]:
     """
     tags = cmac(ids, key)
     order = np.argsort(tags[:, 0])
-    ascending = tags[order]
-    if (ascending[1:, 0] == ascending[:-1, 0]).any():
-        order = np.lexsort((tags[:, 1], tags[:, 0]))
-        ascending = tags[order]
-    if not is_ascending(ascending):
+    _arrange(tags, order)
+    if (tags[1:, 0] == tags[:-1, 0]).any():
+        again = np.lexsort((tags[:, 1], tags[:, 0]))
+        _arrange(tags, again)
+        order = order[again]
+    if not is_ascending(tags):
         raise LocalProtocolError("the ids to match must be distinct")  # or two ids have one tag: 2^-79 for 2 * 10^7 ids
-    return ascending, order
+    return tags, order
+
+
+def _arrange(tags: Tags, order: Rows) -> None:
+    """Puts `tags` in this order where they stand, a word of each at a time: many are not held twice."""
+    for word in range(2):
+        tags[:, word] = tags[order, word]
 
 
 async def _agree_on_key(session: Session, count: int, domain: bytes, limits: MatchLimits) -> tuple[bytes, int]:

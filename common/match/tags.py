@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,16 @@ def is_ascending(tags: Tags) -> bool:
     high, low = tags[:, 0], tags[:, 1]
     above = high[1:] > high[:-1]
     return bool(above.all()) or bool((above | (high[1:] == high[:-1]) & (low[1:] > low[:-1])).all())
+
+
+def move_up(values: npt.NDArray[Any], marks: Marks) -> npt.NDArray[Any]:
+    """The marked ones of `values` (n, ...), in their order, moved to the front of that array, of which they are a part."""
+    end = 0
+    for low in range(0, len(values), PIECE):
+        part = values[low : low + PIECE][marks[low : low + PIECE]]
+        values[end : end + len(part)] = part
+        end += len(part)
+    return values[:end]
 
 
 def count_up_to(tags: Tags, last: Tags) -> int:

@@ -12,11 +12,12 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 from common.rows.cmac import KEY_BYTES, cmac
-from common.rows.table import FeatureTable, Ids, Index, Kept
+from common.rows.table import FeatureTable, Ids, Kept
 
 Hashes = npt.NDArray[np.uint64]
 
 _BLOCK = 1 << 16  # rows, or ids, at a time: no more of these are ever objects of Python
+_MANY = 1 << 18  # ids at a time that are not
 
 
 def hash_rows(table: FeatureTable, key: bytes, values: npt.NDArray[np.float64] | None = None, *, again: bool = False) -> Hashes:
@@ -30,7 +31,7 @@ def hash_rows(table: FeatureTable, key: bytes, values: npt.NDArray[np.float64] |
     if table.rows == 1 and values is None and len(table.ids.levels) == 1:
         return _hash_row(table, key)
     held = table.ids.hashes(key) if again else Kept.of(table.ids)
-    _hash_texts(table.ids, table.ids.used(), key, held)
+    _hash_texts(table.ids, key, held)
     return mix_rows(table, held.values, key, values)
 
 
@@ -57,11 +58,10 @@ def _row_cipher(key: bytes) -> Cipher[modes.ECB]:
     return Cipher(algorithms.AES(secret), modes.ECB())  # noqa: S305 - a keyed permutation of distinct blocks
 
 
-def _hash_texts(ids: Ids, used: Index, key: bytes, held: Kept) -> None:
-    """Enters the hashes of those of the levels `used` that `held` lacks."""
+def _hash_texts(ids: Ids, key: bytes, held: Kept) -> None:
+    """Enters the hashes of those levels which occur that `held` lacks."""
     begin = blake2b(key=key, digest_size=8, person=b"row.id").copy
-    for low in range(0, len(used), _BLOCK):
-        part = used[low : low + _BLOCK]
+    for part in ids.runs(_BLOCK):
         if not len(part := part[~held.known[part]]):
             continue
         _, bounds, data = (texts := ids.levels.take(pa.array(part))).buffers()
@@ -80,10 +80,10 @@ def hash_levels(ids: Ids, key: bytes) -> Hashes:
 
     To be mixed into hashes of rows under another key, by `mix_rows`, as often as one likes.
     """
-    used = ids.used()
     of_level = np.zeros(len(ids.levels), np.uint64)
     secret = blake2b(b"", key=key, digest_size=KEY_BYTES, person=b"row.id").digest()
-    of_level[used] = cmac(ids.texts(used), secret)[:, 0]
+    for part in ids.runs(_MANY):
+        of_level[part] = cmac(ids.levels.take(pa.array(part)), secret)[:, 0]
     return of_level
 
 

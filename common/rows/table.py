@@ -70,6 +70,13 @@ class Ids:
             there[self.codes[low : low + _SOME]] = True
         return there
 
+    def runs(self, count: int) -> Iterator[Index]:
+        """The same numbers in parts, each of which are among `count` levels that follow one another."""
+        there = self.occurring()
+        for low in range(0, len(there), count):
+            if len(part := low + np.flatnonzero(there[low : low + count])):
+                yield part
+
     def each(self) -> tuple[Ids, npt.NDArray[np.int32]]:
         """Each id that occurs, once, ascending by number; and of each of the n, its place among these."""
         used, place = self.used(), np.zeros(len(self.levels), np.int32)

@@ -44,8 +44,8 @@ async def align(
         return rows, len(rows)
     if table.periods is None:
         raise _no_periods()
-    codes = table.ids.used()
-    matched = codes[await match(session, table.ids.texts(codes), domain=domain, limits=limits)]
+    found = await match(session, table.ids.texts(table.ids.used()), domain=domain, limits=limits)
+    matched = table.ids.used()[found]  # not held while ids are matched, which takes the most of all
     low, high = await _common_periods(session, table)
     where = _places(table, matched, low, high)
     both = await _open_common(session, correlations, where >= 0)
@@ -60,11 +60,10 @@ async def align(
 
 async def _match_ids(session: Session, table: FeatureTable, *, domain: bytes, limits: MatchLimits, match: Match) -> Index:
     """The rows whose ids both hold, each of which one row has."""
-    codes = check_once(table)
-    row_of = np.empty(len(table.ids.levels), np.int64)
-    row_of[table.ids.codes] = np.arange(table.rows)
-    found: Index = row_of[codes[await match(session, table.ids.texts(codes), domain=domain, limits=limits)]]
-    return found
+    found = await match(session, table.ids.texts(check_once(table)), domain=domain, limits=limits)
+    row_of = np.empty(len(table.ids.levels), np.int32)
+    row_of[table.ids.codes] = np.arange(table.rows, dtype=np.int32)
+    return row_of[table.ids.used()[found]].astype(np.int64)
 
 
 def check_once(table: FeatureTable) -> Index:

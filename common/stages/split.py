@@ -43,7 +43,9 @@ def draw(table: FeatureTable, split: Split) -> Mask:
     key = blake2b(every.data).digest()
     del every
     if split.by == "row":
-        return _smallest(mix_rows(table, of_id, key), label, split)
+        order = mix_rows(table, of_id, key)
+        del of_id
+        return _smallest(order, label, split)
     firms, firm_of = table.ids.each()
     ever = np.zeros(len(firms))
     ever[firm_of[label == 1.0]] = 1.0

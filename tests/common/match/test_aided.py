@@ -284,7 +284,7 @@ async def test_an_id_twice_is_a_local_error_and_is_not_named() -> None:
 def test_tags_that_share_their_first_word_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """By chance in one of 10^5 tables of ten million; the order and the check for doubles must hold all the same."""
     words = np.array([[5, 3], [5, 1], [4, 9], [5, 2]], np.uint64)
-    monkeypatch.setattr(aided, "cmac", lambda ids, key: words)
+    monkeypatch.setattr(aided, "cmac", lambda ids, key: words.copy())
     tags, order = make_tags(pa.array(["a", "b", "c", "d"]), bytes(16))
     assert tags.tolist() == [[4, 9], [5, 1], [5, 2], [5, 3]] and order.tolist() == [2, 1, 3, 0]
     words[3] = words[0]

@@ -96,5 +96,23 @@ def test_ids_are_no_objects_of_python_but_a_block_of_them() -> None:
     assert most < 60 * count
 
 
+def test_of_hashed_ids_only_hashes_are_held_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 300_000
+    data = rows([f"E{k:09d}" for k in range(count)], None).take(np.arange(0, count, 3))
+    assert len(data.ids.levels) == count
+    monkeypatch.setattr(hashes, "_MANY", 1 << 14)
+    sizes, cmac = list[int](), hashes.cmac
+    monkeypatch.setattr(hashes, "cmac", lambda texts, key: (sizes.append(len(texts)), cmac(texts, key))[1])
+    tracemalloc.start()  # 8 bytes a level are what is asked for, and 1 is whether it occurs
+    try:
+        found = hash_levels(data.ids, b"key")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 13 * count
+    assert max(sizes) <= 1 << 14 and sum(sizes) == count // 3
+    assert found[::3].all() and not found[1::3].any()
+
+
 def test_the_hashes_that_ledgers_hold_do_not_change() -> None:
     assert hash_rows(rows(["F1", "企业"], np.array([24000, 24001], np.int32)), b"wattscore ledger").tolist() == LEDGER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,26 @@ async def test_by_id_both_sides_get_the_common_rows_in_the_same_order() -> None:
     assert {i for i, _ in mine} == {"A", "B", "Ä1"}
     assert result[Party.GRID][1] == result[Party.BANK][1] == 3
     assert result[Party.GRID][0].dtype == np.int64
+
+
+async def test_while_ids_are_matched_nothing_else_of_them_is_held() -> None:
+    """Matching takes the most of a job over very many rows: what a place takes that is held then is paid for by each."""
+    count, held = 400_000, list[int]()
+    data = table([f"E{k:07d}" for k in range(count)])
+    for by_period, some in ((False, data), (False, data.take(np.arange(0, count, 2)))):
+
+        async def match(session: Session, ids: Any, *, domain: bytes, limits: MatchLimits) -> Index:
+            held.append(tracemalloc.get_traced_memory()[0])
+            return np.arange(0, len(ids), 2)
+
+        tracemalloc.start()
+        try:
+            how: dict[str, Any] = {"by_period": by_period, "domain": b"d", "limits": LIMITS, "match": match}
+            found, _ = await align_directly(Session(Party.BANK, None, allowed=frozenset(Opened)), some, **how)  # type: ignore[arg-type]
+        finally:
+            tracemalloc.stop()
+        assert held.pop() < count
+        assert found.dtype == np.int64 and some.ids[found].tolist() == some.ids.texts(some.ids.used())[::2].to_pylist()
 
 
 async def test_by_id_no_period_is_opened_and_no_dealer_asked() -> None:
