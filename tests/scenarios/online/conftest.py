@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common.disk.data_folder import Name
+from common.home.rowbook import RowBook
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.trial.processes import BANK, free_ports
@@ -71,6 +72,12 @@ def charged(office: Office, side: str) -> int:
     with closing(sqlite3.connect(office.data(side) / Name.RATES, timeout=patience(10))) as book:
         found = book.execute("select coalesce(sum(rows), 0) from scored where client = ?", (str(BANK),)).fetchone()
         return int(found[0])
+
+
+def in_ledger(office: Office) -> int:
+    """Rows that the grid's ledger has, of all models together, and how many models these are."""
+    with closing(RowBook(office.data("grid") / Name.LEDGER, "", "")) as book:
+        return book.position
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,9 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
-from common.disk.data_folder import Name
-from common.home.rowbook import RowBook
 from tests.patience import patience
-from tests.scenarios.end_to_end.lab import eventually, make_tables
-from tests.scenarios.online.conftest import Office, charged
+from tests.scenarios.end_to_end.lab import command, eventually, make_tables, own
+from tests.scenarios.online.conftest import Office, charged, in_ledger
 
 _AGAIN = 0.1  # seconds until a program asks again
 
@@ -80,12 +78,6 @@ class Programs:
         return None
 
 
-def in_ledger(office: Office) -> int:
-    """Rows that the grid's ledger has, of all models together, and how many models these are."""
-    with closing(RowBook(office.data("grid") / Name.LEDGER, "", "")) as book:
-        return book.position
-
-
 def test_no_request_is_lost_and_no_row_charged_twice_whichever_process_ends_under_load(office: Office) -> None:
     grid, bank = make_tables("R", 60, seed=11)
     office.deal(200, 6)
@@ -112,3 +104,23 @@ def test_no_request_is_lost_and_no_row_charged_twice_whichever_process_ends_unde
         for number, answer in sorted(programs.answers.items())[::9]:
             assert caller.score(f"restarts-{number}", id=programs.id(number)) == (200, answer)
             assert caller.headers["idempotent-replayed"] == "true"
+
+
+def test_while_the_coordinator_is_gone_one_session_after_another_serves_from_stock_and_stocks_are_filled_up_after(
+    office: Office,
+) -> None:
+    grid, bank = make_tables("C", 40, seed=19)
+    office.deal(200, 8)
+    office.write("new", grid, bank.drop(columns="y"))
+    brief = {"renew_hours": 3.0 / 3600, "wait_seconds": 300.0}  # a day's end each 3 s
+    office.restart("bank", online=office.extra["bank"]["online"] | brief)
+    eventually(office.serving, 30.0)
+    office.kill("coordinator")
+    with Programs(office, sorted(map(str, grid["id"])), "alone") as programs:
+        eventually(lambda: bool(programs.wrong) or len({a["session"] for a in [*programs.answers.values()]}) > 3, 60.0)
+        assert not programs.wrong and not programs.again and not office.alive()["coordinator"]
+    office.restart("bank")
+    refused = command(office, "bank", "refill", "--now")
+    assert refused.exit_code != 0 and "no connection to" in refused.output
+    office.start("coordinator")
+    assert "of 8 wanted" in own(office, "bank", "refill", "--now")
