@@ -31,7 +31,7 @@ from tests.common.mpc.problems import Problem, make_problem, run, train
 from tests.peers import Trio, dealt_to
 
 pytestmark = pytest.mark.untraced
-JOBS = 300  # each missing mask below is found in 60
+JOBS = 180  # each missing mask below is found in 60
 SURE = 1e-6  # a p-value below this, among some hundreds of tests, is no accident
 PROBLEM = make_problem(5, 2, 2, ridge=0.1)
 FINAL = "shares"  # not a message: a party's own share of the final weights
@@ -135,7 +135,7 @@ def suspicious(sample: Sample) -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def samples() -> dict[str, Sample]:
-    """One input, three hundred seeds; half as many where a setting only repeats the masks of another."""
+    """One input, as many seeds; half as many where a setting only repeats the masks of another."""
     jobs = {name: JOBS if name.startswith("shared") else JOBS // 2 for name in SETTINGS}
     return {name: collect(PROBLEM, setting, range(jobs[name])) for name, setting in SETTINGS.items()}
 
