@@ -15,7 +15,7 @@ from common.party import Party
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 
-SIZES = (1600, 10_000, 100_000)
+SIZES = (1600, 10_000, 50_000)
 
 
 @functools.cache

@@ -34,7 +34,7 @@ from tests.scenarios.end_to_end.test_several import (
     trusting,
 )
 
-WHOLE = Network(hidden=4, batch=0, epochs=60)  # over all rows: their order does not matter
+WHOLE = Network(hidden=4, batch=0, epochs=36)  # over all rows: their order does not matter
 
 
 @pytest.fixture(scope="module")
