@@ -30,9 +30,9 @@ from tests.scenarios.kill.town import Disturbed, charges
 POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "leave_out": True}
 POLICY |= {"banks_alone": True}
 GRID_POLICY, BANK_POLICY = {**POLICY, "scores_per_row": 1000}, {**POLICY, "label_bits": 1000.0}
-STEPS, BACK, KEPT = 40, 8, 8  # of a training; that are taken again after a kill, at most; points kept so many times as often
-WHEN = {"grid": "masked_weights 60", "coordinator": "dealt_sum 22"}  # is killed: about half-way
-HALF_WAY = "masked_weights 20"  # of a bank
+STEPS, BACK, KEPT = 28, 8, 8  # of a training; that are taken again after a kill, at most; points kept so many times as often
+WHEN = {"grid": "masked_weights 54", "coordinator": "dealt_sum 20"}  # is killed: about half-way
+HALF_WAY = "masked_weights 18"  # of a bank
 ALONE = {
     "bank": "masked_addend 10",
     "bank-2": "registry 1",
