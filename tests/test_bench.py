@@ -198,6 +198,10 @@ def test_a_default_training_ends_close_to_the_optimum_of_worlds() -> None:
     for world in hard:
         found = measure(world, Model())
         assert found["excess"] < 2e-4 and found["auc_lost"] < 0.001, found
+    beyond = measure(hard[0], Model(), held=20_000)
+    assert abs(beyond["held_lost"]) < beyond["held_lost_anew"], beyond
+    title = report.worlds({"near": 1, "worlds": 1, "warned": 0, "each": [beyond]}).markdown()
+    assert f"on further rows {beyond['held_lost']:.5f} of AUC" in title
 
 
 @pytest.mark.untraced

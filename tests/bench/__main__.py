@@ -251,10 +251,13 @@ def rare(rows: int, overdue: float, iterations: tuple[int, ...], step: float | N
 @main.command()
 @click.option("--every", default=1, show_default=True, help="Only every so many-th of the worlds.")
 @click.option("--iterations", type=int, help="Default: the plan's.")
+@click.option("--overdue", type=float, help="Only worlds of this rate: 0.5, 0.2, 0.05, 0.02 or 0.01.")
+@click.option("--rows", type=int, help="Only worlds of so many rows.")
+@click.option("--held", default=0, show_default=True, help="Further rows, on which AUC is lost, and lost by chance.")
 @JSON
-def worlds(every: int, iterations: int | None, out: Path | None) -> None:
+def worlds(every: int, iterations: int | None, overdue: float | None, rows: int | None, held: int, out: Path | None) -> None:
     """How far from the optimum trainings end, over many worlds, all peers in this process."""
-    found = bench_worlds(Model() if iterations is None else Model(iterations=iterations), every)
+    found = bench_worlds(Model() if iterations is None else Model(iterations=iterations), every, overdue, rows, held)
     tell(found, out, report.worlds(found))
 
 

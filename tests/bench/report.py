@@ -246,6 +246,10 @@ def worlds(found: dict[str, Any]) -> Text:
     ]  # fmt: skip
     title = f"{found['near']} of {found['worlds']} worlds within 1e-4 of the optimum and 0.0005 of its AUC"
     title += f", {found['warned']} warned of"
+    if further := [(one["held_lost"], one["held_lost_anew"]) for one in found["each"] if "held_lost" in one]:
+        lost, anew = zip(*further, strict=True)
+        title += f"; on further rows {sum(lost) / len(lost):.5f} of AUC lost in the mean, {max(lost):.5f} at most, and by the"
+        title += f" optimum of the training rows drawn anew {sum(anew) / len(anew):.5f}, {min(anew):.5f} at least"
     columns = ["rows", "columns", "correlation", "worlds", "largest excess log-loss", "largest loss of AUC", "seconds, mean"]
     return Text(title, columns, rows)
 

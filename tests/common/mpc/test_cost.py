@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.learn.learner import Size
+from common.learn.learners import learner_of
 from common.learn.linear import cost as linear
 from common.learn.linear.cost import descent
 from common.learn.linear.path import Step
@@ -20,6 +22,7 @@ from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.seeds import DEALT_BYTES
 from common.mpc.session import Session
 from common.party import Party
+from common.plan.linear import Model
 from common.rows.table import FeatureTable, Ids
 from common.stages.align import align
 from tests.channels import MemoryChannel
@@ -95,3 +98,18 @@ def test_the_formulas_as_documented() -> None:
     assert linear.dealt_step(replace(FULL, size=2.0), 41, Taylor(), Party.GRID) - 8 * 41 - 7 * 10**6 in range(8 * 16)
     assert linear.dealt_step(FULL, 41, Taylor(), Party.GRID) - 8 * 41 - 6 * 10**6 in range(8 * 16)
     assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 97)
+
+
+@pytest.mark.parametrize("rows", [10_000, 1_000_000])
+def test_bytes_grow_with_columns_as_they_do_with_rows_and_by_a_joint_matrix(rows: int) -> None:
+    """F n + 6 n m + 280 m^2 of m columns, half at each side, where the steps are the same for all m."""
+    model, columns = Model(), np.array([10, 30, 100, 300])
+
+    def sent(party: Party, half: int) -> int:
+        found = learner_of(model).cost(party, model, Size.of(party, rows, half, half))
+        return found.peer_sent + found.dealt
+
+    total = np.array([sum(sent(party, m // 2) for party in Party) for m in columns.tolist()], np.float64)
+    square, line, fixed = np.polyfit(columns, total, 2)
+    np.testing.assert_allclose(np.polyval([square, line, fixed], columns), total, rtol=1e-6)
+    assert 270 < square < 290 and 5.9 < line / rows < 6.2 and 200 < fixed / rows < 1000
