@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -68,6 +68,10 @@ class OidcConfig(StrictModel):
     audience: str = Field(min_length=1, description="The name of this service at the provider (aud).")
     jwks: Annotated[str, AfterValidator(_secure)] = Field(description="Where its keys are (https://, a JWK set).")
     scope: str = Field(min_length=1, description="The scope that a token must have.")
+    claim: Literal["scope", "roles"] = Field(
+        default="scope",
+        description="Where a token has it: scope (or scp), or roles, as tokens of programs by Entra ID have it.",
+    )
     trust: Path | None = Field(default=None, description="CA certificates (PEM) of that address; default: the system's.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 from collections.abc import Iterable, Mapping
@@ -11,8 +10,8 @@ from typing import Any
 
 import jwt
 
-from common.errors import ConfigError
 from common.process.settings import OidcConfig
+from common.web.provider import KeysUnknown, ProviderKeys
 
 _SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")  # never a shared key
 _MUST = ["exp", "iss", "aud", "sub"]
@@ -69,21 +68,11 @@ def names_of(certificate: Mapping[str, Any]) -> list[str]:
 
 
 class Tokens:
-    """Tokens of one identity provider, whose keys are fetched when one is not known yet."""
+    """Tokens of one identity provider."""
 
     def __init__(self, config: OidcConfig) -> None:
-        try:
-            context = ssl.create_default_context(cafile=config.trust)
-        except OSError as error:
-            raise ConfigError(f"{config.trust}: no CA certificates can be read ({error})") from None
-        self._config = config
-        self._keys = jwt.PyJWKClient(config.jwks, cache_jwk_set=True, lifespan=300, timeout=5, ssl_context=context)
-
-    async def _key(self, token: str) -> jwt.PyJWK:
-        try:
-            return await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
-        except (ValueError, RecursionError):  # of a page that is no JSON, as of what stands before a provider that is down
-            raise Unknown("the keys of the identity provider cannot be read") from None
+        """Raises ConfigError for certificates of the provider that cannot be read."""
+        self._config, self._keys = config, ProviderKeys(config)
 
     async def subject(self, authorization: str | None) -> str:
         """Raises Unknown for a token that is missing, of another, out of its time, or lacks the scope."""
@@ -92,9 +81,10 @@ class Tokens:
             raise Unknown("a bearer token is required")
         config = self._config
         try:
-            if jwt.get_unverified_header(token).get("alg") not in _SIGNED:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in _SIGNED:
                 raise Unknown("the token is not signed by a key pair")
-            key = await self._key(token)
+            key = await self._keys.find(header.get("kid"))
             claims = jwt.decode(
                 token,
                 key.key,
@@ -104,19 +94,20 @@ class Tokens:
                 leeway=_LEEWAY,
                 options={"require": _MUST},
             )
-        except jwt.PyJWKClientConnectionError:
-            raise Unknown("the keys of the identity provider cannot be reached") from None
+        except KeysUnknown as error:
+            raise Unknown(str(error)) from None
         except jwt.PyJWTError as error:
             raise Unknown(f"the token is not valid: {type(error).__name__}") from None
         except TypeError:  # of PyJWT, where its header names an algorithm that the key is not of
             raise Unknown("the token's algorithm is not that of its key") from None
-        if config.scope not in _scopes(claims):
-            raise Unknown(f"the token lacks the scope {config.scope}", may_not=True)
+        if config.scope not in _scopes(claims, config.claim):
+            what = "role" if config.claim == "roles" else "scope"
+            raise Unknown(f"the token lacks the {what} {config.scope}", may_not=True)
         return f"subject:{claims['sub']}"
 
 
-def _scopes(claims: Mapping[str, Any]) -> list[str]:
-    found = claims.get("scope") or claims.get("scp")
+def _scopes(claims: Mapping[str, Any], claim: str) -> list[str]:
+    found = claims.get("roles") if claim == "roles" else claims.get("scope") or claims.get("scp")
     if isinstance(found, str):
         return found.split()
     return [str(scope) for scope in found] if isinstance(found, list) else []

@@ -112,6 +112,17 @@ async def test_a_good_token_names_its_subject(provider: dict[str, Any]) -> None:
     assert await found.name(None, f"bearer {token(scope=None, scp=['wattscore.score'])}") == "subject:desk-7"
 
 
+async def test_a_program_of_entra_id_has_a_role_and_no_scope(provider: dict[str, Any]) -> None:
+    ours, found = token(scope=None, roles=["wattscore.score"]), callers(oidc=provider | {"claim": "roles"})
+    assert await found.name(None, f"Bearer {ours}") == "subject:desk-7"
+    for bad in (token(), token(roles=["reader"]), token(roles=None, scp="wattscore.score")):
+        with pytest.raises(Unknown, match="lacks the role") as refused:
+            await found.name(None, f"Bearer {bad}")
+        assert refused.value.may_not
+    with pytest.raises(Unknown, match="lacks the scope"):  # unless it is declared
+        await callers(oidc=provider).name(None, f"Bearer {ours}")
+
+
 @pytest.mark.parametrize(
     "bad",
     [
