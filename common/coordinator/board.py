@@ -7,12 +7,12 @@ import itertools
 import re
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from common.coordinator.journal import Journal
+from common.coordinator.journal import Ended, Journal
 from common.coordinator.members import members_of
 from common.disk.data_folder import Name
 from common.errors import JobNotFound, JobStateError, PlanError, WattScoreError
@@ -133,6 +133,7 @@ class Board:
         self._known, self._records = known, dict[str, JobRecord]()
         self._over: dict[str, int] = {}  # bytes of each job that is over
         self._newest = deque[JobRecord]()  # of these, with their plans
+        self._forgotten = self._journal.forgotten()
         self._submissions: dict[tuple[str, str], str] = {}  # jobs by their client and what it calls its request
         for data in self._journal.read():
             record = JobRecord(wire.Job.FromString(data), None)
@@ -319,17 +320,24 @@ class Board:
 
     def _trim(self) -> None:
         """Forgets the jobs that were over first, except the last one."""
-        gone: list[str] = []
+        gone: dict[str, Ended] = {}
         left = sum(self._over.values())
         while len(self._over) > 1 and (len(self._over) > self._most or left > self._most_bytes):
             job = next(iter(self._over))
             left -= self._over.pop(job)
-            gone.append(job)
-        for job in gone:
             message = self._records.pop(job).message
             self._submissions.pop((message.submitter, message.submission), None)
+            gone[job] = _ended(message)
         if gone:
+            self._forgotten.update(gone.values())
             self._journal.forget(gone)
+
+    def counts(self) -> Counter[Ended]:
+        """How many jobs there were, by how they ended or their state now: those that are forgotten too.
+
+        A count of jobs that are over never falls: Prometheus takes one that does for a new process that has had them all.
+        """
+        return self._forgotten + Counter(_ended(record.message) for record in self._records.values())
 
     def _save(self, record: JobRecord) -> None:
         self._journal.write(record.id, record.message.SerializeToString())
@@ -343,6 +351,10 @@ class Board:
         before.CopyFrom(progress)
         record.mirror()
         await record.touch()
+
+
+def _ended(message: wire.Job) -> Ended:
+    return message.kind, message.state, message.fault.kind if message.HasField("fault") else ""
 
 
 def note(record: JobRecord, who: str, what: str, stage: str = "", most: int = _MOST_EVENTS) -> None:

@@ -34,15 +34,14 @@ def watch_coordinator(registry: CollectorRegistry, board: Board, coordinator: Wa
 
 
 def jobs(board: Board) -> Iterable[Metric]:
-    """The counts of all jobs the coordinator knows, those before its last start too."""
+    """The counts of all jobs the coordinator was given, those before its last start and those it has forgotten too."""
     over = CounterMetricFamily("wattscore_jobs", "Jobs that are over.", labels=("kind", "state"))
     errors = CounterMetricFamily("wattscore_job_errors", "Jobs that ended badly, by kind of error.", labels=("error",))
     found, faults = Counter[tuple[str, str]](), Counter[str]()
-    for record in board.all():
-        job = record.message
-        found[job.kind, job.state] += 1
-        if job.HasField("fault"):
-            faults[job.fault.kind] += 1
+    for (kind, state, error), count in board.counts().items():
+        found[kind, state] += count
+        if error:
+            faults[error] += count
     for kind in KINDS:
         for state in ENDS:
             over.add_metric((kind, state), found[kind, state])

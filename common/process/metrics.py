@@ -92,6 +92,9 @@ def _ends(own: bytes, trust: TrustStore) -> Iterator[tuple[str, datetime]]:
             continue  # it is being replaced, or no certificate: the log says so when it is used
 
 
+_UNKNOWN = "unknown"  # the kind of an offer that is no plan
+
+
 class Callback(Collector):
     """A metric that is looked up when it is asked for."""
 
@@ -110,6 +113,7 @@ class PartyMetrics:
         for kind in KINDS:
             for state in (*ENDS, "refused"):
                 self._jobs.labels(kind, state)
+        self._jobs.labels(_UNKNOWN, "refused")
         self._errors = Counter(
             "wattscore_job_errors", "Jobs that ended badly, by kind of error.", ("error",), registry=registry
         )
@@ -131,7 +135,7 @@ class PartyMetrics:
 
     def refused(self, kind: str, error: str) -> None:
         """This party refused an offer; kind: of the plan, empty if it is none."""
-        self._jobs.labels(kind or "unknown", "refused").inc()
+        self._jobs.labels(kind or _UNKNOWN, "refused").inc()
         self._errors.labels(error).inc()
 
     def over(self, kind: str, error: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from common.coordinator.board import Board
 from common.coordinator.journal import Journal
+from common.coordinator.metrics import jobs as job_metrics
 from common.errors import JobNotFound, JobStateError, PeerLost
 from common.party import Bank, Party
 from common.plan.job_states import Event, State
@@ -225,6 +226,22 @@ async def test_large_jobs_leave_sooner_and_the_last_one_stays(tmp_path: Path) ->
 async def test_a_restart_with_less_room_keeps_the_newest(tmp_path: Path) -> None:
     jobs = await over(Board(tmp_path, KNOWN), 5)
     assert names(Board(tmp_path, KNOWN, most=2)) == jobs[-2:]
+
+
+async def test_counts_of_jobs_that_are_over_never_fall_though_jobs_are_forgotten(tmp_path: Path) -> None:
+    """Prometheus takes a counter that falls for one that begins anew: of 12 failed jobs and 11 then it sees 11 more."""
+    board = Board(tmp_path, KNOWN, most=3)
+    for k in range(12):
+        if k == 7:
+            board = Board(tmp_path, KNOWN, most=2)  # a restart, with less room
+        record = await board.add(PLAN, CLIENT)
+        failing = k < 4
+        await board.move(record, Event.FAIL if failing else Event.CANCEL, JobStateError("no") if failing else None)
+        counts = {(m.labels["kind"], m.labels["state"]): m.value for m in next(iter(job_metrics(board))).samples}
+        failed, cancelled = counts[PLAN.kind, "failed"], counts[PLAN.kind, "cancelled"]
+        assert failed == min(k + 1, 4) and failed + cancelled == k + 1
+        assert (errors := list(job_metrics(board))[1].samples) and errors[0].value == failed
+    assert len(names(board)) == 2
 
 
 async def test_a_job_that_the_disk_refuses_is_none_and_its_request_makes_one_later(
