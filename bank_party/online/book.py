@@ -14,7 +14,7 @@ from typing import Any
 
 from common.disk.book import KeptBook, committed_aside, may_wait
 
-_VERSION = 1
+VERSION = 1
 _FEW = 32  # rows, or answers that are too old: a millisecond of the loop
 _TABLE = """
 create table if not exists answers (
@@ -48,8 +48,8 @@ class AnswerBook:
     """One SQLite file, each answer durable before it is given. It holds ids and decisions: for the bank alone."""
 
     def __init__(self, file: Path, keep_seconds: float, clock: Callable[[], float] = time.time) -> None:
-        self._kept, self._keep, self._clock = KeptBook(file, version=_VERSION), keep_seconds, clock
-        self._read = KeptBook(file, version=_VERSION)  # of its own, so that who looks waits for no write
+        self._kept, self._keep, self._clock = KeptBook(file, version=VERSION), keep_seconds, clock
+        self._read = KeptBook(file, version=VERSION)  # of its own, so that who looks waits for no write
         with self._kept.open() as book:
             book.executescript(_TABLE)
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []

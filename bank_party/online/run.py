@@ -9,13 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from bank_party.home import BankHome
 from bank_party.online.app import Guard, Quick, make_app
-from bank_party.online.book import AnswerBook
+from bank_party.online.book import VERSION, AnswerBook
 from bank_party.online.calls import call_server
 from bank_party.online.config import OnlineConfig
 from bank_party.online.queue import Queue
 from bank_party.online.service import ScoringService, normalized
 from bank_party.online.sessions import Sessions
 from bank_party.online.shadow import Shadow, ShadowBook, shadow_config
+from bank_party.online.suspects import SuspectBook, Suspects
 from bank_party.settings import BankSettings
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
@@ -39,7 +40,9 @@ class Online:
         async def reach() -> None:
             await check_health(settings.peer.address, settings.peer.who, credentials, _REACH)
 
-        queue = Queue(config.waiting_rows)
+        answers = settings.data / Name.ANSWERS
+        self._suspects = [Suspects(book=SuspectBook(answers, whose, VERSION)) for whose in ("champion", "shadow")]
+        queue = Queue(config.waiting_rows, self._suspects[0])
         runner, own = station.runner, credentials.identity
 
         def dataset() -> DatasetConfig | None:
@@ -47,11 +50,11 @@ class Online:
 
         self._sessions, self._shadow = Sessions(runner, home, config, own, dataset, queue, reach), None
         if (beside := config.shadow) is not None:
-            waiting, alike = Queue(beside.waiting_rows), shadow_config(config, beside)
+            waiting, alike = Queue(beside.waiting_rows, self._suspects[1]), shadow_config(config, beside)
             sessions = Sessions(runner, home, alike, own, dataset, waiting, reach, after=self._sessions, what="shadow scores")
             book = ShadowBook(settings.data / Name.SHADOWS, beside.keep_days)
             self._shadow = Shadow(beside, waiting, sessions, book)
-        self._book = AnswerBook(settings.data / Name.ANSWERS, 3600.0 * config.keep_hours)
+        self._book = AnswerBook(answers, 3600.0 * config.keep_hours)
         self._service = ScoringService(config, home, queue, self._sessions, self._book, self._shadow)
         place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
         clients = config.clients if config.trust is not None else None
@@ -84,6 +87,8 @@ class Online:
         await self._service.finish()
         if self._shadow is not None:  # which answers until now have begun to use
             await self._shadow.stop()
+        for suspects in self._suspects:
+            suspects.close()
         self._book.close()
 
     def _metrics(self) -> Iterable[Metric]:

@@ -2,40 +2,110 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-from common.errors import PeerLost
+from common.disk.book import KeptBook
+from common.errors import ConfigError, PeerLost
 
+_log = logging.getLogger(__name__)
 _TWICE = 2  # sessions that may end with a row, as the grid's restart ends one, before it waits
 _WAIT = (300.0, 1200.0, 4800.0, 19200.0, 86400.0)  # seconds that it then does, after each further one
 _MOST = 10_000  # rows that are remembered, the newest
+_TABLE = """
+create table if not exists suspects (
+    whose text not null, id text not null, month integer, ended integer not null, until real not null, lot integer not null,
+    size integer not null
+);
+create unique index if not exists suspects_row on suspects (whose, id, ifnull(month, -1));
+"""
 Key = tuple[str, int | None]  # a row's id and month
 
 
-class Suspects:
-    """How many sessions have ended with each row, since it was answered last; kept in memory."""
+@dataclass(frozen=True)
+class _Held:
+    """Of a row: how many sessions ended with it, until when it is not asked for; in which lot, and of how many rows that is.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._held: OrderedDict[Key, tuple[int, float]] = OrderedDict()  # how many, and until when it is not asked for
+    A lot are those rows of the last such session with which as many sessions had ended: any of them may be the cause.
+    """
+
+    ended: int
+    until: float
+    lot: int
+    size: int
+
+
+class SuspectBook:
+    """Such rows in one file, across restarts, which would else cost two stocks again. It holds ids: for the bank alone."""
+
+    def __init__(self, file: Path, whose: str, version: int) -> None:
+        """file: may be another book's of this version, which has room for a table more. whose: of which queue."""
+        self._kept, self._whose = KeptBook(file, version=version), whose
+        with self._kept.open() as book:
+            book.executescript(_TABLE)
+
+    def rows(self) -> Iterator[tuple[Key, _Held]]:
+        """All of them, the oldest first."""
+        with self._kept.open() as book:
+            asked = "select id, month, ended, until, lot, size from suspects where whose = ? order by rowid"
+            found = book.execute(asked, (self._whose,)).fetchall()
+        for name, month, *held in found:
+            yield (name, month), _Held(*held)
+
+    def change(self, gone: Iterable[Key], held: Iterable[tuple[Key, _Held]]) -> None:
+        """Where the disk refuses, what is in memory still holds until the process ends."""
+        out = [(self._whose, *row) for row in gone]
+        new = [(self._whose, *row, one.ended, one.until, one.lot, one.size) for row, one in held]
+        try:
+            with self._kept.open() as book:
+                book.executemany("delete from suspects where whose = ? and id = ? and month is ?", out)
+                book.executemany("delete from suspects where whose = ? and id = ? and month is ?", [row[:3] for row in new])
+                book.executemany("insert into suspects values (?, ?, ?, ?, ?, ?, ?)", new)
+        except (ConfigError, OSError, sqlite3.Error):
+            _log.exception("rows with which sessions have ended could not be written down: a restart would forget them")
+
+    def close(self) -> None:
+        self._kept.close()
+
+
+class Suspects:
+    """How many sessions have ended with each row, since it was answered last; in a book, if there is one."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, book: SuspectBook | None = None) -> None:
+        self._clock, self._book = clock, book
+        self._held: OrderedDict[Key, _Held] = OrderedDict(book.rows() if book else ())
+        self._lot = max((held.lot for held in self._held.values()), default=0)
 
     def lost(self, rows: Iterable[Key]) -> None:
         """A session has ended with these rows, each counted once."""
-        for row in dict.fromkeys(rows):
-            count = self._held.pop(row, (0, 0.0))[0] + 1
+        ended = {row: self._held[row].ended + 1 if row in self._held else 1 for row in dict.fromkeys(rows)}
+        if not ended:
+            return
+        self._lot += 1
+        most, now = max(ended.values()), self._clock()
+        alike = sum(count == most for count in ended.values())
+        for row, count in ended.items():
             wait = 0.0 if count < _TWICE else _WAIT[min(count - _TWICE, len(_WAIT) - 1)]
-            self._held[row] = count, self._clock() + wait
+            self._held.pop(row, None)
+            self._held[row] = _Held(count, now + wait, self._lot, alike if count == most else 1)
+        gone = list[Key]()
         while len(self._held) > _MOST:
-            self._held.popitem(last=False)
+            gone.append(self._held.popitem(last=False)[0])
+        if self._book is not None:
+            self._book.change(gone, [(row, self._held[row]) for row in ended if row in self._held])
 
     def answered(self, rows: Iterable[Key]) -> None:
         """A session has answered these."""
         if self._held:
-            for row in rows:
-                self._held.pop(row, None)
+            gone = [row for row in dict.fromkeys(rows) if self._held.pop(row, None) is not None]
+            if gone and self._book is not None:
+                self._book.change(gone, ())
 
     def any(self, rows: Iterable[Key]) -> bool:
         """Whether a session has ended with one of these: they are then asked for by themselves."""
@@ -45,11 +115,14 @@ class Suspects:
         """Why these may not be asked for now, if so."""
         if (latest := self._latest(rows)) is None:
             return None
-        count, wait = latest
-        at = datetime.now(UTC) + timedelta(seconds=wait)
+        held, wait = latest
+        at = datetime.fromtimestamp(datetime.now(UTC).timestamp() + wait, UTC)
+        apart = f"; half of them, {held.size // 2} at most, now, as any may be the cause" if held.size > 1 else ""
         return PeerLost(
-            f"{count} sessions have ended with rows of this request before these were answered, each at the cost of a stock",
-            remedy=f"Ask for other rows; for these from {at:%Y-%m-%d %H:%M} UTC on. See the logs of both parties' daemons.",
+            f"{held.ended} sessions have ended with rows of this request before these were answered,"
+            " each at the cost of a stock",
+            remedy=f"Ask for other rows; for these from {at:%Y-%m-%d %H:%M} UTC on{apart}."
+            " See the logs of both parties' daemons.",
         )
 
     def seconds(self, rows: Iterable[Key]) -> float:
@@ -57,10 +130,18 @@ class Suspects:
         latest = self._latest(rows)
         return 0.0 if latest is None else latest[1]
 
-    def _latest(self, rows: Iterable[Key]) -> tuple[int, float] | None:
-        """Of that which waits the longest: how many sessions ended with it, and the seconds left."""
+    def _latest(self, rows: Iterable[Key]) -> tuple[_Held, float] | None:
+        """Of those of which more than half of their lot are here, that which waits the longest, and the seconds left."""
         if not self._held:
             return None
-        now, held = self._clock(), [self._held[row] for row in rows if row in self._held]
-        late = [(count, until - now) for count, until in held if until > now]
-        return max(late, key=lambda one: one[1], default=None)
+        now = self._clock()
+        held = [self._held[row] for row in dict.fromkeys(rows) if row in self._held]
+        # A clock that was set back bars nothing for longer than was meant.
+        left = [(one, min(one.until - now, _WAIT[-1])) for one in held]
+        late = [(one, wait) for one, wait in left if wait > 0.0]
+        here = Counter(one.lot for one, _ in late)
+        return max(((one, wait) for one, wait in late if 2 * here[one.lot] > one.size), key=lambda one: one[1], default=None)
+
+    def close(self) -> None:
+        if self._book is not None:
+            self._book.close()

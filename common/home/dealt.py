@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pydantic import Field
 
 from common.config import StrictModel
@@ -25,7 +27,6 @@ from common.mpc.correlations.asked import DealerLink, Demand
 from common.mpc.correlations.dealt import DealtSeed
 from common.mpc.seeds import own_seed
 from common.mpc.session import Array, Round
-from common.mpc.transcript import tag
 from common.party import Party
 
 _log = logging.getLogger(__name__)
@@ -132,8 +133,12 @@ def array_key(seed: bytes) -> bytes:
 
 
 def array_hash(key: bytes, place: int, label: Round, values: Array) -> str:
-    """A keyed hash of the array at this place with its label, type and shape, as a job is dealt much."""
-    return tag(key, place, label, values).hex()
+    """A keyed hash of the array at this place with its label, type and shape: AES-GMAC, as a job is dealt much."""
+    found = Cipher(algorithms.AES(key), modes.GCM(place.to_bytes(12, "little"))).encryptor()
+    found.authenticate_additional_data(f"{label} {values.dtype.str} {values.shape} ".encode())
+    found.authenticate_additional_data(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    found.finalize()
+    return found.tag.hex()
 
 
 class Heard:

@@ -300,7 +300,7 @@ class Session:
         self.traffic.rounds += 1
         self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + mine.nbytes
         label = Round(kind, self._sent)
-        self._said.add(self._sent, label, mine)
+        self._said.add(label, mine)
         if self._holding is not None and self._holding.keep(label, mine):
             return
         self._posting = asyncio.create_task(self._peer.send(label, mine))
@@ -322,7 +322,7 @@ class Session:
         self._received += 1
         label = Round(kind, self._received)
         theirs = self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
-        self._taken.add(label.number, label, theirs)
+        self._taken.add(label, theirs)
         return theirs
 
     async def compare(self) -> None:

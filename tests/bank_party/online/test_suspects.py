@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from bank_party.online.desk import SessionDesk
 from bank_party.online.queue import Queue
-from bank_party.online.suspects import Suspects
+from bank_party.online.suspects import SuspectBook, Suspects
+from common.disk.book import KeptBook
 from common.errors import PeerLost
 from tests.bank_party.online.test_desk import answer, rows, warm
 from tests.patience import patience
@@ -86,3 +89,99 @@ def test_what_is_remembered_ends() -> None:
     found = Suspects()
     found.lost((str(number), None) for number in range(25_000))
     assert len(found._held) == 10_000 and found.any([("24999", None)]) and not found.any([("1", None)])
+
+
+def refused(found: Suspects, *names: str) -> bool:
+    why = found.why_not((name, None) for name in names)
+    assert (why is not None) is (found.seconds((name, None) for name in names) > 0.0)
+    return why is not None
+
+
+def test_of_many_rows_half_may_be_asked_for_apart_and_the_one_that_stalls_is_left_after_as_many_halvings() -> None:
+    clock, names = Clock(), [str(number) for number in range(16)]
+    found = Suspects(clock)
+    for _ in range(2):
+        assert not refused(found, *names)
+        found.lost((name, None) for name in names)
+    assert refused(found, *names) and refused(found, *names[:9]) and refused(found, *names, "NEW")
+    assert "half of them, 8 at most, now" in (found.why_not([(name, None) for name in names]) or PeerLost("")).remedy
+    lost, left = 2, names  # "5" stalls
+    while len(left) > 1:
+        halves = left[: len(left) // 2], left[len(left) // 2 :]
+        bad, good = sorted(halves, key=lambda half: "5" not in half)
+        assert not refused(found, *good) and not refused(found, *bad)
+        found.answered((name, None) for name in good)
+        found.lost((name, None) for name in bad)
+        lost, left = lost + 1, bad
+        assert refused(found, *bad) and not refused(found, *good)
+    assert left == ["5"] and lost == 6
+    assert not refused(found, *(name for name in names if name != "5")) and refused(found, "NEW", "5")
+    assert "half" not in (found.why_not([("5", None)]) or PeerLost("")).remedy
+
+
+def test_a_row_that_stalls_with_others_each_time_waits_after_two_and_they_do_not() -> None:
+    found = Suspects(Clock())
+    found.lost([("BAD", None), ("A", None)])
+    found.lost([("BAD", None), ("B", None)])
+    assert refused(found, "BAD", "C") and not refused(found, "A", "B")
+
+
+@pytest.mark.parametrize("month", [None, 24_000])
+def test_a_restart_forgets_nothing_and_one_queue_has_none_of_another(tmp_path: Path, month: int | None) -> None:
+    clock, bad, good = Clock(), ("BAD", month), ("GOOD", month)
+
+    def begun(whose: str = "champion") -> Suspects:
+        return Suspects(clock, SuspectBook(tmp_path / "answers", whose, 1))
+
+    first = begun()
+    first.lost([bad, good])
+    first.answered([good])
+    first.close()
+    second = begun()
+    assert second.any([bad]) and not second.any([good, ("BAD", 7)])
+    second.lost([bad])
+    assert second.seconds([bad]) == 300.0
+    second.close()
+    third = begun()
+    assert third.seconds([bad]) == 300.0 and not begun("shadow").any([bad])
+    clock.now = 300.0
+    assert third.why_not([bad]) is None
+    third.lost([bad, good])
+    assert third.seconds([bad]) == 1200.0 and third.why_not([good]) is None
+    third.answered([bad, good])
+    third.close()
+    assert not begun().any([bad, good])
+
+
+def test_a_clock_that_is_set_back_makes_nothing_wait_for_longer_than_the_longest() -> None:
+    clock = Clock()
+    clock.now = 1e9
+    found = Suspects(clock)
+    for _ in range(2):
+        found.lost([("BAD", None)])
+    clock.now = 0.0
+    assert found.seconds([("BAD", None)]) == 86400.0
+
+
+def test_rows_that_are_remembered_no_more_leave_the_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bank_party.online.suspects._MOST", 3)
+    book = SuspectBook(tmp_path / "answers", "champion", 1)
+    found = Suspects(book=book)
+    for number in range(5):
+        found.lost([(str(number), None)])
+    assert [row for row, _ in book.rows()] == [(str(number), None) for number in (2, 3, 4)]
+
+
+def test_a_disk_that_refuses_leaves_what_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    book = SuspectBook(tmp_path / "answers", "champion", 1)
+    found = Suspects(Clock(), book)
+
+    def full(_: KeptBook) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(KeptBook, "open", full)
+    for _ in range(2):
+        found.lost([("BAD", None)])
+    assert refused(found, "BAD") and "could not be written down" in caplog.text and "BAD" not in caplog.text

@@ -22,7 +22,7 @@ ARRAYS = [np.arange(7, dtype=np.uint64), np.arange(12, dtype=np.uint32).reshape(
 def said(arrays: list[tuple[int, Array]]) -> bytes:
     found = Transcript()
     for number, values in arrays:
-        found.add(number, Round(Kind.MASKED_U, number), values)
+        found.add(Round(Kind.MASKED_U, number), values)
     assert found.said.shape == (SUM_BYTES,)
     return found.said.tobytes()
 
