@@ -83,10 +83,14 @@ class Kept(Forgetful):
 
 
 async def trained(
-    problem: Problem, model: Model, diaries: dict[Party, Kept] | None = None, seed: int | None = None
+    problem: Problem,
+    model: Model,
+    diaries: dict[Party, Kept] | None = None,
+    seed: int | None = None,
+    trio: Trio | None = None,
 ) -> tuple[Reals, Trio]:
     """seed: of what is dealt; where the parties deal to themselves nothing makes it repeatable."""
-    trio, diaries = Trio(seed=seed), diaries or {party: Kept() for party in Party}
+    trio, diaries = trio or Trio(seed=seed), diaries or {party: Kept() for party in Party}
     begin = diaries[Party.GRID].begin
     first = 0 if begin is None else begin.done
 

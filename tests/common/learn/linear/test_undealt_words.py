@@ -1,6 +1,6 @@
-"""One word of one message of a training without a dealer changed, of each kind, by each party, the Fourier link being trained.
+"""One word of one message of a training without a dealer, or with half of one, changed, of each kind, by each who sends it.
 
-PROTOCOL.md section 21 has the table, which this holds to what happens.
+PROTOCOL.md sections 20 and 21 have the tables, of the Fourier link, which this holds to what happens.
 `WATTSCORE_CHANGED_WORDS=N` changes N words of each kind.
 """
 
@@ -14,6 +14,8 @@ from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.linear import Model
 from tests.common.learn.linear.test_unaided import trained
+from tests.common.learn.linear.test_undealt import HALF
+from tests.common.learn.linear.test_undealt import trained as half_dealt
 from tests.common.mpc.problems import make_problem
 from tests.common.stages.test_changed_words import (
     FOUND,
@@ -28,25 +30,29 @@ from tests.common.stages.test_changed_words import (
 )
 from tests.peers import Trio
 
-TITLE = "A changed word without a dealer"
+NONE_TITLE, HALF_TITLE = "A changed word without a dealer", "A changed word with half a dealer"
 SPOILT, ANEW = 0.5, 3  # of a whitened weight: twice what combinations of the last step pass; all may be near zero by chance
 PROBLEM, MODEL = make_problem(4500, 4, 3), Model(dealer="none", reveal="owners", weight_bits=14)
 
 
-def table() -> dict[str, set[str]]:
-    """What section 21 says may come of a changed word, by who sends it and kind."""
-    return {f"{row[0]} train {row[1].strip('`')}": set(row[2].split(", ")) for row in lines(TITLE)}
+def table(title: str) -> dict[str, set[str]]:
+    """What is said to come of a changed word, by who sends it and kind."""
+    return {f"{row[0]} train {row[1].strip('`')}": set(row[2].split(", ")) for row in lines(title)}
 
 
-async def run(change: Change) -> tuple[Reals, bool]:
+async def run(change: Change, title: str = NONE_TITLE) -> tuple[Reals, bool]:
     """All whitened weights, and whether the bank found the training as it should be."""
-    found, trio = await trained(PROBLEM, MODEL, trio=install(Trio(), change, lambda _: "train"))
+    trio = install(Trio(), change, lambda _: "train")
+    if title == NONE_TITLE:
+        found, _ = await trained(PROBLEM, MODEL, trio=trio)
+    else:
+        found, _ = await half_dealt(PROBLEM, Model(weight_bits=14, **HALF), trio=trio)
     return found, trio.session[Party.BANK].settled
 
 
-async def came(change: Change, right: Reals) -> str:
+async def came(change: Change, right: Reals, title: str = NONE_TITLE) -> str:
     try:
-        weights, settled = await run(change)
+        weights, settled = await run(change, title)
     except PeerProtocolError:
         return FOUND
     finally:
@@ -56,18 +62,19 @@ async def came(change: Change, right: Reals) -> str:
     return NOT_FOUND if settled else WARNED
 
 
-async def test_a_changed_word_comes_to_what_the_table_says() -> None:
+@pytest.mark.parametrize("title", [NONE_TITLE, HALF_TITLE])
+async def test_a_changed_word_comes_to_what_the_table_says(title: str) -> None:
     seen, found = Change(), list[tuple[str, Change, str]]()
-    right, settled = await run(seen)
-    assert settled and {" ".join(place) for place in seen.seen} == table().keys()
+    right, settled = await run(seen, title)
+    assert settled and {" ".join(place) for place in seen.seen} == table(title).keys()
     for change in drawn(seen.seen):
         for _ in range(ANEW):
             one = change.anew()
-            if (said := await came(one, right)) != NOT_FOUND:
+            if (said := await came(one, right, title)) != NOT_FOUND:
                 break
         assert one.place is not None
         found.append((" ".join(one.place), one, said))
-    check_table(found, table())
+    check_table(found, table(title))
 
 
 @pytest.mark.parametrize("who", ["grid", "bank"])
