@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import PeerProtocolError
+from common.errors import PeerLost, PeerProtocolError
 from common.mpc.beside import one_ahead, side_by_side
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
@@ -82,7 +82,8 @@ class Dealer:
         """Deals what both parties ask for until both are done, and closes that. dealings: how, by the type of what is asked.
 
         elsewhere: what others deal with this dealer's channels; it is waited for. Raises PeerProtocolError when the parties
-        ask for different things, or for one kind twice, whose masks would hide two values each.
+        ask for different things, or for one kind twice, whose masks would hide two values each; PeerLost when one asks for
+        nothing more and the other does.
         line: of several lines the name of this one; then others are told no size of it.
         """
         whom = f"the grid and {line}" if line else "the parties"
@@ -92,6 +93,9 @@ class Dealer:
                 await closing.enter_async_context(aclosing(asked))
             while True:
                 grid, bank = await side_by_side(_next(demands[party]) for party in Party)
+                if (grid is None) != (bank is None):  # of a process that was killed gRPC says that it ended its stream in order
+                    gone, other = ("the grid", line or "the bank")[:: 1 if grid is None else -1]
+                    raise PeerLost(f"{gone} ended its dealer stream, while {other} asks for more")
                 if grid != bank:
                     text = f"{whom} ask the dealer for different things"
                     raise PeerProtocolError(text, expected=grid, got=bank, public=text if line else None)

@@ -52,7 +52,7 @@ class Caller:
     def say(self, message: Any) -> None:
         self._said.put_nowait(message)
 
-    def refused(self) -> WattScoreError | None:
+    async def refused(self) -> WattScoreError | None:
         return self.cause
 
     async def read(self) -> Any:

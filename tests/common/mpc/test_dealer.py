@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import numpy as np
 import pytest
 
-from common.errors import LocalProtocolError, PeerProtocolError
+from common.errors import LocalProtocolError, PeerLost, PeerProtocolError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.path import Step
 from common.learn.linear.reveal import reveal_weights
@@ -130,12 +130,24 @@ async def test_nothing_asked_for() -> None:
         ([PeriodDemand(4)], [TRAINING]),
         ([TRAINING], [TrainingDemand(300, 2, 3)]),
         ([COUNTS], [CountsDemand(40, 3, 4, 2)]),
-        ([PeriodDemand(4)], []),
-        ([], [TRAINING]),
     ],
 )
 async def test_demands_that_differ(grid: list[Demand], bank: list[Demand]) -> None:
     with pytest.raises(PeerProtocolError, match="different things"):
+        await serve(grid, bank)
+    assert served[-1] == {party: [Kind.SEED] for party in Party}
+
+
+@pytest.mark.parametrize(
+    ("grid", "bank", "said"),
+    [
+        ([PeriodDemand(4)], [], "the bank ended its dealer stream, while the grid asks for more"),
+        ([], [TRAINING], "the grid ended its dealer stream, while the bank asks for more"),
+    ],
+)
+async def test_a_stream_that_ends_before_the_others(grid: list[Demand], bank: list[Demand], said: str) -> None:
+    """As gRPC reads a process that was killed: its job is interrupted, and goes on when it is back."""
+    with pytest.raises(PeerLost, match=said):
         await serve(grid, bank)
     assert served[-1] == {party: [Kind.SEED] for party in Party}
 
