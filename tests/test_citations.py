@@ -27,13 +27,15 @@ OTHERS = {"role.org.wattscore", "LogisticRegression", "bench.md", "wattscore.job
 
 @cache
 def names() -> frozenset[str]:
-    """Full names of what the packages define, `common.mpc.session.Session.open`, and of what the protobuf files do."""
+    """Full names of what the packages define, `common.mpc.session.Session.open`, and of protobuf files and rules of alerts."""
     found = {name for package in PACKAGES for file in (ROOT / package).rglob("*.py") for name in defined(file)}
     for file in (ROOT / "protos").rglob("*.proto"):
         text = file.read_text(encoding="utf-8")
         found |= {f"proto.{name}" for name in re.findall(r"^(?:message|service|enum) (\w+)", text, re.MULTILINE)}
         for service, body in re.findall(r"^service (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL):
             found |= {f"proto.{service}.{method}" for method in re.findall(r"rpc (\w+)", body)}
+    for file in (ROOT / "deploy" / "observability").glob("*.y*ml"):
+        found |= {f"alert.{name}" for name in re.findall(r"- alert: (\w+)", file.read_text(encoding="utf-8"))}
     return frozenset(found)
 
 
