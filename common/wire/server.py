@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -83,10 +83,14 @@ class Call:
         return await self.refused() or PeerLost(f"the connection from {self.identity} broke")
 
     async def refused(self) -> WattScoreError | None:
-        """Why the caller is trusted no more, if so: another of its streams may be cut for that before this one is."""
+        """Why the caller is trusted no more, if so: another of its streams may be cut for that before this one is.
+
+        None where it cannot be told in time: what else is known of the caller's end is then not lost, and the watch goes on.
+        """
         if self.cause is None:
-            found = await in_time(self._distrust)
-            self.cause = self.cause or found
+            with suppress(PeerLost):
+                found = await in_time(self._distrust)
+                self.cause = self.cause or found
         return self.cause
 
     @asynccontextmanager

@@ -240,6 +240,20 @@ async def test_a_new_call_is_refused_in_time_where_the_disk_hangs_and_others_go_
         await ask(connection.stream(ATTEND))
 
 
+async def test_a_caller_that_cannot_be_looked_at_in_time_is_not_refused_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last words are then read, and a connection that broke is told as one; who watches it ends it all the same."""
+    hangs, call = threading.Event(), Call(None, THERE)  # type: ignore[arg-type]
+    monkeypatch.setattr(call, "_distrust", hangs.wait)
+    monkeypatch.setattr(server, "ANSWERED", 0.05)
+    try:
+        assert await call.refused() is None
+        assert "broke" in str(await call._broken())
+        call.cause = cause = IdentityError("revoked")
+        assert await call.refused() is cause
+    finally:
+        hangs.set()
+
+
 async def test_a_list_that_cannot_be_read_is_what_it_was_for_a_while_and_then_cuts_all(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
