@@ -127,7 +127,10 @@ class Runner:
         elif what in ("stop", "over") and self._home.unfinished.runs_alone(job := getattr(message, what).job):
             _log.warning("the coordinator says that job %s ends, which it has not offered: it goes on", job)
         elif what == "stop":
-            self.stop(message.stop.job, from_fault(message.stop.fault))
+            cause = from_fault(message.stop.fault)
+            if (job := message.stop.job) not in self._jobs and self._home.unfinished.begun(job) is not None:
+                _log.warning("job %s, which has ended here, ends: %s", job, cause)  # by less, such as a line that broke
+            self.stop(job, cause)
         elif what == "over":
             over = message.over
             await self._again.do(

@@ -378,6 +378,24 @@ async def test_a_job_that_was_told_why_it_ends_keeps_that_cause_when_it_is_said_
     assert (one.state, one.cause) == ("failed", said[1]) and desk.runner.held() == []
 
 
+async def test_why_a_job_ends_is_told_to_a_party_whose_part_of_it_has_ended_before(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a lost line, say: of the disk that is full at the other end it hears after."""
+    await desk.offer(plan())
+    fault = to_fault(JobStateError("no space is left", job="train-1"), "bank")
+    lost = wire.ToParty(stop=wire.Stop(job="train-1", fault=to_fault(PeerLost("the line broke"), "grid"), waits=True))
+    full = wire.ToParty(stop=wire.Stop(job="train-1", fault=fault))
+    await desk.runner.take(lost, desk.send)
+    assert "no space" not in caplog.text
+    await desk.runner.take(full, desk.send)
+    assert "job train-1, which has ended here, ends: " in caplog.text and "no space is left" in caplog.text
+    await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1", succeeded=False)), desk.send)
+    caplog.clear()
+    await desk.runner.take(full, desk.send)
+    assert not caplog.text
+
+
 async def test_a_last_word_on_a_job_that_is_long_over_discards_nothing(desk: Desk) -> None:
     model = desk.home.models.folder("train-1")
     model.mkdir(parents=True)
