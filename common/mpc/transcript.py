@@ -1,8 +1,8 @@
 """What went each way between two parties, as who sent it goes on with it and as who took it does: sums of checksums.
 
-They are compared where a stage has opened something or left a model: a word that is another at who took it ends the job. It is
-against faults, and against a party that tells another word than it reckons with; who reckons with a lie says it alike at both
-ends. PROTOCOL.md section 17.
+They are compared where a stage has opened something or left a model, or a stock that both made: a word that is another at who
+took it ends the job. It is against faults, and against a party that tells another word than it reckons with; who reckons with
+a lie says it alike at both ends. PROTOCOL.md section 17.
 """
 
 from __future__ import annotations

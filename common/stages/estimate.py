@@ -281,8 +281,9 @@ def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
     learner = learner_of(plan.model)
     if plan.undealt and isinstance(learner, MakesAhead):
         size = Size(plan.rows, *plan.sizes)
-        made = {party: learner.cost_making(party, plan.model, size) + Cost(_MADE + _DEALT, _MADE + _DEALT) for party in Party}
-        rounds, work = learner.making_rounds(plan.model, size), learner.making_work(plan.model, size)
+        told = _MADE + COMPARED + _DEALT
+        made = {party: learner.cost_making(party, plan.model, size) + Cost(told, told) for party in Party}
+        rounds, work = learner.making_rounds(plan.model, size) + 1, learner.making_work(plan.model, size)
         return Estimate(_lines(made), rounds, speed.job + speed.cell * work, 0, 0)
     ahead, costs = predealt(plan), {}
     for party in Party:

@@ -41,6 +41,7 @@ async def predeal(
     """Both parties hold the stock at the end, or neither uses it: one that only one of them holds is never chosen.
 
     1. order, if it is dealt; write each array as it comes   2. all on disk: say so   3. give it its name: say so
+    Of one that both make, what both have sent and taken is compared before 2.
     dealer: None where they make it themselves. key: this party's lasting one. keep: keeps what was dealt, before 2.
     Raises PolicyError when there is no room, DataError when the disk fails.
     """
@@ -52,6 +53,8 @@ async def predeal(
         maker = "" if dealer is not None else await made_by(session, key)
         with stocks.create(job, plan, seed, maker) as writer:
             await _fill(plan, session, dealer, seed, writer)
+            if dealer is None:  # a training that takes it compares no word of this job's
+                await session.compare()
             await asyncio.to_thread(keep)
             await confirm_stock(session, writer.label)
             await asyncio.to_thread(writer.commit)

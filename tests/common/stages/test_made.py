@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from common.errors import PolicyError
+from common.errors import PeerProtocolError, PolicyError
 from common.home.outcome import Outcome
 from common.home.stocks import Stocks
 from common.learn.linear.made import SPARE_ROWS
 from common.match.ecdh import match_ids
 from common.mpc.prg import Prg
-from common.mpc.session import Kind
+from common.mpc.session import Array, Kind, Round
 from common.party import Party
 from common.plan.policy import Policy
 from common.plan.predeal import PredealPlan
@@ -93,6 +93,27 @@ async def test_one_that_was_made_under_another_key_is_left_and_spent(tmp_path: P
     assert names(tmp_path) == {"grid": [], "bank": []}
     await make(tmp_path, job="predeal-2")
     await both.run("job-2", plan)
+
+
+@pytest.mark.parametrize(
+    "party, kind",
+    [*((party, Kind.LATTICE_BITS) for party in Party), (Party.GRID, Kind.LATTICE_PHASORS), (Party.BANK, Kind.LATTICE_REPLY)],
+)
+async def test_a_stock_of_a_word_that_the_line_changed_is_nobody_s(tmp_path: Path, party: Party, kind: Kind) -> None:
+    """The training that takes it would compare its own words alone."""
+    trio, left = Trio(PLAN.allowed), [1]
+    own = trio.peer[party].send
+
+    async def send(label: Round, values: Array) -> None:
+        if label.kind is kind and left[0]:
+            left[0], values = 0, values.copy()
+            values[-1, -1] ^= values.dtype.type(1)
+        await own(label, values)
+
+    trio.peer[party].send = send  # type: ignore[method-assign]
+    with pytest.raises(PeerProtocolError, match="a word between them is another"):
+        await make(tmp_path, trio=trio)
+    assert not left[0] and not list(tmp_path.glob("*/stock/*"))
 
 
 @pytest.mark.parametrize("party", list(Party))
