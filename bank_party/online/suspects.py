@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 _TWICE = 2  # sessions that may end with a row, as the grid's restart ends one, before it waits
 _WAIT = (300.0, 1200.0, 4800.0, 19200.0, 86400.0)  # seconds that it then does, after each further one
 _MOST = 10_000  # rows that are remembered, the newest
+_KEEP = 86_400.0  # seconds for which a row is remembered that may be asked for and is not
 _TABLE = """
 create table if not exists suspects (
     whose text not null, id text not null, month integer, ended integer not null, until real not null, lot integer not null,
@@ -81,12 +82,15 @@ class Suspects:
         self._clock, self._book = clock, book
         self._held: OrderedDict[Key, _Held] = OrderedDict(book.rows() if book else ())
         self._lot = max((held.lot for held in self._held.values()), default=0)
+        if (gone := self._forget()) and book is not None:
+            book.change(gone, ())
 
     def lost(self, rows: Iterable[Key]) -> None:
         """A session has ended with these rows, each counted once."""
-        ended = {row: self._held[row].ended + 1 if row in self._held else 1 for row in dict.fromkeys(rows)}
-        if not ended:
+        if not (named := dict.fromkeys(rows)):
             return
+        gone = self._forget()
+        ended = {row: self._held[row].ended + 1 if row in self._held else 1 for row in named}
         self._lot += 1
         most, now = max(ended.values()), self._clock()
         alike = sum(count == most for count in ended.values())
@@ -94,7 +98,6 @@ class Suspects:
             wait = 0.0 if count < _TWICE else _WAIT[min(count - _TWICE, len(_WAIT) - 1)]
             self._held.pop(row, None)
             self._held[row] = _Held(count, now + wait, self._lot, alike if count == most else 1)
-        gone = list[Key]()
         while len(self._held) > _MOST:
             gone.append(self._held.popitem(last=False)[0])
         if self._book is not None:
@@ -106,6 +109,14 @@ class Suspects:
             gone = [row for row in dict.fromkeys(rows) if self._held.pop(row, None) is not None]
             if gone and self._book is not None:
                 self._book.change(gone, ())
+
+    def _forget(self) -> list[Key]:
+        """Ids that nobody asks for any more are not kept: takes them from memory, and says which to take from the book."""
+        now = self._clock()
+        gone = [row for row, held in self._held.items() if held.until < now - _KEEP]
+        for row in gone:
+            del self._held[row]
+        return gone
 
     def any(self, rows: Iterable[Key]) -> bool:
         """Whether a session has ended with one of these: they are then asked for by themselves."""

@@ -22,7 +22,7 @@ from common.plan.read import AnyPlan, parse_plan
 from common.plan.several import MOST_BANKS, SeveralPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
-from common.wire.status import to_fault
+from common.wire.status import kind_of, to_fault
 
 MOST, MOST_BYTES = 10_000, 1 << 30
 _PLANS = 64  # of jobs that are over, whose plans stay in memory: others are read again from their text
@@ -354,7 +354,7 @@ class Board:
 
 
 def _ended(message: wire.Job) -> Ended:
-    return message.kind, message.state, message.fault.kind if message.HasField("fault") else ""
+    return message.kind, message.state, kind_of(message.fault) if message.HasField("fault") else ""
 
 
 def note(record: JobRecord, who: str, what: str, stage: str = "", most: int = _MOST_EVENTS) -> None:

@@ -210,11 +210,12 @@ _SCORES = Kept(
 )
 _ANSWERS = Kept(
     Name.ANSWERS,
-    "answers to requests of the bank's programs, for two days",
+    "answers to requests of the bank's programs, for two days; rows with which sessions ended before they were answered, until"
+    " they are, or are not asked for within a day of when they may be",
     "the daemon",
     BackUp.NO,
     "who repeats a request gets the answer it had",
-    "that: a request that is repeated is scored again",
+    "that: a request that is repeated is scored again, and a row that ends sessions costs two stocks more",
 )
 _SHADOWS = Kept(
     Name.SHADOWS,

@@ -32,6 +32,7 @@ CODES: dict[type[WattScoreError], grpc.StatusCode] = {
 }
 
 _BY_NAME = {kind.__name__: kind for kind in CODES}
+_SURPRISE = "InternalError"
 
 
 def to_fault(error: BaseException, origin: str) -> Fault:
@@ -40,7 +41,7 @@ def to_fault(error: BaseException, origin: str) -> Fault:
         origin = getattr(error, "origin", "") or origin
         return Fault(kind=type(error).__name__, message=error.public, remedy=error.remedy, origin=origin)
     return Fault(
-        kind="InternalError",
+        kind=_SURPRISE,
         message=f"an unexpected {type(error).__name__} at the {origin}",
         remedy=f"Its cause is in the log of the {origin}.",
         origin=origin,
@@ -54,6 +55,11 @@ def from_fault(fault: Fault) -> WattScoreError:
     WattScoreError.__init__(error, fault.message, remedy=fault.remedy)
     error.origin = fault.origin
     return error
+
+
+def kind_of(fault: Fault) -> str:
+    """A fault's kind, one of few whatever another process calls it, as what is counted by it needs."""
+    return fault.kind if fault.kind in _BY_NAME or fault.kind == _SURPRISE else errors.PeerFailed.__name__
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:

@@ -172,6 +172,22 @@ def test_rows_that_are_remembered_no_more_leave_the_book(tmp_path: Path, monkeyp
     assert [row for row, _ in book.rows()] == [(str(number), None) for number in (2, 3, 4)]
 
 
+def test_a_row_that_nobody_asks_for_any_more_leaves_memory_and_book_a_day_after_it_may_be(tmp_path: Path) -> None:
+    clock, book, old, other = Clock(), SuspectBook(tmp_path / "answers", "champion", 1), ("OLD", 7), ("OTHER", None)
+    clock.now = 1e9
+    found = Suspects(clock, book)
+    for _ in range(2):
+        found.lost([old])  # it waits for 300 s
+    clock.now += 300.0 + 86400.0
+    found.lost([other])
+    assert found.any([old]) and [row for row, _ in book.rows()] == [old, other]
+    clock.now += 1.0
+    found.lost([other])
+    assert not found.any([old]) and [row for row, _ in book.rows()] == [other]
+    clock.now += 2 * 86400.0
+    assert not Suspects(clock, book).any([other]) and not list(book.rows())
+
+
 def test_a_disk_that_refuses_leaves_what_is_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ from common.errors import JobNotFound, JobStateError, PeerLost
 from common.party import Bank, Party
 from common.plan.job_states import Event, State
 from common.wire import party_pb2
+from common.wire.peer_pb2 import Fault
 from tests.banks import several_plan
 from tests.common.coordinator.office import CLIENT, PARTY, PLAN
 from tests.malloc import asks_glibc, in_use
@@ -242,6 +243,15 @@ async def test_counts_of_jobs_that_are_over_never_fall_though_jobs_are_forgotten
         assert failed == min(k + 1, 4) and failed + cancelled == k + 1
         assert (errors := list(job_metrics(board))[1].samples) and errors[0].value == failed
     assert len(names(board)) == 2
+
+
+async def test_kinds_of_errors_that_a_party_makes_up_are_counted_as_one(tmp_path: Path) -> None:
+    """Each would else be a series of its own at who watches, for ever."""
+    board = Board(tmp_path, KNOWN, most=2)
+    for k in range(6):
+        await board.move(await board.add(PLAN, CLIENT), Event.FAIL, Fault(kind=f"Kind{k}", origin="bank"))
+    errors = {m.labels["error"]: m.value for m in list(job_metrics(board))[1].samples}
+    assert {kind: count for kind, count in errors.items() if count} == {"PeerFailed": 6}
 
 
 async def test_a_job_that_the_disk_refuses_is_none_and_its_request_makes_one_later(
