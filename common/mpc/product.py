@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import PolicyError
 from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
-from common.mpc.session import Kind, Session
+from common.mpc.session import MAX_ARRAY_BYTES, Kind, Session
 from common.mpc.short import WIDE, Sent, fill, lengthen, sent_as, shorten
 
 # The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.
@@ -46,6 +47,18 @@ class Matrices:
     own_ridge: Words
     masked: Rows
     masked_ridge: Words
+
+
+def check_width(rows: int, columns: int, cell: int) -> None:
+    """Raises PolicyError for columns of which a block of rows, at so many bytes a cell, is more than one array may be."""
+    block = min(rows, MATRIX_BLOCK)
+    if (most := MAX_ARRAY_BYTES // (cell * block)) < columns:
+        raise PolicyError(
+            f"{block} rows of {columns} columns are more than one message may hold",
+            expected=f"at most {most} columns of either side",
+            got=columns,
+            remedy="Name fewer columns in the plan, or give those in bins fewer of them.",
+        )
 
 
 def in_memory(shape: tuple[int, int]) -> Rows:

@@ -24,6 +24,7 @@ from common.party import Party
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
+MAX_ARRAY_BYTES = 1 << 30  # above which nobody takes one
 OFFLOAD_WORDS = 1 << 18  # below this, a hop to a worker thread and back costs about as much as the work
 
 

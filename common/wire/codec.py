@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.mpc.session import Array, Kind, Round
+from common.mpc.session import MAX_ARRAY_BYTES, Array, Kind, Round
 from common.wire.frames import Piece
 from common.wire.peer_pb2 import Block, Frame
 
 CHUNK_BYTES = 1 << 20
 LEAST_CHUNK = 1 << 15  # of an array that goes over several lanes, but its last
-MAX_ARRAY_BYTES = 1 << 30
 
 _ELEMENTS: dict[Any, Any] = {
     np.dtype(np.uint8): Block.ELEMENT_U8,

@@ -12,9 +12,9 @@ from typing import Any
 from common import __version__
 from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.mpc.correlations.asked import Demand
-from common.mpc.session import Array, Round
+from common.mpc.session import MAX_ARRAY_BYTES, Array, Round
 from common.wire import party_pb2 as party
-from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
+from common.wire.codec import Assembler, claimed_bytes, encode
 from common.wire.frames import MOST_TOGETHER, Piece, Together, parts
 from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant

@@ -28,7 +28,7 @@ from common.learn.linear.path import Step
 from common.learn.linear.price import label_bits
 from common.learn.linear.schedule import LEVEL_ROWS
 from common.learn.linear.score import open_scores
-from common.learn.linear.steps import check_course, is_quadratic, make_steps, make_work, step_size
+from common.learn.linear.steps import cell_bytes, check_course, is_quadratic, make_steps, make_work, step_size
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.learn.linear.unaided import CommittedShares
 from common.learn.widened import Widened
@@ -37,6 +37,7 @@ from common.mpc.cost import Cost
 from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.lattice.carries import POLYNOMIALS, polynomials_of
 from common.mpc.lattice.phasors import spans_of
+from common.mpc.product import check_width
 from common.mpc.session import Array, Round, Session
 from common.party import Party
 from common.plan.linear import Model
@@ -146,6 +147,11 @@ class Linear:
 
     def check(self, section: Model, size: Size, floors: Floors) -> None:
         check_course(section, size.rows, size.grid_columns + size.bank_columns, floors)
+        columns = size.by_party.values()
+        if section.undealt and section.link != "fourier":  # who has fewer masks them, with their sum, and the label at the bank
+            check_width(size.rows, min(columns) + 2, cell_bytes(section, ()))
+        elif not is_quadratic(section, size.rows):
+            check_width(size.rows, max(columns), cell_bytes(section, _steps(section, size)))
 
     def task(
         self, section: Model, prepared: Prepared, rows: Matched, other_columns: int, scratch: Scratch | None = None

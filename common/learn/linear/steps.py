@@ -9,11 +9,12 @@ from dataclasses import replace
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.hessian import MOST_ROWS
-from common.learn.linear.path import LONGER, LONGER_BITS, MOVED_SHIFT, Step
+from common.learn.linear.path import LONGER, LONGER_BITS, MOVED_SHIFT, Step, matrix_width
 from common.learn.linear.schedule import count_parts, count_steps, nesterov, sgd
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
+from common.mpc.lattice.ring96 import WORDS
 from common.party import Party
 from common.plan.linear import HALF_ROWS, UNAIDED_STEP, Model
 from common.plan.predeal import PredealPlan
@@ -119,6 +120,11 @@ def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:
             got=steps,
             remedy="Use more epochs, or smaller batches.",
         )
+
+
+def cell_bytes(model: Model, steps: Sequence[Step]) -> int:
+    """Of the widest masked matrix of these steps: rows that residuals multiply are sent whole where nobody deals masks."""
+    return matrix_width(steps, model.make_link()) if model.dealer == "whole" else 4 * WORDS
 
 
 def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> Rest:

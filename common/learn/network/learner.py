@@ -35,7 +35,9 @@ from common.learn.widened import Widened
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import X_SCALE, Reals
+from common.mpc.product import check_width
 from common.mpc.session import Session
+from common.mpc.short import WIDE
 from common.party import Party
 from common.plan.network import Network
 from common.plan.section import Floors
@@ -115,6 +117,7 @@ class NetworkLearner:
 
     def check(self, section: Network, size: Size, floors: Floors) -> None:
         check_course(section, size.rows, floors)
+        check_width(size.rows, max(size.by_party.values()), WIDE)
 
     def task(
         self, section: Network, prepared: PreparedRows, rows: Matched, other_columns: int, scratch: Scratch | None = None

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from common.errors import PolicyError
+from common.learn.learner import Size
+from common.learn.linear.learner import Linear
 from common.learn.linear.steps import STEP, check_course, make_steps
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.session import MAX_ARRAY_BYTES
 from common.plan.linear import Model
 from common.plan.policy import Policy
 
@@ -62,3 +66,29 @@ def test_from_16384_rows_on_half_of_the_steps_are_over_half_of_the_rows_where_co
     ahead = make_steps(Model(), 20_000, 100, 18_000)
     for step, rows in zip(ahead, [10_000] * 6 + [18_000] * 6, strict=True):
         assert step.scales(Model().make_link()).step_over_n * rows == pytest.approx(STEP, rel=2**-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "cell"),
+    [
+        (Model(dealer="half", reveal="owners"), 12),
+        (Model(dealer="none", reveal="owners", iterations=20), 12),
+        (Model(), 6),
+    ],
+    ids=["half", "none", "whole"],
+)
+def test_columns_of_which_a_block_is_no_message_are_refused_before_anything_is_charged(model: Model, cell: int) -> None:
+    """Rows that are sent whole are half as long again: of 1,366 columns the other party would take none."""
+    most, rows = MAX_ARRAY_BYTES // (cell * MATRIX_BLOCK), 500_000
+    Linear().check(model, Size(rows, most, 3), Policy())
+    Linear().check(model, Size(rows // 10, most + 1, 3), Policy())  # no whole block
+    for columns in ((most + 1, 3), (3, most + 1)):
+        with pytest.raises(PolicyError, match=f"65536 rows of {most + 1} columns .* at most {most} columns of either side"):
+            Linear().check(model, Size(rows, *columns), Policy())
+
+
+def test_where_nobody_deals_and_the_link_is_taylor_s_who_has_fewer_columns_masks_them_alone() -> None:
+    model = Model(dealer="none", link="taylor", reveal="owners", iterations=20)
+    Linear().check(model, Size(500_000, 5000, 1363), Policy())
+    with pytest.raises(PolicyError, match="more than one message may hold"):
+        Linear().check(model, Size(500_000, 5000, 1364), Policy())

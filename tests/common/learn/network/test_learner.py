@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.errors import PolicyError
 from common.features.options import Preparation
-from common.learn.learner import Matched
+from common.learn.learner import Matched, Size
 from common.learn.linear.learner import Linear
 from common.learn.network.half import NetworkModel
 from common.learn.network.learner import NetworkLearner
@@ -17,6 +18,7 @@ from common.learn.network.steps import batch_rows
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.network import Network
+from common.plan.policy import Policy
 from common.rows.dataset import ColumnConfig
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.tables import table
@@ -63,3 +65,10 @@ def test_pieces_of_a_line_are_large_enough_to_be_looked_at() -> None:
 def test_a_plan_that_names_no_batch_has_one_by_its_rows(rows: int, batch: int) -> None:
     assert batch_rows(Network(), rows) == batch
     assert batch_rows(Network(batch=0), rows) == rows and batch_rows(Network(batch=300), rows) == min(300, rows)
+
+
+def test_columns_of_which_a_block_of_rows_is_no_message_are_refused() -> None:
+    section = Network.model_validate({**SECTION, "batch": 50_000, "epochs": 40})
+    NetworkLearner().check(section, Size(500_000, 3, 2048), Policy())
+    with pytest.raises(PolicyError, match="65536 rows of 2049 columns are more than one message may hold"):
+        NetworkLearner().check(section, Size(500_000, 3, 2049), Policy())
