@@ -68,6 +68,16 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, W
             yield trial, world
 
 
+@pytest.fixture(autouse=True)
+def whole(street: tuple[Street, World]) -> Iterator[None]:
+    """Whoever a test that failed left dead runs again: one failure is not that of all that follow."""
+    yield
+    trial, _ = street
+    for name, process in trial.processes.items():
+        if process.poll() is not None:
+            trial.start(name)
+
+
 def killed(street: Street, client: Client, world: World, name: str, **more: Any) -> str:
     """A training of whose steps about half are done when this process is killed."""
     plan = world.plan(model={"iterations": STEPS}, limits={"min_matched": 300}, **more)
@@ -76,7 +86,8 @@ def killed(street: Street, client: Client, world: World, name: str, **more: Any)
 
 def shot(street: Street, client: Client, plan: SeveralPlan, name: str, when: str) -> str:
     """A job in which this process is killed after so many arrays."""
-    (street.folder / f"{name}.kill").write_text(when)
+    (part := street.folder / f"{name}.part").write_text(when)
+    part.replace(street.folder / f"{name}.kill")
     job = client.submit(plan).id
     street.processes[name].wait(patience(60))
     return job
@@ -88,11 +99,17 @@ def until(client: Client, job: str, state: str, seconds: float = 60.0) -> wire.J
     while time.monotonic() < end:
         with suppress(Exception):
             found = client.show(job)
-            if found.state == state:
-                return found
-            assert not State(found.state).final or state == found.state
+        if found is not None and found.state == state:
+            return found
+        if found is not None and State(found.state).final:
+            break
         time.sleep(0.1)
-    raise AssertionError(f"it is {found.state if found else 'not known'}: {found.fault.message if found else ''}")
+    raise AssertionError(f"it is {found.state}: {found.fault.message}; {story(found)}" if found else "it is not known")
+
+
+def story(job: wire.Job) -> list[str]:
+    """What has happened to a job, so that a failure says by itself what interrupted it."""
+    return [f"{event.who} {event.what} {event.stage}".rstrip() for event in job.events]
 
 
 def steps(street: Street) -> int:
@@ -120,7 +137,7 @@ def ends_well(street: Street, world: World, job: str) -> None:
     """Each bank has the pooled exact fit's quality, and nothing is kept of the job but its model."""
     with street.client() as client:
         done = until(client, job, "succeeded")
-    assert done.attempt == 1
+    assert done.attempt == 1, story(done)
     as_exact(street, world, job)
     cleared(street, ("grid", *world.names))
 
@@ -166,9 +183,11 @@ def test_whoever_is_killed_while_banks_train_alone(street: tuple[Street, World],
     with trial.client() as client:
         job = shot(trial, client, alone(world), name, ALONE[name])
         if name != "coordinator":
-            assert until(client, job, "waiting", 10.0).disturbed.kind == "PeerLost"
+            shown = until(client, job, "waiting", 10.0)
+            assert shown.disturbed.kind == "PeerLost", shown.disturbed
         trial.start(name)
-        assert until(client, job, "succeeded").attempt == 1
+        done = until(client, job, "succeeded")
+        assert done.attempt == 1, story(done)
     at_optimum(trial, world, job)
     for bank in world.names:
         assert max(charges(trial.data(bank), job).values()) == 1
