@@ -2,7 +2,7 @@
 
     python -m tests.scenarios.end_to_end.counted NAME serve --config FOLDER/NAME.toml
 
-SIGUSR1 has it write `NAME.counted` beside its configuration.
+SIGUSR1 has it write `NAME.counted` beside its configuration, and a victim does likewise.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import Any
 
 from common.process.memory import give_memory_back
 from tests.malloc import in_use
-from tests.scenarios.kill.victim import MAIN
+from tests.scenarios.mains import MAIN
 
 _COMMON = 60  # types of which the number is told
+_WORK = ("common.mpc.", "common.learn.", "common.match.", "common.stages.")  # of jobs: what of them is told to the last one
 
 
 def count() -> dict[str, Any]:
@@ -32,10 +33,12 @@ def count() -> dict[str, Any]:
     gc.collect()
     give_memory_back()  # what lies free just now says when it was asked, not what is held
     objects = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+    work = {name: number for name, number in objects.items() if name.startswith(_WORK)}
     threads = Counter(re.sub(r"\d+", "", thread.name) for thread in threading.enumerate())
     files = Counter(re.sub(r"\d{2,}|[0-9a-f]{8,}", "_", link) for link in links)
     held = {"blocks": sys.getallocatedblocks(), "malloc": in_use()}
-    return {"tasks": tasks, "threads": threads, "files": files, "objects": dict(objects.most_common(_COMMON)), **held}
+    found = {"tasks": tasks, "threads": threads, "files": files, "work": work}
+    return {**found, "objects": dict(objects.most_common(_COMMON)), **held}
 
 
 def _link(path: Path) -> str:
@@ -45,8 +48,8 @@ def _link(path: Path) -> str:
         return "closed"
 
 
-def main() -> None:
-    config = Path(sys.argv[sys.argv.index("--config") + 1])
+def answer(config: Path) -> None:
+    """Has this process, of this configuration, say what it holds when it is asked to."""
     file = config.with_suffix(".counted")
 
     def told(*_: object) -> None:
@@ -55,6 +58,10 @@ def main() -> None:
         part.replace(file)
 
     signal.signal(signal.SIGUSR1, told)
+
+
+def main() -> None:
+    answer(Path(sys.argv[sys.argv.index("--config") + 1]))
     MAIN[sys.argv.pop(1)](prog_name="counted")
 
 

@@ -8,7 +8,7 @@ that comes after it, as long as there is a file `NAME.held`, which it then makes
 `NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record
 of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its process id. KEPT in its environment: how
 many times as often a training keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another
-process of the same name draws, so that jobs of two towns can be compared byte by byte.
+process of the same name draws, so that jobs of two towns can be compared byte by byte. What it holds it says as `counted` does.
 """
 
 from __future__ import annotations
@@ -26,23 +26,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bank_party.__main__
-import common.coordinator.__main__
 import common.learn.linear.course as course
 import common.learn.network.course as network_course
 import common.match.aided
-import grid_party.__main__
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Array, Round
 from common.wire.peer import DealtChannel, FrameChannel
+from tests.scenarios.end_to_end.counted import answer
 from tests.scenarios.kill.masks import Sent, write_frame
+from tests.scenarios.mains import MAIN
 
-MAIN: dict[str, Any] = {
-    "coordinator": common.coordinator.__main__.main,
-    "grid": grid_party.__main__.main,
-    "bank": bank_party.__main__.main,
-}
 _fsync, _time = os.fsync, time.time
 MASKED = ("masked_", "period_bits", "lattice_")
 
@@ -169,6 +163,7 @@ if __name__ == "__main__":
     for kept in (course, network_course):
         kept.KEEP_CELLS //= int(os.environ.get("KEPT", "1"))
     config = Path(sys.argv[sys.argv.index("--config") + 1])
+    answer(config)
     watch(Victim(name, config.parent))
     if "REPEATED" in os.environ:
         repeat(name)

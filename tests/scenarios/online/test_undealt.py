@@ -19,7 +19,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Words, decode
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.rows.dataset import DatasetConfig, read_table
-from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
+from tests.scenarios.end_to_end.lab import Lab, eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.online.conftest import Office
 from tests.scenarios.online.conftest import opened as open_office
 from tests.scenarios.online.test_restarts import Programs
@@ -56,15 +56,15 @@ def serves(office: Office) -> bool:
     return status == 200 and health.get("model") == office.model and health["stock_left"] is None
 
 
-def exact(office: Office) -> pd.Series[float]:
+def exact(lab: Lab, model: str, dataset: str) -> pd.Series[float]:
     """u of each company, from both halves, as nobody could in production."""
-    halves = {party: ModelStore(office.data(party.value) / "models").load(office.model) for party in Party}
+    halves = {party: ModelStore(lab.data(party.value) / "models").load(model) for party in Party}
     found: Any = 0.0
     for party in Party:
         half, other = halves[party], halves[party.other]
         assert isinstance(half, CommittedModel) and isinstance(other, CommittedModel)
-        config = DatasetConfig.model_validate(office._datasets[party.value]["new"])
-        table = read_table(config.model_copy(update={"columns": half.source}), name="new", party=party).table
+        config = DatasetConfig.model_validate(lab._datasets[party.value][dataset])
+        table = read_table(config.model_copy(update={"columns": half.source}), name=dataset, party=party).table
         words, _ = half.whitened(table)
         u = decode(words, X_SCALE) @ weight(half.own + other.committed.words)
         found = found + pd.Series(u, index=[*table.ids])
@@ -76,15 +76,15 @@ def weight(words: Words) -> Any:
     return decode(lifted, WEIGHT_SCALE + _COUNTED)
 
 
-def charged(office: Office) -> int:
+def charged(lab: Lab, model: str) -> int:
     """Rows of this model in the grid's ledger."""
-    with closing(RowBook(office.data("grid") / Name.LEDGER, "", "")) as book:
+    with closing(RowBook(lab.data("grid") / Name.LEDGER, "", "")) as book:
         charges = book.standing("", "", 1).charges
-    return sum(charge.rows for charge in charges if charge.user == office.model)
+    return sum(charge.rows for charge in charges if charge.user == model)
 
 
 def test_rows_are_scored_and_charged_once_and_no_stock_is_asked_for(office: Office) -> None:
-    before, u = charged(office), exact(office)
+    before, u = charged(office, office.model), exact(office, office.model, "new")
     ids = sorted(map(str, u.index))
     with closing(office.caller()) as caller:
         status, one = caller.score("undealt-one", id=ids[0])
@@ -96,7 +96,7 @@ def test_rows_are_scored_and_charged_once_and_no_stock_is_asked_for(office: Offi
         found = np.array([result["log_odds"] for result in many["results"][:-1]])
         assert np.abs(found - u[ids].to_numpy()).max() < 1.6 * STEP + 0.02 and np.ptp(found) > 10 * STEP
         assert caller.score("undealt-one", id=ids[0]) == (200, one) and caller.headers["idempotent-replayed"] == "true"
-    assert charged(office) - before == ROWS
+    assert charged(office, office.model) - before == ROWS
 
 
 def test_a_stock_is_made_while_the_coordinator_is_away_and_used_once_it_is_back(office: Office) -> None:
@@ -124,7 +124,7 @@ def test_requests_go_on_whichever_process_ends(office: Office) -> None:
     ids = sorted(map(str, grid["id"]))
     with closing(office.caller()) as caller:
         eventually(lambda: caller.score("undealt-first", id=ids[0])[0] == 200, 60.0)
-    before = charged(office)
+    before = charged(office, office.model)
     with Programs(office, ids[1:], "undealt") as programs:
         programs.await_more(5)
         office.kill("coordinator")
@@ -137,4 +137,5 @@ def test_requests_go_on_whichever_process_ends(office: Office) -> None:
         assert not office.alive()["coordinator"]
     assert not programs.wrong and programs.again
     scored = len({programs.id(number) for number in programs.answers})
-    assert scored <= charged(office) - before + 1 <= scored + 7  # what was asked for when a process ended is charged too
+    more = charged(office, office.model) - before
+    assert scored <= more + 1 <= scored + 7  # what was asked for when a process ended is charged too
