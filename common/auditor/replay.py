@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.errors import DataError, PeerProtocolError
+from common.errors import DataError, PeerLost, PeerProtocolError
 from common.home.dealt import Common, Opening, array_hash, array_key
 from common.learn.dealings import MESSAGES, TOGETHER, dealings, together
 from common.mpc.correlations.asked import Demand
@@ -82,7 +82,7 @@ async def replay(openings: Sequence[Opening]) -> Verdict:
             await several.serve(demands, dealt, together(plan, MEMORY))
         else:
             await Dealer(dict(ends[0]), lambda: next(seeds), nonces=nonces[0], keys=keys).serve(demands[0], dealt)
-    except PeerProtocolError as error:
+    except (PeerProtocolError, PeerLost) as error:
         raise DataError(f"the demands of job {first.job}: {error.message}", public="demands that no dealer serves") from None
     all_ends = [end for line in ends for end in line.values()]
     wrong, stock = tuple(text for end in all_ends for text in end.said()), getattr(plan, "dealt", "online") == "ahead"

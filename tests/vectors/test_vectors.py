@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.errors import PeerProtocolError
+from common.errors import PeerLost, PeerProtocolError
 from common.features.contributions import strongest
 from common.learn.network.scales import WEIGHT
 from common.learn.trees.forest import U_SCALE
@@ -239,7 +239,9 @@ async def test_bad_demands_are_refused(case: dict[str, Any]) -> None:
         for size in sizes:
             yield PeriodDemand(size)
 
-    with pytest.raises(PeerProtocolError):
+    with pytest.raises(
+        PeerProtocolError if case["bank"] else PeerLost
+    ):  # a stream that ends may be of a process that was killed
         await Trio().dealer.serve({party: asking(case[party.value]) for party in Party}, BASE)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from bank_party.online.book import AnswerBook
 from bank_party.online.shadow import ShadowBook
+from bank_party.online.suspects import SuspectBook
 from bank_party.pipeline.book import RunBook
 from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
@@ -40,6 +41,7 @@ from tests.source import ROOT, parse
 EXTRA, FULL = 3, 2  # pragma synchronous
 DURABLE = {
     "bank_party/online/book.py",
+    "bank_party/online/suspects.py",
     "bank_party/pipeline/book.py",
     "bank_party/told.py",
     "common/home/approvals.py",
@@ -131,6 +133,7 @@ def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path
 BOOKS: dict[str, Callable[[Path], object]] = {
     "bank_party/online/book.py": lambda file: AnswerBook(file, 60.0),
     "bank_party/online/shadow.py": ShadowBook,
+    "bank_party/online/suspects.py": lambda file: SuspectBook(file, "champion", 1),
     "bank_party/pipeline/book.py": RunBook,
     "bank_party/told.py": ToldBook,
     "common/coordinator/journal.py": Journal,
