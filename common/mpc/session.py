@@ -99,8 +99,8 @@ class Kind(Enum):
     POOLED_SHARE = "pooled_share"
     POOLED_COUNTS = "pooled_counts"
     POOLED_STEP = "pooled_step"
-    TRANSCRIPT = "transcript"
     HEARD = "heard"
+    TRANSCRIPT = "transcript"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
