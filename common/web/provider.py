@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 
 _FRESH = 300.0  # seconds for which keys are used without a look at the provider
 _AGAIN = 10.0  # seconds between two looks: what nobody has signed may name any key
-_TIMEOUT = 5.0  # seconds
+_TIMEOUT = 5.0  # seconds for each part of an answer
+_WAIT = 10.0  # seconds from a look's begin for which callers wait: one that comes drop by drop has no end
 
 
 class KeysUnknown(Exception):
@@ -59,7 +60,10 @@ class ProviderKeys:
         if found is None or age > _FRESH:
             look = self._begin_look()
             if found is None and look is not None:
-                await asyncio.shield(look)
+                await asyncio.wait((look,), timeout=max(0.0, self._asked + _WAIT - self._clock()))
+                if not look.done():
+                    raise KeysUnknown("the keys of the identity provider have not come in time")
+                await look
                 found = self._held(kid)
         if found is not None:
             return found

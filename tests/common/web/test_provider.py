@@ -40,7 +40,8 @@ class Provider:
 
 @pytest.fixture
 def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    monkeypatch.setattr("common.web.provider._TIMEOUT", 600.0)  # none of these tests is about it, and a machine may be busy
+    for limit in ("_TIMEOUT", "_WAIT"):  # but for one test none is about them, and a machine may be busy
+        monkeypatch.setattr(f"common.web.provider.{limit}", 600.0)
     pki, state = Pki(tmp_path), Provider()
     pki.issue("login")
 
@@ -162,4 +163,21 @@ async def test_a_provider_that_hangs_holds_no_thread_of_the_daemon(provider: Pro
     provider.open.set()
     found = await asyncio.gather(*waiting[1:])
     assert all(is_key(key, 0) for key in found)
+    assert provider.asked == 1
+
+
+async def test_nobody_waits_for_ever_for_a_provider_whose_answer_does_not_end(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.web.provider._WAIT", 5.0)
+    provider.open.clear()
+    clock = Clock()
+    keys = ProviderKeys(provider.config, clock)
+    keys._begin_look()
+    clock.now += 6.0
+    with pytest.raises(KeysUnknown, match="have not come in time"):
+        await keys.find("a")
+    provider.open.set()
+    await settled(keys)
+    assert is_key(await keys.find("a"), 0)
     assert provider.asked == 1
