@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -21,7 +18,7 @@ from bank_party.online.config import OnlineConfig
 from common.config import validate
 from common.errors import ConfigError
 from common.web.callers import Callers, Unknown
-from tests.common.web.pki import Pki
+from tests.common.web.served import served
 
 OWN = {"certificate": "online.pem", "key": "online.key", "listen": "127.0.0.1:0", "grid_dataset": "g", "bank_dataset": "b"}
 KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -39,32 +36,10 @@ def certificate(*common: str, uri: str = "") -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The settings of an identity provider that runs."""
-    pki = Pki(tmp_path_factory.mktemp("provider"))
-    pki.issue("login")
     public = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key())), "kid": "1", "use": "sig", "alg": "ES256"}
-
-    class Keys(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = BODIES.get(self.path) or json.dumps({"keys": [public]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki.folder / "login.pem", pki.folder / "login.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    jwks = f"https://localhost:{server.server_port}/keys"
-    yield {"issuer": "https://login.bank", "audience": "wattscore", "jwks": jwks, "trust": str(pki.folder / "ca.pem")}
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    keys = json.dumps({"keys": [public]}).encode()
+    with served(tmp_path_factory.mktemp("provider"), lambda path: (200, BODIES.get(path, keys))) as (address, ca):
+        yield {"issuer": "https://login.bank", "audience": "wattscore", "jwks": f"{address}/keys", "trust": str(ca)}
 
 
 def token(key: Any = KEY, algorithm: str = "ES256", **claims: Any) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import json
-import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.process.settings import OidcConfig
 from common.web.provider import KeysUnknown, ProviderKeys
-from tests.common.web.pki import Pki
+from tests.common.web.served import served
 
 KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
 
@@ -42,36 +40,17 @@ class Provider:
 def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     for limit in ("_TIMEOUT", "_WAIT"):  # but for one test none is about them, and a machine may be busy
         monkeypatch.setattr(f"common.web.provider.{limit}", 600.0)
-    pki, state = Pki(tmp_path), Provider()
-    pki.issue("login")
+    state = Provider()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            state.asked += 1
-            state.open.wait()
-            body = json.dumps({"keys": state.keys}).encode()
-            self.send_response(503 if state.down else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_: str) -> tuple[int, bytes]:
+        state.asked += 1
+        state.open.wait()
+        return 503 if state.down else 200, json.dumps({"keys": state.keys}).encode()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # of a client that did not wait
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki.folder / "login.pem", pki.folder / "login.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    jwks = f"https://localhost:{server.server_port}/keys"
-    state.config = OidcConfig(issuer="i", audience="a", scope="s", jwks=jwks, trust=pki.folder / "ca.pem")
-    yield state
-    state.open.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(tmp_path, answer) as (address, ca):
+        state.config = OidcConfig(issuer="i", audience="a", scope="s", jwks=f"{address}/keys", trust=ca)
+        yield state
+        state.open.set()
 
 
 class Clock:
