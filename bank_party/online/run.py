@@ -88,7 +88,7 @@ class Online:
         if self._shadow is not None:  # which answers until now have begun to use
             await self._shadow.stop()
         for suspects in self._suspects:
-            suspects.close()
+            await asyncio.to_thread(suspects.close)
         self._book.close()
 
     def _metrics(self) -> Iterable[Metric]:

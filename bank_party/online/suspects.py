@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from common.disk.book import KeptBook
 from common.errors import ConfigError, PeerLost
@@ -48,31 +51,50 @@ class SuspectBook:
     def __init__(self, file: Path, whose: str, version: int) -> None:
         """file: may be another book's of this version, which has room for a table more. whose: of which queue."""
         self._kept, self._whose = KeptBook(file, version=version), whose
+        self._changed: dict[Key, _Held | None] = {}  # not written yet
+        self._lock, self._writing = threading.Lock(), ThreadPoolExecutor(1, "suspects")
         with self._kept.open() as book:
             book.executescript(_TABLE)
 
     def rows(self) -> Iterator[tuple[Key, _Held]]:
-        """All of them, the oldest first."""
-        with self._kept.open() as book:
-            asked = "select id, month, ended, until, lot, size from suspects where whose = ? order by rowid"
-            found = book.execute(asked, (self._whose,)).fetchall()
-        for name, month, *held in found:
+        """All of them, the oldest first, once what has changed by now is written."""
+        for name, month, *held in self._writing.submit(self._read).result():
             yield (name, month), _Held(*held)
 
-    def change(self, gone: Iterable[Key], held: Iterable[tuple[Key, _Held]]) -> None:
-        """Where the disk refuses, what is in memory still holds until the process ends."""
-        out = [(self._whose, *row) for row in gone]
-        new = [(self._whose, *row, one.ended, one.until, one.lot, one.size) for row, one in held]
+    def _read(self) -> list[tuple[Any, ...]]:
+        asked = "select id, month, ended, until, lot, size from suspects where whose = ? order by rowid"
+        with self._kept.open() as book:
+            return book.execute(asked, (self._whose,)).fetchall()
+
+    def change(self, changed: Mapping[Key, _Held | None]) -> None:
+        """Writes rows as they are now, beside who calls: a disk that hangs holds up no answer. None: a row is forgotten.
+
+        What comes while it writes is written at once after that. Where the disk refuses, what is in memory still holds until
+        the process ends.
+        """
+        with self._lock:
+            idle = not self._changed
+            for row, held in changed.items():
+                self._changed.pop(row, None)
+                self._changed[row] = held
+            if idle and self._changed:
+                self._writing.submit(self._write)
+
+    def _write(self) -> None:
+        with self._lock:
+            changed, self._changed = self._changed, {}
+        gone = [(self._whose, *row) for row in changed]
+        new = [(self._whose, *row, one.ended, one.until, one.lot, one.size) for row, one in changed.items() if one]
         try:
             with self._kept.open() as book:
-                book.executemany("delete from suspects where whose = ? and id = ? and month is ?", out)
-                book.executemany("delete from suspects where whose = ? and id = ? and month is ?", [row[:3] for row in new])
+                book.executemany("delete from suspects where whose = ? and id = ? and month is ?", gone)
                 book.executemany("insert into suspects values (?, ?, ?, ?, ?, ?, ?)", new)
         except (ConfigError, OSError, sqlite3.Error):
             _log.exception("rows with which sessions have ended could not be written down: a restart would forget them")
 
     def close(self) -> None:
-        self._kept.close()
+        """Once all is written."""
+        self._writing.submit(self._kept.close).result()
 
 
 class Suspects:
@@ -83,7 +105,7 @@ class Suspects:
         self._held: OrderedDict[Key, _Held] = OrderedDict(book.rows() if book else ())
         self._lot = max((held.lot for held in self._held.values()), default=0)
         if (gone := self._forget()) and book is not None:
-            book.change(gone, ())
+            book.change(dict.fromkeys(gone))
 
     def lost(self, rows: Iterable[Key]) -> None:
         """A session has ended with these rows, each counted once."""
@@ -101,14 +123,14 @@ class Suspects:
         while len(self._held) > _MOST:
             gone.append(self._held.popitem(last=False)[0])
         if self._book is not None:
-            self._book.change(gone, [(row, self._held[row]) for row in ended if row in self._held])
+            self._book.change(dict.fromkeys(gone) | {row: self._held[row] for row in ended if row in self._held})
 
     def answered(self, rows: Iterable[Key]) -> None:
         """A session has answered these."""
         if self._held:
             gone = [row for row in dict.fromkeys(rows) if self._held.pop(row, None) is not None]
             if gone and self._book is not None:
-                self._book.change(gone, ())
+                self._book.change(dict.fromkeys(gone))
 
     def _forget(self) -> list[Key]:
         """Ids that nobody asks for any more are not kept: takes them from memory, and says which to take from the book."""

@@ -44,7 +44,7 @@ class Old:
     name: str
     bytes: int
     at: float
-    delete: Callable[[], None]
+    delete: Callable[[], object]
 
 
 def prune_command(seat: Seat[Any, Any]) -> click.Command:

@@ -166,11 +166,16 @@ def remove_part(part: Path) -> None:
 class StockFile:
     """A stored stock, opened: its label, its seed, and its arrays in order."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises DataError for a file that is none, or is not whole; OSError."""
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
+        """alone: nobody else can have it so until it is closed, or this process ends, however that comes.
+
+        Raises DataError for a file that is none, or is not whole; BlockingIOError where another has it alone; OSError.
+        """
         self._path = path
         self._file = path.open("r+b", buffering=0)
         try:
+            if alone:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.label, self._seed_at = self._head()
             self.seed = bytes(self._exactly(SEED_BYTES))
             self.erased = self.seed == _ERASED
@@ -197,6 +202,11 @@ class StockFile:
                 raise damaged(self._path)
             view = view[got:]
         return data
+
+    @property
+    def there(self) -> bool:
+        """Whether it still has a name."""
+        return os.fstat(self._file.fileno()).st_nlink > 0
 
     def erase(self) -> None:
         """Takes the seed off the disk; the arrays can still be read through this object."""

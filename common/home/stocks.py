@@ -4,6 +4,8 @@ A mask that hides two values shows their difference, so a stock serves one train
 restored. Before its first use it is entered in the book, its seed is erased from the file and the file unlinked, each step on
 disk before the next. The book stands apart from the files and knows seeds by their hash: a file that comes back, under
 another name too, is refused.
+
+Until then a job has it alone by a lock on the file, which whatever ends the job, or its process, gives back: nothing was sent.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class Stocks:
         return found
 
     def entering(self, entered: Callable[[StockFile], None]) -> Stocks:
-        """The same shelf for one job. entered: called with each stock that the job takes, before it is spent."""
+        """The same shelf for one job. entered: called with each stock that the job uses, before it is spent."""
         found = copy(self)
         found._entered = entered
         return found
@@ -179,34 +181,54 @@ class Stocks:
         label = StockLabel(name, maker, deals, plan.rows, *plan.sizes, self._bank or "", plan.reasons)
         return StockWriter(self._path(name), label, seed)
 
-    def spend(self, label: StockLabel, entered: Callable[[StockFile], None] | None = None) -> StockFile:
-        """Makes this stock used up, durably, then hands it out: nobody gets it again. Close it after use.
+    def reserve(self, label: StockLabel) -> StockFile | None:
+        """This stock for one job alone, until it is closed or used; None where another has it, in this process or beside it.
 
-        1. enter it in the book  2. erase its seed  3. unlink it: a crash after that frees the disk
-        entered: called with it before all that. Raises PolicyError for one that is spent, DataError for one that is damaged.
+        Raises PolicyError for one that is spent, DataError for one that is damaged.
         """
-        path = self._path(label.name)
         try:
-            stock = StockFile(path)
+            stock = StockFile(self._path(label.name), alone=True)
+        except BlockingIOError:
+            return None
         except FileNotFoundError:
             raise _gone(label) from None
         try:
-            if stock.label != label or stock.erased:
+            if stock.label != label or stock.erased or not stock.there:
                 raise _gone(label)
-            if entered is not None:
-                entered(stock)
-            self._enter(label.name, stock.seed)
-            stock.erase()
-            path.unlink(missing_ok=True)  # who lists stocks removes one that is erased
-            sync_folder(self._folder)
+            if self._is_spent(stock):
+                raise _copy(label.name)
         except BaseException:
             stock.close()
             raise
         return stock
 
-    def take(self, label: StockLabel) -> StockFile:
-        """As `spend`, for the job whose shelf this is."""
-        return self.spend(label, self._entered)
+    def use(self, stock: StockFile) -> None:
+        """Makes a reserved stock used up, durably, before anything is masked by it: nobody gets it again.
+
+        1. enter what the job takes  2. enter it in the book  3. erase its seed  4. unlink it: a crash after that frees the disk
+        Raises PolicyError for one that is spent.
+        """
+        if self._entered is not None:
+            self._entered(stock)
+        self._spend(stock)
+
+    def spend(self, label: StockLabel) -> StockFile:
+        """Reserved and used up at once; close it after use. Raises as both do, and PolicyError where another job has it."""
+        if (stock := self.reserve(label)) is None:
+            raise PolicyError(f"stock {label.name} is in use by another job", remedy="Wait for its end, or deal another.")
+        try:
+            self._spend(stock)
+        except BaseException:
+            stock.close()
+            raise
+        return stock
+
+    def _spend(self, stock: StockFile) -> None:
+        name = stock.label.name
+        self._enter(name, stock.seed)
+        stock.erase()
+        self._path(name).unlink(missing_ok=True)  # who lists stocks removes one that is erased
+        sync_folder(self._folder)
 
     def bar(self, name: str, seed: bytes) -> None:
         """From now on nobody is handed out a stock of this seed, whatever file comes back: it is about to be opened."""
@@ -219,7 +241,7 @@ class Stocks:
             with self._open() as book:
                 book.execute("insert into spent values (?, ?)", (name, _known_by(seed)))
         except sqlite3.IntegrityError:
-            raise PolicyError(f"stock {name} is spent: it is a copy", remedy="Deal a new one.") from None
+            raise _copy(name) from None
 
     def remove(self, job: str) -> None:
         """Deletes the stock that a job has left here; nobody has used it."""
@@ -237,16 +259,20 @@ class Stocks:
             return False
 
     def discard(self, label: StockLabel) -> None:
-        """Spends a stock that the other party does not hold."""
-        _log.warning("stock %s is not at the other party: discarded", label.name)
-        self.drop(label)
+        """Spends a stock that the other party does not hold, unless a job has it: the other party may have used it for that."""
+        if self.drop(label):
+            _log.warning("stock %s is not at the other party: discarded", label.name)
 
-    def drop(self, label: StockLabel) -> None:
-        """Spends a stock that nobody is to use, whatever state its file is in."""
+    def drop(self, label: StockLabel) -> bool:
+        """Spends a stock that nobody is to use, whatever state its file is in; False for one that a job has, which stays."""
         try:
-            self.spend(label).close()
+            if (stock := self.reserve(label)) is None:
+                return False
+            with closing(stock):
+                self._spend(stock)
         except (PolicyError, DataError, OSError):
             self._path(label.name).unlink(missing_ok=True)
+        return True
 
 
 def predealt(plan: PredealPlan) -> Ahead:
@@ -273,6 +299,10 @@ def _known_by(seed: bytes) -> bytes:
 
 def _gone(label: StockLabel) -> PolicyError:
     return PolicyError(f"stock {label.name} is spent", remedy="Deal a new one with `wattscore predeal`.")
+
+
+def _copy(name: str) -> PolicyError:
+    return PolicyError(f"stock {name} is spent: it is a copy", remedy="Deal a new one.")
 
 
 def _mib(size: int) -> int:

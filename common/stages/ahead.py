@@ -1,4 +1,4 @@
-"""Training and scoring with randomness dealt ahead: both parties agree on one stock, and spend it.
+"""Training and scoring with randomness dealt ahead: both parties agree on one stock, and spend it before it masks anything.
 
 PROTOCOL.md sections 6 and 10.
 """
@@ -8,23 +8,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from common.disk.scratch import Scratch
-from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.errors import DataError, LocalProtocolError, PeerProtocolError, PolicyError
 from common.home.stock import BETWEEN, StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, inventory
 from common.learn.dealt_ahead import Ahead
 from common.learn.diary import Diary
 from common.learn.learner import Drawing, Half, Size, Task, Trained, train
 from common.learn.learners import learner_of, named, scores_dealt
+from common.mpc.beside import to_the_end
 from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
+from common.mpc.fixedpoint import Words
 from common.mpc.prg import mark
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -44,7 +46,31 @@ TRAINING = Spare(1.25, 2.0, "`wattscore predeal PLAN {options}`, or train")  # z
 ASKED = Spare(math.inf, 1.0, "`wattscore predeal --scores {options}`, or score matched rows")  # as many as will come
 SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # rows to spare cost disk alone
 _NONE = bytes(16)  # in a list in place of a stock
+_LOOKS, _BETWEEN = 20, 0.05  # at a stock that the bank names and another job has, seconds apart: it may be giving that back
+_SAME = "Both sides must run the same release and plan."
 _BY_COLUMNS = ("--grid {0} --bank {1}", "({0} + {1}) columns")
+
+
+Otherwise = Callable[[], Correlations]
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a job wants of a stock. deals: as of `dealing`; size: that it serves, with so much to spare.
+
+    told: options that deal one, and what it is for, of the size and beside its rows. reasons: as of `scores_ahead`.
+    """
+
+    deals: str
+    size: Size
+    spare: Spare
+    told: tuple[str, str] = _BY_COLUMNS
+    reasons: int = 0
+
+    def digest(self) -> Words:
+        """Two words by which the parties compare what is dealt for it by their releases."""
+        told = hashlib.blake2b(self.deals.encode(), digest_size=16, person=b"wattscore.deals")
+        return np.frombuffer(told.digest(), np.uint64)
 
 
 async def train_ahead(
@@ -56,18 +82,29 @@ async def train_ahead(
     making: Awaitable[Task],
     scratch: Scratch | None = None,
     diary: Diary | None = None,
+    otherwise: Otherwise | None = None,
 ) -> Trained:
     """Trains as `task.train` does, with a stock that both parties hold: dealt, or made by them; key: this party's lasting one.
 
-    making: the task, of this size, which is made while the stock is agreed on and spent. Raises PolicyError if none fits.
+    making: the task, of this size, which is made while a stock is agreed on, and before it is spent. otherwise: gives what it
+    trains with where other jobs have all that fit. Raises PolicyError if none fits, or without `otherwise` none is left.
     """
-    ahead = learner_of(section).ahead
+    ahead, making = learner_of(section).ahead, asyncio.ensure_future(making)
     if section.undealt:
         await _leave_out(stocks, await made_by(session, key))
-    with closing(await _take(session, stocks, dealing(ahead(section, size)), size, TRAINING)) as stock:
+
+    async def made() -> None:
+        if (there := (await making).size) != size:
+            raise LocalProtocolError("a stock was taken for a training of another size", expected=size, got=there)
+
+    with ExitStack() as open_:
+        wants = Wants(dealing(ahead(section, size)), size, TRAINING)
+        taken = await _take(session, stocks, wants, otherwise is not None, made)
         task = await making
-        if task.size != size:
-            raise LocalProtocolError("a stock was taken for a training of another size", expected=size, got=task.size)
+        if taken is None:
+            assert otherwise is not None  # noqa: S101
+            return await train(task, session, otherwise(), scratch, diary)
+        stock = open_.enter_context(closing(taken))
         if isinstance(task, Drawing) and section.undealt:
             there = ahead(section, stock.label.size)
             stored = StoredArrays(stock, session.party, there)
@@ -89,17 +126,24 @@ async def scores_ahead(
     spare: Spare = SCORES,
     *,
     reasons: int = 0,
-) -> AsyncIterator[tuple[Correlations, StockLabel]]:
+    otherwise: Otherwise | None = None,
+) -> AsyncIterator[tuple[Correlations, StockLabel | None]]:
     """What scoring so many rows by a closed model consumes, from a stock that both hold, and that one's label.
 
     reasons: one that was dealt for reasons of so many texts of the grid's comes first; of none, one that was dealt for none.
-    Raises PolicyError if none fits.
+    otherwise: gives what takes the place of one, with no label, where other jobs have all that fit. Raises PolicyError if none
+    fits, or without `otherwise` none is left.
     """
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
     like = (f"--like {model.job}", "its trees ({0} of depth {1})") if learner.scored_by(model).scored else _BY_COLUMNS
-    section, taking = learner.scored_by(model), _take(session, stocks, dealing(ahead(size, bits)), size, spare, like, reasons)
-    with closing(await taking) as stock:
+    section, wants = learner.scored_by(model), Wants(dealing(ahead(size, bits)), size, spare, like, reasons)
+    stock = await _take(session, stocks, wants, otherwise is not None)
+    if stock is None:
+        assert otherwise is not None  # noqa: S101
+        yield otherwise(), None
+        return
+    with closing(stock):
         dealt = scores_dealt(model.learner, section, stock.label.size, bits, stock.label.reasons)
         yield _stored(session, stock, key, dealt), stock.label
 
@@ -131,40 +175,109 @@ def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Cor
 
 
 async def _take(
-    session: Session,
-    stocks: Stocks,
-    deals: str,
-    size: Size,
-    spare: Spare,
-    told: tuple[str, str] = _BY_COLUMNS,
-    reasons: int = 0,
-) -> StockFile:
-    """The stock both use, spent at both. told: options that deal one, and what it is for, of the size and beside its rows.
+    session: Session, stocks: Stocks, wants: Wants, may_lack: bool, ready: Callable[[], Awaitable[None]] | None = None
+) -> StockFile | None:
+    """The stock both use, spent at both; None where other jobs have all that fit, and `may_lack`.
 
-    1. exchange the list of what each holds; what only one holds, and was not dealt just now, is discarded
-    2. both choose the smallest that both hold and that fits: the same, as both have both lists
-    3. both spend it, and say so: nothing that it masks leaves before
+    1. exchange what each deals for this, and the list of what each holds; what only one holds, and was not dealt just now, is
+       discarded
+    2. the bank names the smallest that both hold, that fits and that no other job has there; both keep it from others
+    3. each is ready for all that follows, and says whether it has that stock: where one has not, 2 again with the next
+    4. both spend it: nothing that it masks leaves before
+
+    What happens until 4 costs no stock: it is given back, also where a process ends.
     """
     held = await asyncio.to_thread(stocks.unspent)
-    common = await _held_by_both(session, stocks, held[:MOST])  # as many as are told: of others the other party cannot know
-    chosen = choose(common, deals, size, spare, reasons)
-    if chosen is None:
+    common = await _held_by_both(session, stocks, wants, held[:MOST])  # as many as are told: of others nothing is known there
+    left: Sequence[StockLabel] = fitting(common, wants.deals, wants.size, wants.spare, wants.reasons)
+    if not left:
         await confirm_stock(session, None)  # so that neither ends the job while the other is discarding
-        raise _none_fits(common, deals, size, spare, told)
-    stock = await asyncio.to_thread(stocks.take, chosen)
-    try:
-        await confirm_stock(session, chosen)
-    except BaseException:
+        raise _none_fits(common, wants)
+    fit = len(left)
+    while True:
+        label, stock, left = await _reserved(session, stocks, left)
+        try:
+            if ready is not None:
+                await ready()
+            if await _have(session, label, stock is not None) and stock is not None:
+                await to_the_end(asyncio.to_thread(stocks.use, stock))
+                return stock
+        except BaseException:
+            _close(stock)
+            raise
+        _close(stock)
+        if label is None:
+            if may_lack:
+                return None
+            raise PolicyError(
+                f"other jobs have all stocks that fit: {fit} of {inventory(common)}",
+                remedy="Submit it again once they are over, or deal another.",
+            )
+
+
+def _close(stock: StockFile | None) -> None:
+    if stock is not None:
         stock.close()
-        raise
-    return stock
 
 
-async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]) -> list[StockLabel]:
-    mine = np.zeros((MOST, 2), np.uint64)
-    for row, label in zip(mine, held, strict=False):
+async def _reserved(
+    session: Session, stocks: Stocks, left: Sequence[StockLabel]
+) -> tuple[StockLabel | None, StockFile | None, Sequence[StockLabel]]:
+    """The stock that the bank names, which this party has from now on if it can, and those that come after it.
+
+    None is named where other jobs of the bank have all.
+    """
+    if session.party is Party.BANK:
+        for place, label in enumerate(left):
+            if (stock := await _reserve(stocks, label)) is not None:
+                try:
+                    await session.send(Kind.STOCK, label.digest())
+                except BaseException:
+                    stock.close()
+                    raise
+                return label, stock, left[place + 1 :]
+        await session.send(Kind.STOCK, np.zeros(2, np.uint64))
+        return None, None, ()
+    said = bytes(await session.receive(Kind.STOCK, np.uint64, (2,)))
+    if said == _NONE:
+        return None, None, ()
+    known = {bytes(label.digest()): place for place, label in enumerate(left)}
+    if said not in known:
+        raise PeerProtocolError("the bank names a stock that does not fit", remedy=_SAME)
+    place = known[said]
+    for _ in range(_LOOKS):
+        if (stock := await _reserve(stocks, left[place])) is not None:
+            break
+        await asyncio.sleep(_BETWEEN)
+    return left[place], stock, left[place + 1 :]
+
+
+async def _reserve(stocks: Stocks, label: StockLabel) -> StockFile | None:
+    """None for one that another job has, or that is gone since it was listed."""
+    try:
+        return await asyncio.to_thread(stocks.reserve, label)
+    except (PolicyError, DataError):
+        return None
+
+
+async def _have(session: Session, label: StockLabel | None, has: bool) -> bool:
+    """One round: whether both have this stock. Raises PeerProtocolError where the other speaks of another."""
+    none, mine = np.zeros(2, np.uint64), np.zeros(2, np.uint64) if label is None else label.digest()
+    theirs = await session.exchange(Kind.STOCK, mine if has else none)
+    if not np.array_equal(theirs, none) and not np.array_equal(theirs, mine):
+        raise _unlike()
+    return has and np.array_equal(theirs, mine)
+
+
+async def _held_by_both(session: Session, stocks: Stocks, wants: Wants, held: list[StockLabel]) -> list[StockLabel]:
+    mine = np.zeros((MOST + 1, 2), np.uint64)
+    mine[0] = wants.digest()
+    for row, label in zip(mine[1:], held, strict=False):
         row[:] = label.digest()
-    theirs = {bytes(row) for row in await session.exchange(Kind.STOCK, mine)}
+    said = await session.exchange(Kind.STOCK, mine)
+    if not np.array_equal(said[0], mine[0]):
+        raise PeerProtocolError("the other party's release deals otherwise for this plan", remedy=_SAME)
+    theirs = {bytes(row) for row in said[1:]}
     whole = _NONE in theirs  # a full list may leave out what the other holds
     for label in held:
         if whole and bytes(label.digest()) not in theirs and await asyncio.to_thread(stocks.is_settled, label):
@@ -198,9 +311,10 @@ def fitting(labels: list[StockLabel], deals: str, size: Size, spare: Spare, reas
     return sorted(filter(fits, labels), key=cost)
 
 
-def _none_fits(common: list[StockLabel], deals: str, size: Size, spare: Spare, told: tuple[str, str]) -> PolicyError:
-    others = sum(label.dealing != deals for label in common)
-    options, needed = (text.format(size.grid_columns, size.bank_columns) for text in told)
+def _none_fits(common: list[StockLabel], wants: Wants) -> PolicyError:
+    size, spare = wants.size, wants.spare
+    others = sum(label.dealing != wants.deals for label in common)
+    options, needed = (text.format(size.grid_columns, size.bank_columns) for text in wants.told)
     options, needed = f"--rows {size.rows} {options}", f"{size.rows} rows x {needed}"
     return PolicyError(
         f"no stock that both parties hold fits {needed}: {inventory(common)}, {others} for other uses",
@@ -211,7 +325,9 @@ def _none_fits(common: list[StockLabel], deals: str, size: Size, spare: Spare, t
 
 async def confirm_stock(session: Session, label: StockLabel | None) -> None:
     """One round: both have come as far with the same stock, or with none. Raises PeerProtocolError when they have not."""
-    mine = np.zeros(2, np.uint64) if label is None else label.digest()
-    theirs = await session.exchange(Kind.STOCK, mine)
-    if not np.array_equal(mine, theirs):
-        raise PeerProtocolError("the other party is at another stock", remedy="Both sides must run the same version and plan.")
+    if not await _have(session, label, label is not None) and label is not None:
+        raise _unlike()
+
+
+def _unlike() -> PeerProtocolError:
+    return PeerProtocolError("the other party is at another stock", remedy=_SAME)

@@ -146,6 +146,7 @@ class _Supply:
             ahead = scores_ahead(job.session, job.shelf, job.home.key, model, least, bits, ASKED, reasons=texts)
             async with nullcontext() if job.desk is None else job.desk.taking():
                 correlations, label = await self._stack.enter_async_context(ahead)
+            assert label is not None  # noqa: S101  (where others have all it has failed)
             telling = Telling(Kind.SCORES, bits, dealt=label.rows)
         self.left = label.rows if label is not None else (_ENDLESS if scored_undealt(model) else self._plan.on_request)
         self._scores = await begin_scores(job.session, correlations, model, self.left, telling)

@@ -29,7 +29,8 @@ from common.plan.trees import Trees
 from common.stages.price import FLAGS, FLOORS, USUAL, challenge_bits, count_bits, left_out_bits, metric_bits
 from common.stages.reasons import TEXT_BYTES, TEXTS
 
-_STOCK = 16 * (MOST + 1)  # the list of stocks held, the one spent
+_STOCK = 16 * (MOST + 2)  # what is dealt by this release, the list of stocks held, the one spent
+_NAMED = 16  # by the bank, of that list
 _DEFAULT: Section = TrainPlan.model_fields["model"].default
 _UNDEALT: Section = type(_DEFAULT).model_validate({"dealer": "none"})
 _TEXTS = 8  # that the grid's columns have, about
@@ -214,7 +215,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
             trained = learner.cost_made(party, plan.model, size) + Cost(_MADE, _MADE)
         if plan.dealt == "ahead":
-            trained = Cost(trained.peer_sent + _STOCK, trained.peer_received + _STOCK)
+            trained = Cost(trained.peer_sent, trained.peer_received) + _choice(party)
         found += trained
         for _ in range(tellings):
             found += learner.cost_scores(party, plan.model, tested)
@@ -222,7 +223,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     rounds = begun_rounds(plan, sizes) + 8 + blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
-    rounds += 2 if plan.dealt == "ahead" else 0
+    rounds += 3 if plan.dealt == "ahead" else 0
     if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
         rounds += 1 + learner.made_rounds(plan.model, size.rows) - learner.rounds(plan.model, size)
     read, scored = learner.values(plan.model, size)
@@ -237,6 +238,12 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     if isinstance(plan.model, Trees) and bits > most:
         fewer = fitting_trees(plan.model, size, most - (bits - learner.label_bits(plan.model, size)))
     return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits, held, metrics, fewer)
+
+
+def _choice(party: Party) -> Cost:
+    """Of a stock: what both tell each other before they spend it."""
+    grid = party is Party.GRID
+    return Cost(_STOCK + (0 if grid else _NAMED), _STOCK + (_NAMED if grid else 0))
 
 
 def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:
@@ -255,13 +262,13 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
     for party in Party:
         told = learner.cost_scores(party, section, size)
         if ahead:
-            told = Cost(told.peer_sent + _STOCK, told.peer_received + _STOCK)
+            told = Cost(told.peer_sent, told.peer_received) + _choice(party)
         if plan.grid_reasons:
             told += _reasons(party, plan.grid_reasons, section, size)
         costs[party] = _begun(plan, sizes, party) + Cost(WILLING + COMPARED, WILLING + COMPARED) + told
     rounds = begun_rounds(plan, sizes) + 2 + learner.score_rounds(section, size.rows)
     reasons = REASONS.get(learner.name) if plan.grid_reasons and section.closed else None
-    rounds += (2 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
+    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
     read, scored = learner.values(section, size)
     scored *= 2 + _TEXTS if reasons and reasons.again else 1
     work = speed.scored * size.rows * scored + speed.row * size.rows

@@ -23,6 +23,7 @@ from common.learn.learners import learner_of, line_of, pack, scored_undealt
 from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.beside import ending, to_the_end
+from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Array, Kind
 from common.party import Party
@@ -34,7 +35,7 @@ from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns
 from common.rows.formats.paths import stamp_of, unchanged
 from common.rows.table import FeatureTable, Index
 from common.stages import split
-from common.stages.ahead import scores_ahead, train_ahead
+from common.stages.ahead import Otherwise, scores_ahead, train_ahead
 from common.stages.align import align, align_directly, unlike
 from common.stages.asked import serve_requests
 from common.stages.champion import find_champion, resolve
@@ -50,6 +51,7 @@ from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.watch import told, watch
 from common.stages.willing import agree_to_charge
 
+_IN_USE = "other jobs have all stocks that fit: what this one consumes is dealt while it runs"
 _UNCHALLENGED = "the plan challenges the champion, and there is none yet"
 
 
@@ -95,9 +97,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage(Stage.TRAIN):
         making = asyncio.ensure_future(make_task(job, plan, prepared, own, other))
         with ending([making]):
-            if plan.dealt == "ahead" and not job.course.again:  # else its stock is spent: what is left is dealt now
+            if plan.dealt == "ahead" and not job.course.again:  # else its stock may be spent: what is left is dealt now
                 with_stock = job.session, job.shelf, job.home.key, plan.model, size
-                trained = await train_ahead(*with_stock, making, job.scratch, job.course)
+                trained = await train_ahead(*with_stock, making, job.scratch, job.course, otherwise(job))
             else:
                 trained = await train(await making, job.session, job.correlations, job.scratch, job.course)
             task = await making
@@ -214,11 +216,22 @@ async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: Feature
     await agree_to_charge(job.session)
     # Of a stock that is not used up yet.
     await to_the_end(job.session.compute(lambda: job.charge_scores(table, model), table.rows * 64))
-    if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
+    if plan.dealt == "online" or not model.closed or job.course.again:  # its stock may be spent
         return await open_scores(job.session, job.correlations, model, table, telling, None)
-    ahead = scores_ahead(job.session, job.shelf, job.home.key, model, table.rows, telling.bits)
-    async with ahead as (correlations, label):
-        return await open_scores(job.session, correlations, model, table, replace(telling, dealt=label.rows), None)
+    with_stock = job.session, job.shelf, job.home.key, model, table.rows, telling.bits
+    async with scores_ahead(*with_stock, otherwise=otherwise(job)) as (correlations, label):
+        telling = telling if label is None else replace(telling, dealt=label.rows)
+        return await open_scores(job.session, correlations, model, table, telling, None)
+
+
+def otherwise(job: PartyJob) -> Otherwise | None:
+    """What a job takes where others have all stocks that fit: what is dealt now. None for one that nobody deals for."""
+
+    def taken() -> Correlations:
+        job.warn(_IN_USE, public=_IN_USE)
+        return job.correlations
+
+    return None if job.direct else taken
 
 
 async def load_checked(

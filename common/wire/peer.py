@@ -20,7 +20,7 @@ from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
-PROTOCOL = 24
+PROTOCOL = 25
 Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its field in the message `Demand`
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for

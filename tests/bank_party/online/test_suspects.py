@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -200,4 +201,38 @@ def test_a_disk_that_refuses_leaves_what_is_in_memory(
     monkeypatch.setattr(KeptBook, "open", full)
     for _ in range(2):
         found.lost([("BAD", None)])
+    book.close()
     assert refused(found, "BAD") and "could not be written down" in caplog.text and "BAD" not in caplog.text
+
+
+async def test_a_disk_that_hangs_holds_up_no_request_and_what_changes_meanwhile_is_written_once_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is written beside the event loop, the first lost session stops all, and this never ends."""
+    book = SuspectBook(tmp_path / "answers", "champion", 1)
+    queue, goes_on, opened, writes = Queue(10, Suspects(Clock(), book)), threading.Event(), KeptBook.open, list[None]()
+
+    def hangs(self: KeptBook) -> Any:
+        writes.append(None)
+        assert goes_on.wait(patience(60))
+        return opened(self)
+
+    monkeypatch.setattr(KeptBook, "open", hangs)
+    queue.put(rows("BAD"))
+    for _ in range(2):
+        assert await lost_with(queue) == ["BAD"]
+    queue.put(rows("OTHER"))
+    assert await lost_with(queue) == ["OTHER"]
+    desk = SessionDesk(queue, by_period=False)
+    desk.ready(warm())
+    good = queue.put(rows("GOOD"))
+    assert list(await desk.ask() or ()) == ["OTHER"]
+    await answer(desk, ["OTHER"])
+    assert list(await desk.ask() or ()) == ["GOOD"]
+    await answer(desk, ["GOOD"])
+    assert (await good).rows[0].decided
+    goes_on.set()
+    found = await asyncio.to_thread(lambda: dict(book.rows()))
+    assert {row: held.ended for row, held in found.items()} == {("BAD", None): 2}
+    assert len(writes) <= 3  # the first, all others together, and this look
+    await asyncio.to_thread(book.close)

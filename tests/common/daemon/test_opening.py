@@ -17,7 +17,7 @@ from common.home.audit import What
 from common.home.dealt import MOST, DealtBook, Opening
 from common.home.home import Home
 from common.home.jobbook import Offered
-from common.home.stock import BETWEEN, StockFile
+from common.home.stock import BETWEEN, StockFile, StockLabel
 from common.home.stocks import Stocks
 from common.monitor.config import MonitorConfig
 from common.mpc.prg import Prg
@@ -49,9 +49,16 @@ def home(tmp_path: Path) -> GridHome:
     return home
 
 
+def taken(shelf: Stocks, label: StockLabel) -> StockFile:
+    found = shelf.reserve(label)
+    assert found is not None
+    shelf.use(found)
+    return found
+
+
 def take(home: Home, job: str = JOB) -> None:
     """As a job does that takes the stock."""
-    home.stocks.entering(partial(home.bind, job)).take(home.stocks.unspent()[0]).close()
+    taken(home.stocks.entering(partial(home.bind, job)), home.stocks.unspent()[0]).close()
 
 
 def own_opening(job: str = JOB) -> Opening:
@@ -136,7 +143,7 @@ def test_a_job_that_takes_a_stock_while_it_is_given_up_gets_nothing_or_is_named(
             find_openings(home, STOCK, discard=True)
 
     with pytest.raises(PolicyError, match="is spent"):
-        home.stocks.entering(given_up).take(label)
+        taken(home.stocks.entering(given_up), label)
 
 
 def test_of_a_stock_that_was_removed_no_copy_can_be_used_once_it_is_opened(home: GridHome, tmp_path: Path) -> None:
@@ -237,7 +244,7 @@ def test_a_job_enters_what_it_takes_before_it_is_spent(tmp_path: Path) -> None:
         writer.commit()
     seen = list[tuple[str, bool]]()
     own = shelf.of("").entering(lambda stock: seen.append((stock.label.name, shelf.holds(STOCK))))
-    with closing(own.take(own.unspent()[0])):
+    with closing(taken(own, own.unspent()[0])):
         assert seen == [(STOCK, True)] and not shelf.holds(STOCK)
 
 

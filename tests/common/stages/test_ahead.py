@@ -18,7 +18,7 @@ import pytest
 
 from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.outcome import Outcome
-from common.home.stock import StockLabel, dealing
+from common.home.stock import StockFile, StockLabel, dealing
 from common.home.stocks import MOST, Stocks, predealt
 from common.learn.dealings import dealings
 from common.learn.learner import Size
@@ -116,17 +116,17 @@ async def test_a_stock_is_chosen_by_one_exchange_and_spent_before_anything_is_ma
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await deal(tmp_path, EXACT)
-    trio, spend, sent = Trio(), Stocks.spend, list[dict[Kind, int]]()
+    trio, use, sent = Trio(), Stocks.use, list[dict[Kind, int]]()
 
-    def spends(self: Stocks, *about: Any) -> Any:
-        sent.extend(dict(trio.session[party].traffic.sent) for party in Party)
-        return spend(self, *about)
+    def uses(self: Stocks, stock: StockFile) -> None:
+        sent.append(dict(trio.session[Party.GRID if "grid" in str(self._folder) else Party.BANK].traffic.sent))
+        use(self, stock)
 
-    monkeypatch.setattr(Stocks, "spend", spends)
+    monkeypatch.setattr(Stocks, "use", uses)
     await ahead(tmp_path, trio)
-    assert len(sent) == 4 and all(before.keys() == {Kind.STOCK} for before in sent)
-    assert sent[0] == {Kind.STOCK: 16 * MOST} and sent[1] == {Kind.STOCK: 16 * MOST}
-    assert [trio.session[party].traffic.sent[Kind.STOCK] for party in Party] == [16 * (MOST + 1)] * 2
+    told = [{Kind.STOCK: 16 * (MOST + 2)}, {Kind.STOCK: 16 * (MOST + 3)}]  # the bank names one
+    assert sorted(sent, key=lambda before: before[Kind.STOCK]) == told
+    assert [{Kind.STOCK: trio.session[party].traffic.sent[Kind.STOCK]} for party in Party] == told
 
 
 async def test_with_the_same_seeds_the_weights_are_those_of_training_online(tmp_path: Path) -> None:
@@ -241,13 +241,13 @@ async def test_a_party_that_dies_after_spending_takes_the_stock_with_it(
     """Killed between the two parties' spending: the other may have spent it or not, and neither uses it later."""
     await deal(tmp_path, EXACT)
     make_old(tmp_path)
-    spend = Stocks.spend
+    use = Stocks.use
 
-    def dies(self: Stocks, *about: Any) -> Any:
-        spend(self, *about).close()
+    def dies(self: Stocks, stock: StockFile) -> None:
+        use(self, stock)
         raise ConnectionError("killed")
 
-    monkeypatch.setattr(Stocks, "spend", dies)
+    monkeypatch.setattr(Stocks, "use", dies)
     with pytest.raises(ConnectionError):
         await ahead(tmp_path)
     monkeypatch.undo()

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import PeerProtocolError, PolicyError
 from common.home.outcome import Outcome
+from common.home.stock import StockFile
 from common.home.stocks import Stocks
 from common.learn.linear.made import SPARE_ROWS
 from common.match.ecdh import match_ids
@@ -123,18 +124,16 @@ async def test_a_company_that_dies_between_taking_and_using_uses_it_never(
     both = companies(tmp_path)
     plan = both.plan(model=MODEL, matching="ecdh", dealt="ahead")
     await make(tmp_path)
-    spend, other_has = Stocks.spend, threading.Event()
+    use, other_has = Stocks.use, threading.Event()
 
-    def dies(self: Stocks, *about: Any) -> Any:
-        found = spend(self, *about)
+    def dies(self: Stocks, stock: StockFile) -> None:
+        use(self, stock)
         if self._folder.parent.name == party.value:
-            found.close()
             assert other_has.wait(patience(60))  # one that is broken off before it spends keeps its half for a while
             raise ConnectionError("killed")
         other_has.set()
-        return found
 
-    monkeypatch.setattr(Stocks, "spend", dies)
+    monkeypatch.setattr(Stocks, "use", dies)
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(both.run("job-1", plan), patience(60))
     assert {label.kind for p in Party for label, _ in both.trio.peer[p].log} & {Kind.MASKED_U, Kind.LATTICE_WEIGHTS} == set()
