@@ -84,9 +84,9 @@ class Stopping:
         return state, state.now if best is None else best.weights, taken
 
     def _best(self, course: Course) -> Best | None:
-        """The best epoch before where the course begins."""
-        loss, waited, weights = course.array("loss"), course.array("waited"), course.of("best")
-        if loss is None or waited is None or weights is None:
+        """The best epoch before where the course begins; None where it begins before the first that is looked at."""
+        loss, waited = course.array("loss"), course.array("waited")
+        if loss is None or waited is None or (weights := course.of("best")) is None:
             return None
         return Best(weights.widened(*self.columns), loss, int(waited[0]))
 

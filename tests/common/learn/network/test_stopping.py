@@ -139,6 +139,20 @@ async def test_an_interrupted_one_ends_where_it_would_have(monkeypatch: pytest.M
     assert through[Party.BANK].steps == 10 * epochs
 
 
+async def test_one_interrupted_before_any_epoch_is_looked_at_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of the first nine epochs of all rows at once has no best one yet."""
+    monkeypatch.setattr(course, "KEEP_CELLS", 1)
+    section, diaries = SECTION.model_copy(update={"batch": 0, "epochs": 13, "early_stop": 13}), {p: Kept() for p in Party}
+    whole = await run(section, Trio(seed=1), diaries=diaries)
+    early = {party: Kept(diaries[party].entries[6]) for party in Party}
+    assert all(set(one.begin.arrays) == {"now", "before", "moved"} for one in early.values() if one.begin is not None)
+    again = await run(section, trio := Trio(seed=5), diaries=early)
+    assert again[Party.GRID].steps == whole[Party.GRID].steps == 13
+    assert [label.kind for label, _ in trio.peer[Party.GRID].log].count(Kind.EARLY_STOP) == 13 - 10
+    scores = [opened({p: one[p].weights for p in Party}).scores(PROBLEM.grid, PROBLEM.bank) for one in (whole, again)]
+    assert np.abs(scores[0] - scores[1]).max() < 2.0**-4
+
+
 async def test_a_plan_that_does_not_list_it_opens_nothing() -> None:
     trio = Trio(ALL - {Opened.EARLY_STOP})
     with pytest.raises(PolicyError, match="early_stop"):
