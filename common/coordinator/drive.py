@@ -27,8 +27,9 @@ from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
 from common.text.logs import Place, within
 from common.wire import coordinator_pb2, party_pb2
+from common.wire.dealing import DealtChannel
 from common.wire.lanes import Purpose, Wish
-from common.wire.peer import Counter, DealtChannel
+from common.wire.peer import Counter
 from common.wire.peer_pb2 import Fault, Hello
 from common.wire.server import Call
 from common.wire.status import from_fault, to_fault
@@ -180,8 +181,7 @@ class Drive:
 
     async def _serve(self) -> None:
         """Deals, and matches ids, where the plan has the coordinator do it."""
-        dealing = [] if self._undealt else [self._deal_all()]
-        parts = [*dealing, *(matching.run() for matching in self._matching)]
+        parts = [*([] if self._undealt else [self._deal_all()]), *(matching.run() for matching in self._matching)]
         await side_by_side(parts)
 
     async def _within(self, what: Awaitable[object], text: str) -> None:

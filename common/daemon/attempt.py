@@ -15,6 +15,7 @@ from common.daemon import stalled
 from common.daemon.account import Account
 from common.daemon.again import Again
 from common.daemon.booked import Booked
+from common.daemon.broken import stop_broken
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.dealer_line import dealer_line
 from common.daemon.meet import Meeting
@@ -74,6 +75,7 @@ class Attempts:
         """One of them, to its end. send: delivers messages to who asked for the job. stop: ends it, for the cause given."""
         reporter = running.report(job, send)
         watching = [running.watching(self.party.value, partial(stop, job))]
+        running.begun = lambda line: watching.append(asyncio.create_task(stop_broken(line, partial(stop, job))))
         if running.direct:
             idle = stalled.IDLE if self.party is Party.GRID else math.inf
             ends = stalled.stop_stalled(running, self.settings.stall_timeout, partial(stop, job), idle)
@@ -141,6 +143,7 @@ class Attempts:
         nonce, lanes = fresh_nonce(), min(running.dealt_lanes, self._home.policy.lanes)
         join = wire.Join(job=job, nonce=nonce, key=self._home.key, attempt=running.attempt)
         async with dealer_line(self._coordinator, running.coordinator, join, lanes) as dealer:
+            running.begun(dealer)
             return await self._together(job, running, reporter, (dealer, nonce))
 
     async def _together(self, job: str, running: Running, reporter: ProgressReporter, dealt: Dealt | None) -> wire.Report:
@@ -152,6 +155,7 @@ class Attempts:
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who, running.pins)
             lanes = self._home.policy.lanes
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank, lanes)
+            running.begun(peer)
             reporter.met(ORDER[running.plan.kind][1])
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None

@@ -41,7 +41,7 @@ from common.stages.predeal import predeal
 from common.stages.promote import promote
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
-from common.wire.peer import Counter
+from common.wire.peer import Counter, FrameChannel
 
 Dealt = tuple[DealerLink, bytes]
 
@@ -101,6 +101,7 @@ class Running:
     alone: Alone | None = None  # then: what tells other processes of this party that it runs
     requests: Requests = field(default_factory=Requests)  # of a session that scores on request
     desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where
+    begun: Callable[[FrameChannel], None] = lambda line: None  # told each line to another process that the attempt has
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
 

@@ -9,10 +9,11 @@ from common.daemon.meet import PATIENCE
 from common.learn.dealings import MESSAGES
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
+from common.wire.dealing import DealerChannel
 from common.wire.lanes import joining_key
 from common.wire.lines import WHOM, line_of
 from common.wire.methods import DEAL
-from common.wire.peer import Counter, DealerChannel
+from common.wire.peer import Counter
 
 
 @asynccontextmanager

@@ -47,8 +47,9 @@ from common.stages.several.leave import check as check_leaving
 from common.stages.several.leave import go_back
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
+from common.wire.dealing import DealerChannel
 from common.wire.party_pb2 import Report
-from common.wire.peer import DealerChannel, FrameChannel
+from common.wire.peer import FrameChannel
 from common.wire.peer_pb2 import Fault
 
 
@@ -254,7 +255,8 @@ class SeveralJob:
         attempt, lanes = self.running.attempt, min(self.running.dealt_lanes, self.home.policy.lanes)
         join = wire.Join(job=self.id, nonce=nonce, key=self.home.key, attempt=attempt, line=place + 1, common=common)
         line = dealer_line(self.coordinator, self.running.coordinator, join, lanes)
-        return Dealt(await open_.enter_async_context(line), nonce, common)
+        self.running.begun(channel := await open_.enter_async_context(line))
+        return Dealt(channel, nonce, common)
 
     async def _meet(self, place: int) -> Session:
         """The session with one bank, or with the grid."""
@@ -267,6 +269,7 @@ class SeveralJob:
         digest, attempt = self.plan.digest(), self.running.attempt
         channel = await self.meeting.meet(self.id, digest, self.running.peer, account, attempt, bank)
         self._peers.append(channel)
+        self.running.begun(channel)
         return open_session(self.home.audit, self.role.party, self.id, self.running, self.reporter, channel, whom)
 
     def _pins(self, bank: Identity | None) -> dict[str, str]:

@@ -1,19 +1,16 @@
-"""Channels over gRPC streams: to the other party, and to the dealer. They implement `mpc.session.Channel`."""
+"""A channel over a gRPC stream to another process, as `mpc.session.Channel` has it; how such a stream begins."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from common import __version__
-from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
-from common.mpc.correlations.asked import Demand
+from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.mpc.session import MAX_ARRAY_BYTES, Array, Round
-from common.wire import party_pb2 as party
 from common.wire.codec import Assembler, claimed_bytes, encode
 from common.wire.frames import MOST_TOGETHER, Piece, Together, parts
 from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
@@ -21,14 +18,9 @@ from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
 PROTOCOL = 25
-Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its field in the message `Demand`
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
-_DEALT_AHEAD = 64  # of a dealer's: as many as it deals ahead by default, most of them small
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
-_OWED = 4  # arrays that a party has consumed and not acknowledged, at most: few beside how far dealing is ahead by default
-_OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at once
-MOST_DEMANDS = 1024  # demands of a party that have not been looked at
 
 
 @dataclass
@@ -39,7 +31,7 @@ class Counter:
     received: int = 0
 
 
-async def _write(stream: Duplex, counter: Counter, frames: Iterable[Piece | Together]) -> None:
+async def write_all(stream: Duplex, counter: Counter, frames: Iterable[Piece | Together]) -> None:
     """Writes what `encode` gives; the values may change once this returns."""
     for frame in frames:
         counter.sent += frame.ByteSize()
@@ -65,6 +57,7 @@ class FrameChannel:
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
+        self._broken: asyncio.Queue[PeerLost] = asyncio.Queue(1)
 
     def start(self) -> None:
         """Begins to read; call once, after the greeting."""
@@ -75,7 +68,7 @@ class FrameChannel:
             return
         await self._release()
         async with self._writing:
-            await _write(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
+            await write_all(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
 
     def keep(self, round: Round, values: Array) -> bool:
         """See `Holding.keep`. The values may change once this returns."""
@@ -108,7 +101,7 @@ class FrameChannel:
         self._held = None if held is None or not self._throughout else []
         if held:
             async with self._writing:
-                await _write(self._stream, self._counter, held if len(held) == 1 else [Together(tuple(held))])
+                await write_all(self._stream, self._counter, held if len(held) == 1 else [Together(tuple(held))])
 
     async def receive(self, round: Round) -> Array:
         await self._release()
@@ -143,6 +136,10 @@ class FrameChannel:
         if not self._closed:
             raise arrived
 
+    async def broken(self) -> PeerLost:
+        """Why the line broke, once it has, also while no array is waited for; not where the other side ends it or says why."""
+        return await self._broken.get()
+
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""
         with contextlib.suppress(WattScoreError, asyncio.TimeoutError):
@@ -168,13 +165,16 @@ class FrameChannel:
                     raise PeerLost(f"{whom} closed the connection{ended(self._stream)}", remedy=f"See the log of {whom}.")
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
-                    raise _failed(frame.abort.fault, whom)
+                    await self._arrived.put(_failed(frame.abort.fault, whom))
+                    return
                 for one in parts(frame):
                     await self._room(claimed_bytes(one))
                     if (done := assembler.add(one)) is not None:
                         self._ahead += done[1].nbytes
                         await self._arrived.put(done)
         except Exception as error:  # of any kind: whoever waits for an array must not wait for ever
+            if isinstance(error, PeerLost) and not self._closed:
+                self._broken.put_nowait(error)
             await self._arrived.put(error)
 
     async def _room(self, claimed: int) -> None:
@@ -286,114 +286,3 @@ def check_plan(hello: Hello, digest: bytes, whom: str) -> None:
             got=hello.plan_digest.hex()[:16],
             remedy="The coordinator offered different plans; do not trust it, and submit again elsewhere.",
         )
-
-
-class DealerChannel(FrameChannel):
-    """A party's end of the dealer's stream: acknowledges arrays, which lets the dealer go on.
-
-    A message for each would be a third of a party's messages where rows are few. So it waits while more arrays are there, as
-    the dealer is then ahead by at least one; whatever its window is, it never waits for what is held back here.
-    """
-
-    def __init__(self, stream: Duplex, whom: str, counter: Counter, kinds: Demands) -> None:
-        super().__init__(stream, whom, counter, ahead=_DEALT_AHEAD)
-        self._kinds, self._owed = kinds, party.Consumed()
-
-    async def demand(self, demand: Demand) -> None:
-        await self._say(demand_message(demand, self._kinds))
-
-    async def receive(self, round: Round) -> Array:
-        values, owed = await super().receive(round), self._owed
-        owed.arrays, owed.bytes = owed.arrays + 1, owed.bytes + values.nbytes
-        if self._arrived.empty() or owed.arrays >= _OWED or owed.bytes >= _OWED_BYTES:
-            self._owed = party.Consumed()
-            await self._say(party.Demand(consumed=owed))
-        return values
-
-    async def _say(self, message: party.Demand) -> None:
-        self._counter.sent += message.ByteSize()
-        await self._stream.write(message)
-
-
-class DealtChannel:
-    """The dealer's end: `send` waits while the party is `window_arrays` arrays or `window_bytes` bytes behind."""
-
-    def __init__(
-        self, stream: Duplex, whom: str, counter: Counter, kinds: Demands, window_arrays: int, window_bytes: int
-    ) -> None:
-        self._stream, self._whom, self._counter, self._kinds = stream, whom, counter, kinds
-        self._window, self._limit, self._arrays, self._bytes = window_arrays, window_bytes, 0, 0
-        self._moved = asyncio.Condition()
-        self._demands: asyncio.Queue[Demand | WattScoreError | None] = asyncio.Queue()
-        self._failure: WattScoreError | None = None
-
-    async def send(self, round: Round, values: Array) -> None:
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._failure or not self._arrays or self._open(values.nbytes))
-            if self._failure:
-                raise self._failure
-            self._arrays, self._bytes = self._arrays + 1, self._bytes + values.nbytes
-        await _write(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
-
-    def _open(self, size: int) -> bool:
-        return self._arrays < self._window and self._bytes + size <= self._limit
-
-    async def receive(self, round: Round) -> Array:
-        raise PeerProtocolError("a dealer receives no arrays", round=round)
-
-    @property
-    def outstanding(self) -> int:
-        """Arrays dealt and not yet consumed."""
-        return self._arrays
-
-    async def demands(self) -> AsyncGenerator[Demand]:
-        """The demands of the party, in order, until it closes its stream."""
-        while (demand := await self._demands.get()) is not None:
-            if isinstance(demand, WattScoreError):
-                raise demand
-            yield demand
-
-    async def read(self) -> None:
-        """Takes demands and acknowledgements off the stream until the party closes it or breaks off."""
-        last: WattScoreError | None = PeerLost(f"the dealer stream of {self._whom} was cut off")
-        try:
-            while (message := await self._stream.read()) is not None:
-                self._counter.received += message.ByteSize()
-                await self._take(message)
-            last = None
-        except WattScoreError as error:
-            last = error
-        finally:  # when the call is cancelled too: who waits for this party must hear of it
-            self._demands.put_nowait(last)
-            await self._fail(last or PeerLost(f"{self._whom} closed its dealer stream{ended(self._stream)}"))
-
-    async def _take(self, message: party.Demand) -> None:
-        what = message.WhichOneof("message")
-        if what == "consumed":
-            async with self._moved:
-                self._arrays -= message.consumed.arrays
-                self._bytes -= message.consumed.bytes
-                if self._arrays < 0 or self._bytes < 0:
-                    raise PeerProtocolError(f"{self._whom} acknowledged more than it was dealt")
-                self._moved.notify_all()
-        elif what is not None and (kind := self._kinds.get(what)) is not None:
-            if self._demands.qsize() >= MOST_DEMANDS:
-                raise PeerProtocolError(f"{self._whom} asks for more at once than is dealt in a job")
-            asked: Any = getattr(message, what)
-            await self._demands.put(kind(**{name: getattr(asked, name) for name in kind.__dataclass_fields__}))
-        else:
-            raise PeerProtocolError(f"{self._whom} sent a demand out of place")
-
-    async def _fail(self, error: WattScoreError) -> None:
-        async with self._moved:
-            self._failure = error
-            self._moved.notify_all()
-
-
-def demand_message(demand: Demand, kinds: Demands) -> party.Demand:
-    """The message that asks for it. Raises LocalProtocolError for a kind that is not among these."""
-    for name, kind in kinds.items():
-        if type(demand) is kind:
-            message: Any = {name: asdict(demand)}
-            return party.Demand(**message)
-    raise LocalProtocolError("randomness of an unknown kind was ordered", got=demand)

@@ -45,7 +45,7 @@ NAMED = [
     ("common.mpc.prg:Prg._stream", "function", "masks (AES)"),
     ("common.wire.peer:FrameChannel.send", "coroutine", "serialisation"),
     ("common.wire.peer:FrameChannel.keep", "function", "serialisation"),
-    ("common.wire.peer:DealtChannel.send", "coroutine", "serialisation"),
+    ("common.wire.dealing:DealtChannel.send", "coroutine", "serialisation"),
     ("common.wire.peer:FrameChannel._read", "coroutine", "serialisation"),
     ("common.wire.client:_codec", "codec", "serialisation"),
     ("common.wire.server:grpc.stream_stream_rpc_method_handler", "handler", "serialisation"),

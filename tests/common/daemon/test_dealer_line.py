@@ -19,8 +19,9 @@ from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.wire import lanes as wire_lanes
 from common.wire import party_pb2 as wire
+from common.wire.dealing import DealtChannel
 from common.wire.lanes import Braid, Purpose
-from common.wire.peer import Counter, DealtChannel, lane_greeting
+from common.wire.peer import Counter, lane_greeting
 from tests.common.wire.streams import End, duplex
 from tests.patience import patience
 

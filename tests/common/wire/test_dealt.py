@@ -18,8 +18,9 @@ from common.learn.linear.deal import TrainingDemand
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.session import Array, Kind, Round
-from common.wire import party_pb2, peer
-from common.wire.peer import Counter, DealerChannel, DealtChannel, demand_message
+from common.wire import dealing, party_pb2
+from common.wire.dealing import DealerChannel, DealtChannel, demand_message
+from common.wire.peer import Counter
 from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
 from tests.common.wire.framed import encode
@@ -296,7 +297,7 @@ def test_every_row_of_the_table_has_a_message_of_its_fields() -> None:
 
 
 async def test_a_party_that_asks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "MOST_DEMANDS", 5)
+    monkeypatch.setattr(dealing, "MOST_DEMANDS", 5)
     async with line() as found:
         for _ in range(10):
             await found.party.demand(PeriodDemand(1))

@@ -268,6 +268,18 @@ async def test_a_silent_peer_is_a_lost_one() -> None:
         await greet(timeout=0.0)
 
 
+async def test_a_line_that_breaks_is_heard_of_by_who_waits_for_no_array_and_how_it_ends_in_order_is_not() -> None:
+    async with lone(*encode(SPLIT, BITS), PeerLost("the connection broke")) as channel:
+        cause = await asyncio.wait_for(channel.broken(), patience(10))
+        assert "broke" in str(cause)
+        assert (await channel.receive(SPLIT)).tolist() == BITS.tolist() and await failure(channel, SHAPE) is cause
+    told = Frame(abort=Abort(fault=to_fault(PeerLost("the bank fell silent"), "bank")))
+    for ends in (None, told):
+        async with lone(ends) as channel:
+            await failure(channel)
+            assert channel._broken.empty()
+
+
 # What ends where it should
 
 

@@ -162,6 +162,18 @@ def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Town, line:
         goes_on(town, client, job)
 
 
+@pytest.mark.parametrize("line", [LINE, "bank-coordinator", "grid-coordinator"])
+def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(town: Town, line: str) -> None:
+    """Nobody waits for an array that is to come over it: the grid stands within a step until this is over."""
+    with in_its_midst(town, EARLY) as (client, job):
+        eventually(lambda: town.lines.connections(line) == (4 if line == LINE else 3))
+        town.lines.hold_last(line)
+        told = interrupted(town, client, job).disturbed.message
+        assert re.search(r"\(lane \d of [34]\)", told), told
+        town.lines.let_go(line)
+        goes_on(town, client, job)
+
+
 @pytest.mark.parametrize("name", PARTIES)
 def test_a_process_that_stands_still_interrupts_the_job_by_name(town: Town, name: str) -> None:
     with in_its_midst(town) as (client, job):

@@ -32,7 +32,8 @@ import common.match.aided
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Array, Round
-from common.wire.peer import DealtChannel, FrameChannel
+from common.wire.dealing import DealtChannel
+from common.wire.peer import FrameChannel
 from tests.scenarios.end_to_end.counted import answer
 from tests.scenarios.kill.masks import Sent, write_frame
 from tests.scenarios.mains import MAIN
