@@ -178,13 +178,14 @@ def predeal(plan: Path, rows: int, grid: int, bank: int, config: Path) -> None:
     "--out", type=click.Path(path_type=Path), default=Path("scorecard"), show_default=True, help="The folder to write."
 )
 @click.option("--table", default="applicants", show_default=True, help="The table that the SQL reads.")
-def export(job: str, config: Path, out: Path, table: str) -> None:
+@click.option("--keep", multiple=True, metavar="COLUMN", help="A column of it to keep, such as the id; may be repeated.")
+def export(job: str, config: Path, out: Path, table: str, keep: tuple[str, ...]) -> None:
     """Write the scorecard of a training JOB as JSON, CSV, SQL and PMML: what the bank knows of it; JOB may be `champion`."""
     from bank_party.export.files import export as write
 
     settings = SEAT.load(config)
     job = champion_of(settings.data) if job == CHAMPION else job
-    formula = write(settings.data, job, settings.decision, out, table)
+    formula = write(settings.data, job, settings.decision, out, table, keep)
     click.echo(f"{out}/: {len(formula.terms)} terms of {len(formula.columns)} columns as JSON, CSV, SQL and PMML")
     click.echo(formula.note)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from bank_party.decision import bundle
 from bank_party.decision.config import DecisionConfig
 from bank_party.decision.scorecard import BASE, GRID, Scorecard
-from bank_party.export.formula import Formula, make_formula
+from bank_party.export.formula import Formula, check_names, make_formula
 from bank_party.export.pmml import as_pmml
 from bank_party.export.sql import as_sql
 from common.disk.data_folder import Name
@@ -26,20 +27,22 @@ _TERMS = (
 _TEXTS = ("column", "level", "levels")  # may begin as a formula does; other cells are numbers
 
 
-def export(data: Path, job: str, config: DecisionConfig, out: Path, table: str) -> Formula:
+def export(data: Path, job: str, config: DecisionConfig, out: Path, table: str, keep: Sequence[str] = ()) -> Formula:
     """Writes scorecard.json, .sql, .sqlite.sql and .pmml, terms.csv and points.csv into `out`, mode 0600.
 
-    data: the bank's folder. Raises JobNotFound and DataError as loading the model does, ConfigError if `out` cannot be written.
+    data: the bank's folder; table, keep: as `sql.as_sql` has them. Raises JobNotFound and DataError as loading the model does,
+    ConfigError if `out` cannot be written or a column of `keep` has a name of what the query makes.
     """
     store = ModelStore(data / Name.MODELS)
     rules = bundle.load_decision(job, store.folder(job))
     formula = make_formula(store.load(job), rules, config)
+    check_names(keep, "Give the table's column another name, by a view.")
     files = {
         "scorecard.json": formula.model_dump_json(indent=1).encode(),
         "terms.csv": _terms(formula),
         "points.csv": _points(rules.scorecard),
-        "scorecard.sql": as_sql(formula, table).encode(),
-        "scorecard.sqlite.sql": as_sql(formula, table, sqlite=True).encode(),
+        "scorecard.sql": as_sql(formula, table, keep=keep).encode(),
+        "scorecard.sqlite.sql": as_sql(formula, table, keep=keep, sqlite=True).encode(),
         "scorecard.pmml": as_pmml(formula),
     }
     try:

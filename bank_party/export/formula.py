@@ -101,7 +101,7 @@ def make_formula(model: Half, rules: Decision, config: DecisionConfig) -> Formul
     """config: the present cut-offs; all else is fixed in the model. Raises ConfigError for a column named as what it gives."""
     columns, weights = model.fitted.fitted, rules.weights
     card, means = rules.scorecard, np.array(rules.scorecard.means)
-    _check_names(card.columns)
+    check_names(card.columns, "Train a model of this column under another name.")
     terms = tuple(_terms(columns, weights[:-1].tolist(), means.tolist()))
     texts = tuple(name for name in card.columns if model.source[name].kind == "categorical")
     return Formula(
@@ -124,13 +124,13 @@ def make_formula(model: Half, rules: Decision, config: DecisionConfig) -> Formul
     )
 
 
-def _check_names(columns: Sequence[str]) -> None:
-    """In a query, whose names have no case, grid_part would be this column, and so would what the query makes."""
+def check_names(columns: Sequence[str], remedy: str) -> None:
+    """Raises ConfigError: in a query, whose names have no case, grid_part would be this column, and so would what it makes."""
     for column in columns:
         if column.lower() == GRID_PART or column.lower().startswith(OWN):
             raise ConfigError(
                 f"the column {column!r} has the name of what the export itself has: {GRID_PART}, or {OWN} and more",
-                remedy="Train a model of this column under another name.",
+                remedy=remedy,
             )
 
 

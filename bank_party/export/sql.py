@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bank_party.export.formula import GRID_PART, OWN, Formula, Linear, Steps
@@ -13,22 +13,26 @@ _BLANKS = " \t\r\n\u00a0\u3000\u200b\ufeff"  # around a text
 _NO_NUMBER = tuple(sign + word for word in ("nan", "inf", "infinity") for sign in ("", "-", "+"))
 
 
-def as_sql(formula: Formula, table: str, *, sqlite: bool = False) -> str:
-    """The query; `table` holds the columns of the formula under their names, and grid_part. sqlite: for SQLite alone.
+def as_sql(formula: Formula, table: str, *, keep: Sequence[str] = (), sqlite: bool = False) -> str:
+    """The query; `table`, NAME or SCHEMA.NAME, holds the columns of the formula under their names, and grid_part.
 
-    Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
-    ws_decision. Columns are read as a file's are, whatever their type: texts without blanks around them, the words of
-    `text.MISSING`, NaN and infinite numbers as missing, a REAL as the number that it prints, truth values as 1 and 0. To that
-    end numbers go by their text, of which SQLite keeps 15 digits. A missing value where there must be none makes the row's
-    results NULL. A text that is no number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it begins
-    with (of a date the year), or 0, the row's results are NULL.
+    keep: other columns of it, to tell rows apart. sqlite: for SQLite alone.
+
+    Gives the columns of `keep`, those of the formula and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability,
+    ws_score, ws_grade, ws_decision. Columns are read as a file's are, whatever their type: texts without blanks around them,
+    the words of `text.MISSING`, NaN and infinite numbers as missing, a REAL as the number that it prints, truth values as 1 and
+    0. To that end numbers go by their text, of which SQLite keeps 15 digits. A missing value where there must be none makes the
+    row's results NULL. A text that is no number ends the query in DuckDB and PostgreSQL; in SQLite, which would take what it
+    begins with (of a date the year), or 0, the row's results are NULL.
 
     MATERIALIZED has a value that several expressions need computed once: else SQLite and PostgreSQL put its text in place of
     its name at each, step in step, of an isotonic calibration 168,000 instructions of SQLite a row.
     """
+    keep = [column for column in dict.fromkeys(keep) if column not in (*formula.columns, GRID_PART)]
+    kept, given = [[f"t.{name(column)}" for column in some] for some in (keep, (*formula.columns, GRID_PART))]
     place = {column: k for k, column in enumerate((*formula.columns, GRID_PART))}
     numeric = dict.fromkeys([*(place[term.column] for term in formula.terms if _is_numeric(term)), place[GRID_PART]])
-    texts = [f"{_given(f't.{name(column)}', sqlite)} AS {OWN}t{k}" for column, k in place.items()]
+    texts = [f"{_given(column, sqlite)} AS {OWN}t{k}" for k, column in enumerate(given)]
     columns = {k: column for column, k in place.items()}
     numbers = [f"{_finite(_double(f'{OWN}t{k}', columns[k], sqlite))} AS {OWN}n{k}" for k in numeric]
     raw = [f"{_raw(term, place[term.column])} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
@@ -39,7 +43,7 @@ def as_sql(formula: Formula, table: str, *, sqlite: bool = False) -> str:
         f"-- {formula.job}. {formula.note}",
         f"-- For {'SQLite' if sqlite else 'DuckDB and PostgreSQL'} alone.",
         "WITH ws_texts AS MATERIALIZED (",
-        _select(["t.*", *texts], f"{name(table)} AS t"),
+        _select([*kept, *given, *texts], f"{'.'.join(map(name, table.split('.')))} AS t"),
         "), ws_numbers AS MATERIALIZED (",
         _select(["t.*", *numbers], "ws_texts AS t"),
         "), ws_raw AS MATERIALIZED (",
@@ -58,7 +62,7 @@ def as_sql(formula: Formula, table: str, *, sqlite: bool = False) -> str:
             "ws_calibrated AS c",
         ),
         ")",
-        _select([*_results(formula)], "ws_scored AS t"),
+        _select([*kept, *given, *_results(formula)], "ws_scored AS t"),
     ]
     return "\n".join(lines) + ";\n"
 
@@ -188,8 +192,7 @@ def _score(formula: Formula) -> str:
 
 
 def _results(formula: Formula) -> Iterator[str]:
-    """What is left of all that was made: the table's columns, then the results."""
-    yield from (name(column) for column in (*formula.columns, GRID_PART))
+    """What is left of all that was made."""
     for column in formula.columns:
         of = [f"ws_c{k}" for k, term in enumerate(formula.terms) if term.column == column]
         yield f"{number(formula.rate)} * ({' + '.join(of)}) AS {name(f'ws_points_{column}')}"

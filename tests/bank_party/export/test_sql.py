@@ -71,6 +71,16 @@ def query(sqlite: bool = False) -> str:
     return f"SELECT {POINTS} FROM ({as_sql(formula(), 't', sqlite=sqlite).strip().rstrip(';')}) AS s"
 
 
+def test_columns_that_tell_rows_apart_are_kept_of_a_table_in_a_schema() -> None:
+    with duckdb.connect() as book:
+        book.execute("CREATE SCHEMA risk; CREATE TABLE risk.t AS SELECT 'A1' AS \"the id\", 'x' AS trade, 0.5 AS grid_part")
+        book.execute("ALTER TABLE risk.t ADD COLUMN area TEXT; ALTER TABLE risk.t ADD COLUMN code TEXT")
+        book.execute("ALTER TABLE risk.t ADD COLUMN flag BOOLEAN; ALTER TABLE risk.t ADD COLUMN rate REAL")
+        found = book.execute(as_sql(formula(), "risk.t", keep=("the id", "rate", "the id"))).df()
+    columns = ["the id", "trade", "area", "code", "flag", "rate", "grid_part"]
+    assert list(found)[: len(columns)] == columns and found["the id"].tolist() == ["A1"]
+
+
 def test_sqlite_reads_columns_as_files_are() -> None:
     with sqlite3.connect(":memory:") as book:
         book.execute("CREATE TABLE t (trade TEXT, area CHAR(3), code REAL, flag BOOLEAN, rate REAL, grid_part REAL)")
