@@ -229,6 +229,17 @@ def test_what_guards_a_training_is_measured_beside_a_bare_one(tmp_path: Path) ->
     assert any((tmp_path / "grid" / "dealt").iterdir()) and any((tmp_path / "bank" / "unfinished" / "job").glob("*.npz"))
 
 
+def test_it_is_measured_through_the_daemons_too_and_the_bare_one_compares_checks_and_agrees_on_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "daemons.json"
+    asked = ["safeguards", "--daemons", "--rows", "600", "--grid", "3", "--bank", "2", "--repeat", "1", "--json", str(out)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["rounds"]["with"] - found["rounds"]["without"] == 3  # one of each
+    assert min(found[name][how] for name in ("processor", "seconds") for how in ("with", "without")) > 0.0
+    assert "of all daemons' processor with all of it" in done.output
+
+
 def kinds_of(folder: Path | None) -> set[Kind]:
     """What is sent in one training with what guards it, or in a bare one."""
     return {label.kind for label in sent_in(make_problem(300, 3, 2), folder)}

@@ -254,10 +254,19 @@ async def _reserved(
 
 async def _reserve(stocks: Stocks, label: StockLabel) -> StockFile | None:
     """None for one that another job has, or that is gone since it was listed."""
+    reserving = asyncio.ensure_future(asyncio.to_thread(stocks.reserve, label))
     try:
-        return await asyncio.to_thread(stocks.reserve, label)
+        return await asyncio.shield(reserving)
     except (PolicyError, DataError):
         return None
+    except asyncio.CancelledError:
+        reserving.add_done_callback(_give_back)
+        raise
+
+
+def _give_back(reserving: asyncio.Future[StockFile | None]) -> None:
+    if not reserving.cancelled() and reserving.exception() is None:
+        _close(reserving.result())
 
 
 async def _have(session: Session, label: StockLabel | None, has: bool) -> bool:

@@ -19,7 +19,7 @@ from common.wire.unproven import raise_descriptors
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab, dataset_files, works
 
-FILES, IDLE = 1024, 2500
+FILES, IDLE = 1024, 5000
 _LIMITED = (
     "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({0}, {0})); os.execv(sys.argv[1], sys.argv[1:])"
 )
