@@ -46,6 +46,7 @@ def find_openings(home: Home, job: str, attempt: int | None = None, *, discard: 
     taken, left_out = list[Opening](), list[str]()
     for told in takes:
         try:
+            _check_used(home, job, told["stock"])
             for opening in _dealt_to(home, told):
                 home.stocks.bar(opening.job, opening.seed)
                 taken.append(opening.model_copy(update={"taken": job}))
@@ -54,6 +55,14 @@ def find_openings(home: Home, job: str, attempt: int | None = None, *, discard: 
     if not own and not taken:
         raise JobNotFound(f"job {job!r} was dealt nothing that can be opened: {left_out[0]}")
     return Found([*own, *taken], [one.job for one in taken], left_out)
+
+
+def _check_used(home: Home, job: str, stock: str) -> None:
+    """Raises JobNotFound for a stock that this job entered and gave back, as where its disk refused: it may serve another."""
+    if (last := _taker(home, stock)) != job:
+        raise JobNotFound(f"stock {stock} was given back, and taken by job {last}")
+    if any(held.label.name == stock for held in home.stocks.held()):
+        raise JobNotFound(f"stock {stock} was given back, and is not used up")
 
 
 def _dealt_to(home: Home, told: dict[str, Any]) -> Sequence[Opening]:
@@ -81,7 +90,7 @@ def _of_stock(home: Home, opening: Opening, *, discard: bool, killed: bool) -> O
 
 
 def _taker(home: Home, stock: str) -> str:
-    """The job that took a stock; none where nobody did."""
+    """The job that took a stock, the last that entered so; none where nobody did."""
     takes = home.audit.newest(-1, what=What.TAKE)
     return next((entry.job for entry in takes if json.loads(entry.detail)["stock"] == stock), "")
 

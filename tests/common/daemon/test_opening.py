@@ -156,6 +156,33 @@ def test_of_a_stock_that_was_removed_no_copy_can_be_used_once_it_is_opened(home:
     assert home.stocks.unspent() == []
 
 
+def test_a_stock_that_a_job_entered_and_gave_back_is_not_opened_with_it_while_it_serves_another(
+    home: GridHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk took the entry and not the book of spent ones: nothing was sent. The next job's masks were opened with it."""
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    runs(home)
+    with monkeypatch.context() as patched:
+        patched.setattr(Stocks, "_enter", full)
+        with pytest.raises(OSError, match="No space"):
+            take(home)
+    over(home)
+    home.dealt.keep(own_opening())
+    found = find_openings(home, JOB)
+    assert told(found) == [(JOB, "")] and found.left_out == [f"stock {STOCK} was given back, and is not used up"]
+    runs(home, "score-2")
+    take(home, "score-2")
+    found = find_openings(home, JOB)
+    assert told(found) == [(JOB, "")] and found.left_out == [f"stock {STOCK} was given back, and taken by job score-2"]
+    with pytest.raises(JobStateError):
+        find_openings(home, "score-2")
+    over(home, "score-2")
+    assert told(find_openings(home, "score-2")) == [(STOCK, "score-2")]
+
+
 def lose(home: Home) -> None:
     """What the stock was dealt is not kept any more."""
     for file in (home._data / "dealt").glob(f"{STOCK}.*"):
