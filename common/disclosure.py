@@ -9,6 +9,7 @@ from enum import Enum
 class Opened(Enum):
     """The name of everything that can be opened, as a plan writes it."""
 
+    __hash__ = object.__hash__  # each is one object; Enum's own is a call of Python
     MATCHED_IDS = "matched_ids"
     PERIOD_RANGE = "period_range"
     MATCHED_ROWS = "matched_rows"

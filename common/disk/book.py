@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -222,6 +222,16 @@ async def committed_aside(work: Callable[[], T], *, few: bool) -> T:
     few: whether it is that little; all of it is in a thread otherwise, or where it would wait (`Waits`): run a second time.
     What was written is committed though who awaits it is cancelled.
     """
+    found, committed = await written_aside(work, few=few)
+    await committed
+    return found
+
+
+async def written_aside(work: Callable[[], T], *, few: bool) -> tuple[T, asyncio.Future[None]]:
+    """As `committed_aside`, which returns once it is written; what comes with it is done once that is on disk."""
+    loop = asyncio.get_running_loop()
+    committed: asyncio.Future[None] = loop.create_future()
+    committed.add_done_callback(lambda done: done.cancelled() or done.exception())  # where nobody awaits it any more
     if few:
         try:
             with _written(joint := _Joint(waits=False)):
@@ -232,11 +242,27 @@ async def committed_aside(work: Callable[[], T], *, few: bool) -> T:
             if error.errno != errno.EBUSY:
                 raise
         else:
-            committed = asyncio.wrap_future(_JOINTS.submit(joint.commit))
-            committed.add_done_callback(lambda done: done.cancelled() or done.exception())
-            await asyncio.shield(committed)
-            return found
-    return await asyncio.to_thread(_together, work)
+            _JOINTS.submit(_commit, joint, loop, committed)
+            return found, committed
+    found = await asyncio.to_thread(_together, work)
+    committed.set_result(None)
+    return found, committed
+
+
+def _commit(joint: _Joint, loop: asyncio.AbstractEventLoop, committed: asyncio.Future[None]) -> None:
+    """In a thread. Says so to the loop itself: futures of threads that are chained to its own take three times as long."""
+    error: BaseException | None = None
+    try:
+        joint.commit()
+    except BaseException as raised:
+        error = raised
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(_say, committed, error)
+
+
+def _say(committed: asyncio.Future[None], error: BaseException | None) -> None:
+    if not committed.done():
+        committed.set_result(None) if error is None else committed.set_exception(error)
 
 
 def may_wait() -> None:

@@ -78,9 +78,10 @@ class Few:
 
 
 def _numbers(table: FeatureTable, source: str) -> Vector:
-    if source not in table.numeric:
-        raise absent(source, "numeric")
-    return table.numeric[source]
+    try:
+        return table.numeric[source]
+    except KeyError:
+        raise absent(source, "numeric") from None
 
 
 def _of_cells(column: BinnedColumn, values: list[float]) -> list[float]:

@@ -73,6 +73,15 @@ class Usage:
     words: tuple[Word, ...]
 
 
+@dataclass(frozen=True, repr=False)
+class Counted:
+    """What a charge has entered: the number of its set, the rows that are new in it, and the number of this entry."""
+
+    number: int
+    rows: Keys
+    entry: int
+
+
 class Rates:
     """One SQLite file, each commit durable. clock: seconds since 1970."""
 
@@ -95,7 +104,7 @@ class Rates:
     def position(self) -> int:
         """How many entries were ever made."""
         with self._open() as book:
-            return int(book.execute("select number from counted").fetchone()[0])
+            return int(book.execute(_COUNTED).fetchone()[0])
 
     def close(self) -> None:
         self._read.close()
@@ -127,7 +136,7 @@ class Rates:
 
     def charge(
         self, client: str, table: FeatureTable, model: str, limits: Limits, allowed: Callable[[], None] = lambda: None
-    ) -> None:
+    ) -> Counted:
         """Counts these rows, before `model` scores them for this client; again for the same rows and model it is free.
 
         allowed: called once nothing but the disk can refuse it any more; where it raises, nothing is counted.
@@ -135,12 +144,30 @@ class Rates:
         Raises PolicyError for more rows than it may have, or for one that too many models have scored.
         """
         with self._open() as book:
-            self._charge(book, client, table, model, limits)
+            found = self._charge(book, client, table, model, limits)
             allowed()
+        return found
+
+    def give_back(self, counted: Counted, table: FeatureTable) -> int:
+        """Takes rows that came to nothing off what a charge has counted, and says how many.
+
+        None where anything was counted since: another charge may have found them counted, and be owed for them.
+        """
+        with self._open() as book:
+            if not book.in_transaction:
+                book.execute("begin immediate")
+            if book.execute(_COUNTED).fetchone()[0] != counted.entry:
+                return 0
+            rows = row_keys(table)
+            gone = counted.rows[are_in(counted.rows, distinct(rows))]
+            RowSets(book).discard(str(counted.number), gone)
+            book.execute("update scored set rows = rows - ? where number = ?", (len(gone), counted.number))
+            book.execute(_COUNT)
+        return len(gone)
 
     def check(self, client: str, table: FeatureTable, models: Sequence[str], limits: Limits) -> None:
         """Raises PolicyError if `charge` would for one of these, one after another; nothing is counted."""
-        if len(models) == 1:  # asked before each request: it takes no lock, and neither waits for a write nor makes one
+        if len(models) == 1:  # it takes no lock, and neither waits for a write nor makes one
             with self._read.open() as book:
                 book.execute("begin")  # one moment of the book
                 self._look(book, RowSets(book), client, distinct(row_keys(table)), models[0], limits, self._clock())
@@ -150,7 +177,7 @@ class Rates:
                 self._charge(book, client, table, model, limits)
             raise _Undone
 
-    def _charge(self, book: sqlite3.Connection, client: str, table: FeatureTable, model: str, limits: Limits) -> None:
+    def _charge(self, book: sqlite3.Connection, client: str, table: FeatureTable, model: str, limits: Limits) -> Counted:
         now, asked = self._clock(), distinct(row_keys(table))
         if not book.in_transaction:
             book.execute("begin immediate")
@@ -159,8 +186,9 @@ class Rates:
             self._forgotten = now
         sets = RowSets(book)
         new, had = self._look(book, sets, client, asked, model, limits, now)
-        self._enter(book, sets, client, model, new, now, had)
+        number = self._enter(book, sets, client, model, new, now, had)
         book.execute(_COUNT)
+        return Counted(number, new, book.execute(_COUNTED).fetchone()[0])
 
     def _look(
         self, book: sqlite3.Connection, sets: RowSets, client: str, asked: Keys, model: str, limits: Limits, now: float
@@ -180,18 +208,22 @@ class Rates:
 
     def _enter(
         self, book: sqlite3.Connection, sets: RowSets, client: str, model: str, rows: Keys, now: float, had: list[_Scored]
-    ) -> None:
-        """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""
+    ) -> int:
+        """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next.
+
+        The number of their set.
+        """
         last = next((one for one in reversed(had) if one.model == model and one.begun > now - _TOGETHER), None)
         if last is None:
             values = (client, model, now, now, len(rows))
-            number = book.execute(
-                "insert into scored (client, model, begun, at, rows) values (?, ?, ?, ?, ?)", values
-            ).lastrowid
+            made = book.execute("insert into scored (client, model, begun, at, rows) values (?, ?, ?, ?, ?)", values).lastrowid
+            assert made is not None  # noqa: S101
+            number = made
         else:
             number = last.number
             book.execute("update scored set at = ?, rows = rows + ? where number = ?", (now, len(rows), number))
         sets.add(str(number), rows)
+        return number
 
     def _check_rows(self, client: str, asked: int, most: int, had: list[tuple[float, int]]) -> None:
         used = sum(count for _, count in had)
@@ -276,7 +308,7 @@ class _Scored:
         return str(self.number)
 
 
-_COUNT = "update counted set number = number + 1"
+_COUNT, _COUNTED = "update counted set number = number + 1", "select number from counted"
 _SCORED = "select number, model, begun, at, rows from scored where client = ? and at > ? order by at"
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,14 @@ Array = npt.NDArray[Any]
 T = TypeVar("T")
 
 MAX_ARRAY_BYTES = 1 << 30  # above which nobody takes one
+_CARRIED = frozenset(map(np.dtype, (np.uint8, np.uint32, np.uint64)))
 OFFLOAD_WORDS = 1 << 18  # below this, a hop to a worker thread and back costs about as much as the work
 
 
 class Kind(Enum):
     """The kind of array a round carries; one typed protobuf field each (protos/common/wire/peer.proto)."""
 
+    __hash__ = object.__hash__  # each is one object; Enum's own is a call of Python
     SEEDS = "seeds"
     PSI_COUNT = "psi_count"
     PSI_POINTS = "psi_points"
@@ -153,8 +155,7 @@ OPENS: dict[Kind, Opened] = {
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 
 
-@dataclass(frozen=True)
-class Round:
+class Round(NamedTuple):
     """The label of one array: what it carries and its number in its direction. Both sides must agree on it."""
 
     kind: Kind
@@ -294,7 +295,7 @@ class Session:
         Both parties post and collect in the same order, so that rounds over blocks of rows overlap with the computation.
         """
         self._check_opens(kind, "out", mine.shape, mine.dtype)
-        if mine.dtype not in (np.uint8, np.uint32, np.uint64):
+        if mine.dtype not in _CARRIED:
             raise LocalProtocolError(f"a round carries uint8, uint32 or uint64, not {mine.dtype}")
         await self._posted()
         self._sent += 1
@@ -319,10 +320,10 @@ class Session:
 
     async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
         """The next array of the other party, which must be of this kind, dtype and shape."""
-        self._check_opens(kind, "in", shape, np.dtype(dtype))
+        self._check_opens(kind, "in", shape, wanted := np.dtype(dtype))
         self._received += 1
         label = Round(kind, self._received)
-        theirs = self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
+        theirs = self._checked(label, await self._peer.receive(label), wanted, shape)
         self._taken.add(label, theirs)
         return theirs
 

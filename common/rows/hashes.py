@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
+from threading import get_ident
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +50,16 @@ def _hash_one(id: str, month: int, key: bytes) -> int:
 
 
 def _row_encryptor(key: bytes) -> CipherContext:
-    return _row_cipher(key).encryptor()
+    """For whole blocks: it then has no state, and to make one takes as long as to hash three rows."""
+    return _encryptor_of(key, get_ident())
 
 
-@lru_cache(16)
-def _row_cipher(key: bytes) -> Cipher[modes.ECB]:
+@lru_cache(64)
+def _encryptor_of(key: bytes, thread: int) -> CipherContext:
+    """thread: whose it is, as no two may use one at once."""
+    del thread
     secret = blake2b(b"", key=key, digest_size=16, person=b"row.period").digest()
-    return Cipher(algorithms.AES(secret), modes.ECB())  # noqa: S305 - a keyed permutation of distinct blocks
+    return Cipher(algorithms.AES(secret), modes.ECB()).encryptor()  # noqa: S305 - a keyed permutation of distinct blocks
 
 
 def _hash_texts(ids: Ids, key: bytes, held: Kept) -> None:

@@ -145,9 +145,12 @@ class Columns(Mapping[str, Any]):
     def part(self, at: slice) -> Columns:
         return Columns({name: values[at] for name, values in self.held.items()})
 
-    def take(self, at: Index, scratch: Scratch) -> Columns:
+    def take(self, at: Index, scratch: Scratch | None) -> Columns:
         """One column at a time."""
-        return Columns({name: _take(values, at, scratch) for name, values in self.held.items()})
+        if scratch is not None:
+            return Columns({name: _take(values, at, scratch) for name, values in self.held.items()})
+        memory = Scratch()
+        return Columns({k: v[at] if type(v) is np.ndarray else _take(v, at, memory) for k, v in self.held.items()})
 
     def move(self, at: Index, scratch: Scratch) -> Columns:
         """As `take`; each column is let go once its rows are taken, so that two tables of them are never held."""
@@ -198,8 +201,7 @@ class FeatureTable:
 
     def take(self, at: Index, scratch: Scratch | None = None) -> FeatureTable:
         """The rows at these places, in this order; columns that do not fit in memory go to `scratch`."""
-        where = scratch or Scratch()
-        return self._with(at, _columns(self.numeric).take(at, where), _columns(self.categorical).take(at, where))
+        return self._with(at, _columns(self.numeric).take(at, scratch), _columns(self.categorical).take(at, scratch))
 
     def move(self, at: Index, scratch: Scratch) -> FeatureTable:
         """As `take`, of a table that was read: after it this one has no columns."""

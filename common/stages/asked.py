@@ -19,7 +19,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from common.learn.learner import Half, Request, Telling
 from common.learn.learners import begin_scores, check_on_request, scored_undealt, takes_stock
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
-from common.mpc.beside import ending, side_by_side
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
 from common.party import Party
@@ -203,10 +201,16 @@ class _Grid:
 
     async def _score(self, rows: Index, at: Index, count: int) -> None:
         """rows: those held, (n,), at their places `at` among the `count` asked for."""
-        part, refused = self._table.take(rows), list[PolicyError]()
-        # the books first: they wait for the disk while this side computes
-        both: list[Any] = await side_by_side((self._charged(part, refused), self._supply.ask(part, at, count)))
-        may, request = both
+        part, refused, committed = self._table.take(rows), list[PolicyError](), None
+        may = np.ones(part.rows, np.bool_)
+        try:
+            if part.rows:  # the books first: they wait for the disk while this side computes
+                committed = await self._job.charge_ahead(part, self._model)
+        except PolicyError as error:
+            may = await self._charged_apart(part, error, refused)
+        request = await self._supply.ask(part, at, count)
+        if committed is not None:
+            await committed
         if refused:
             text = "job %s: %d of %d rows were asked for and not scored: %s"
             _log.warning(text, self._job.id, len(refused), len(rows), refused[0])
@@ -247,22 +251,20 @@ class _Grid:
 
         All at once where all may be, else by halves; refused: gets why, of each that may not.
         """
-        if not part.rows or (why := await self._enter(part)) is None:
-            return np.ones(part.rows, np.bool_)
+        try:
+            await (await self._job.charge_ahead(part, self._model))
+        except PolicyError as error:
+            return await self._charged_apart(part, error, refused)
+        return np.ones(part.rows, np.bool_)
+
+    async def _charged_apart(self, part: FeatureTable, why: PolicyError, refused: list[PolicyError]) -> Mask:
+        """The same of rows that may not be charged all at once, and why."""
         if part.rows == 1:
             refused.append(why)
             return np.zeros(1, np.bool_)
         half = part.rows // 2
         parts = [await self._charged(part.part(*ends), refused) for ends in ((0, half), (half, part.rows))]
         return np.concatenate(parts)
-
-    async def _enter(self, part: FeatureTable) -> PolicyError | None:
-        """Charges all of the rows, or says why not."""
-        try:
-            await self._job.charge_asked(part, self._model)
-        except PolicyError as error:
-            return error
-        return None
 
 
 class _Bank:
@@ -342,7 +344,7 @@ class _Bank:
         rows = np.array([at[name] for name in names], np.int64)
         part = table.take(rows)
         try:
-            await session.compute(partial(self._job.check_rate, part, self._model.job), 64 * count)
+            rated = await self._job.rate_ahead(part, self._model.job)  # the disk writes while the grid computes
         except PolicyError as error:
             return {name: Answer(name, refused=str(error)) for name in names}
         async with session.together():
@@ -359,25 +361,20 @@ class _Bank:
             for name, code in zip(names, said, strict=True)
             if code in (_ABSENT, _REFUSES)
         }
-        kept = np.array([k for k, code in enumerate(said) if code in (_MAY, _NEWER)], np.int64)
-        if not len(kept):
-            return answers
-        found = [names[k] for k in kept.tolist()]
+        may = np.array([code in (_MAY, _NEWER) for code in said], np.bool_)
+        kept, found = np.flatnonzero(may), names
         if len(kept) < count:
-            part, rows = part.take(kept), rows[kept]
-        rated = asyncio.ensure_future(self._job.rate_asked(part, self._model.job))  # of what the grid grants
-        rated.add_done_callback(lambda task: task.cancelled() or task.exception())
-        with ending([rated]):
-            u = await self._supply.open(request, kept)
-            assert u is not None  # noqa: S101
-            named = None
-            if (reasons := self._supply.reasons) is not None:
-                named = Named(await reasons.hear(part), reasons.named)
-            decided = self._decide(part, u, named)  # while that waits for the disk
-            try:
-                await rated
-            except PolicyError as error:  # another job of this client has used up the day's meanwhile
-                return answers | {name: Answer(name, refused=str(error)) for name in found}
+            await rated.give_back(part.take(np.flatnonzero(~may)))
+            if not len(kept):
+                return answers
+            part, rows, found = part.take(kept), rows[kept], [names[k] for k in kept.tolist()]
+        u = await self._supply.open(request, kept)
+        assert u is not None  # noqa: S101
+        named = None
+        if (reasons := self._supply.reasons) is not None:
+            named = Named(await reasons.hear(part), reasons.named)
+        decided = self._decide(part, u, named)
+        await rated.kept
         if table is self._table:
             self._scored.add(rows, u, named)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.disclosure import Opened
-from common.disk.book import committed_aside, committed_together, once_committed
+from common.disk.book import committed_aside, committed_together, once_committed, written_aside
 from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
+from common.home.rates import Counted
 from common.home.record import Refit
 from common.home.registry import Registry
 from common.home.rowsets import FEW
@@ -254,6 +256,19 @@ class HubJob(Told):
     _stage: str = ""
 
 
+@dataclass(frozen=True, repr=False)
+class Rated:
+    """Rows that a job has counted ahead of what becomes of them. kept: done once that is on disk."""
+
+    job: PartyJob
+    counted: Counted
+    kept: asyncio.Future[None]
+
+    async def give_back(self, rows: FeatureTable) -> None:
+        """Those that came to nothing count no more, once it returns on disk."""
+        await committed_aside(partial(self.job.give_rate_back, self.counted, rows), few=rows.rows <= FEW)
+
+
 @dataclass
 class PartyJob(Told):
     """One job at one party: its plan, its session, its dealt randomness, its own dataset."""
@@ -316,18 +331,24 @@ class PartyJob(Told):
 
         await to_the_end(self.session.compute(enter, rows.rows * 64))
 
-    async def rate_asked(self, rows: FeatureTable, model: str) -> None:
-        """As `rate`, of rows that are asked for one by one."""
-        await committed_aside(partial(self._enter_rate, rows, model), few=rows.rows <= FEW)
+    async def rate_ahead(self, rows: FeatureTable, model: str) -> Rated:
+        """As `rate`, of rows that are about to be asked for one by one: entered, and on disk once `Rated.kept` has come."""
+        counted, kept = await written_aside(partial(self._enter_rate, rows, model), few=rows.rows <= FEW)
+        return Rated(self, counted, kept)
 
-    def _enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
+    def give_rate_back(self, counted: Counted, rows: FeatureTable) -> None:
+        """Rows that the other party refused count no more."""
+        gone = self.home.rates.give_back(counted, rows)
+        once_committed(partial(self.charged, "rows_per_day", -gone))
+
+    def _enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> Counted:
         """allowed: called once nothing but it refuses; where it raises, none counts."""
 
         def may() -> None:
             once_committed(partial(self.charged, "rows_per_day", rows.rows))
             allowed()
 
-        self.home.rates.charge(self.client, rows, model, self.home.policy, may)
+        return self.home.rates.charge(self.client, rows, model, self.home.policy, may)
 
     def check_rate(self, rows: FeatureTable, *models: str) -> None:
         """Raises PolicyError if `rate` would for one of these models; nothing is counted."""
@@ -347,9 +368,9 @@ class PartyJob(Told):
         with committed_together():
             self._charge_scores(rows, model)
 
-    async def charge_asked(self, rows: FeatureTable, model: Half) -> None:
-        """As `charge_scores`, of rows that are asked for one by one: see `Budget.charge`."""
-        await committed_aside(partial(self._charge_scores, rows, model, asked=True), few=rows.rows <= FEW)
+    async def charge_ahead(self, rows: FeatureTable, model: Half) -> asyncio.Future[None]:
+        """As `charge_scores`, of rows that are asked for one by one (see `Budget.charge`): entered; done once it is on disk."""
+        return (await written_aside(partial(self._charge_scores, rows, model, asked=True), few=rows.rows <= FEW))[1]
 
     def _charge_scores(self, rows: FeatureTable, model: Half, *, asked: bool = False) -> None:
         budget = self.budget(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,25 @@ def encode(label: Round, values: Array, lanes: int = 1) -> Iterator[Piece]:
 
     lanes: over which they go in turn.
     """
-    flat = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data) if values.size else memoryview(b"")
+    if values.nbytes <= LEAST_CHUNK:
+        yield single(label, values)
+        return
+    flat = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     most = chunk_bytes(len(flat), lanes)
-    chunks = max(1, -(-len(flat) // most))
+    chunks = -(-len(flat) // most)
     for chunk in range(chunks):
         block = Block(element=_ELEMENTS[values.dtype], shape=values.shape, chunk=chunk, chunks=chunks)
         yield Piece(label.kind.value, label.number, block, flat[chunk * most : (chunk + 1) * most])
+
+
+def single(label: Round, values: Array) -> Piece:
+    """The one frame of an array of at most `LEAST_CHUNK` bytes, over however many lanes; it holds a copy of the values."""
+    return Piece(label.kind.value, label.number, _block(values.dtype, values.shape), values.tobytes())
+
+
+@lru_cache(512)
+def _block(dtype: Any, shape: tuple[int, ...]) -> Block:
+    return Block(element=_ELEMENTS[dtype], shape=shape, chunk=0, chunks=1)
 
 
 def claimed_bytes(frame: Frame | Piece) -> int:
@@ -80,6 +94,8 @@ class Assembler:
         block = frame.block if isinstance(frame, Piece) else getattr(frame, name)
         data = frame.data if isinstance(frame, Piece) else block.data
         if self._label is None:
+            if (values := self._whole(block, data)) is not None:
+                return label, values
             self._begin(label, block)
         self._check(label, block, len(data))
         start = block.chunk * self._most
@@ -89,6 +105,16 @@ class Assembler:
             return None
         self._label = None
         return label, self._values
+
+    def _whole(self, block: Block, data: Any) -> Array | None:
+        """An array that comes in this one frame; None where it does not, or the frame is not as it should be."""
+        dtype, shape = _DTYPES.get(block.element), tuple(block.shape)
+        if dtype is None or block.chunk or block.chunks != 1 or len(shape) not in (1, 2):
+            return None
+        if not len(data) == math.prod(shape) * dtype.itemsize <= min(self._largest, LEAST_CHUNK):
+            return None
+        values: Array = np.frombuffer(bytearray(data), dtype)  # a copy of its own
+        return values if len(shape) == 1 else values.reshape(shape)
 
     def _flat(self) -> Array:
         return self._values.reshape(-1).view(np.uint8) if self._values.size else np.empty(0, np.uint8)

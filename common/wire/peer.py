@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from common import __version__
 from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.mpc.session import MAX_ARRAY_BYTES, Array, Round
-from common.wire.codec import Assembler, claimed_bytes, encode
+from common.wire.codec import Assembler, claimed_bytes, encode, single
 from common.wire.frames import MOST_TOGETHER, Piece, Together, parts
 from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
@@ -74,11 +74,11 @@ class FrameChannel:
         """See `Holding.keep`. The values may change once this returns."""
         if self._held is None or values.nbytes > MOST_TOGETHER:
             return False
-        pieces = list(encode(round, values.copy(), lanes_of(self._stream)))
-        size = sum(piece.ByteSize() for piece in pieces)
+        piece = single(round, values)
+        size = piece.ByteSize()
         if self._held_bytes + size > MOST_TOGETHER:
             return False
-        self._held.extend(pieces)
+        self._held.append(piece)
         self._held_bytes += size
         return True
 
@@ -122,7 +122,7 @@ class FrameChannel:
         return values
 
     async def _next(self) -> tuple[Round, Array] | Exception:
-        arrived = await self._arrived.get()
+        arrived = self._arrived.get_nowait() if self._arrived.qsize() else await self._arrived.get()
         if not isinstance(arrived, Exception):
             self._ahead -= arrived[1].nbytes
             self._taken.set()
@@ -168,7 +168,7 @@ class FrameChannel:
                     await self._arrived.put(_failed(frame.abort.fault, whom))
                     return
                 for one in parts(frame):
-                    await self._room(claimed_bytes(one))
+                    await self._room(claimed_bytes(one) if self._ahead else 0)
                     if (done := assembler.add(one)) is not None:
                         self._ahead += done[1].nbytes
                         await self._arrived.put(done)

@@ -299,3 +299,17 @@ def test_a_check_before_a_request_waits_for_nobody_who_writes(desk: Desk) -> Non
         rates.check(ONE, table(range(100)), ["champion"], desk.limits)
         with pytest.raises(PolicyError, match="rows to be scored"):
             rates.check(ONE, table(range(99, 101)), ["champion"], desk.limits)
+
+
+def test_rows_that_came_to_nothing_count_no_more_unless_anything_was_counted_since(desk: Desk) -> None:
+    rates = desk.rates
+    rates.charge(ONE, table(range(10)), "m", desk.limits)
+    counted = rates.charge(ONE, table(range(5, 20)), "m", desk.limits)
+    assert rates.give_back(counted, table(range(8, 13))) == 3  # of 8 to 12 two were counted before
+    assert rates.usage()[0].rows == 17 and rates.position == 3
+    rates.charge(ONE, table(range(20)), "m", desk.limits)
+    assert rates.usage()[0].rows == 20
+    counted = rates.charge(ONE, table(range(20, 30)), "m", desk.limits)
+    rates.charge(ONE, table(range(25, 30)), "m", desk.limits)  # free: they were counted
+    assert rates.give_back(counted, table(range(20, 30))) == 0
+    assert desk.rates.usage()[0].rows == 30

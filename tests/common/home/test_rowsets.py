@@ -44,6 +44,22 @@ def test_sets_hold_what_was_entered(changes: list[tuple[str, set[int]]], asked: 
     assert not sets.knows("a") and sets.owners() == [owner for owner in plain if owner != "a"]
 
 
+@given(held=st.sets(keys, max_size=60), gone=st.sets(keys, max_size=60), leaf=st.integers(2, 9))
+def test_what_is_discarded_is_held_no_more_and_all_else_is(held: set[int], gone: set[int], leaf: int) -> None:
+    _, sets = made()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rowsets, "LEAF", leaf)
+        patch.setattr(rowsets, "_FULL", leaf)
+        sets.add("a", rows(held))
+        sets.add("b", rows(held))
+        sets.discard("a", rows(gone))
+        sets.discard("c", rows(gone))
+        assert sets.every("a").tolist() == sorted(held - gone) and sets.every("b").tolist() == sorted(held)
+        sets.add("a", rows(gone))
+        assert sets.every("a").tolist() == sorted(held | gone)
+    assert sets.owners() == ["a", "b"]
+
+
 def test_many_rows_stand_in_leaves_and_single_ones_find_theirs() -> None:
     book, sets = made()
     draw = np.random.default_rng(1)

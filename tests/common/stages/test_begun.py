@@ -19,7 +19,6 @@ from common.mpc.beside import ending
 from common.mpc.crossed import share_crossed
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.stages import asked
 from tests.channels import memory_pair
 
 
@@ -101,44 +100,3 @@ async def test_what_a_step_pulls_back_when_the_line_is_lost() -> None:
     with pytest.raises(PeerLost):
         await Descent._sweep(descent, step, sweep)
     assert [one.cancelled() for one in pulls] == [True, True]
-
-
-async def test_rates_of_rows_whose_scores_never_come() -> None:
-    async def done(*_: Any) -> Any:
-        return np.zeros(1, np.int64)
-
-    async def lost(*_: Any) -> Any:
-        await begun.wait()
-        raise PeerLost("the other party is gone")
-
-    begun, over = asyncio.Event(), asyncio.Event()
-
-    async def rated(*_: Any) -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            over.set()
-
-    session = Begins(heard=1)
-    session.receive = lambda *_: said()  # type: ignore[method-assign]
-
-    async def said() -> Any:
-        return np.ones(1, np.uint8)
-
-    async def sent(*_: Any) -> None:
-        return None
-
-    session.post = sent  # type: ignore[method-assign]
-    job: Any = SimpleNamespace(session=session, check_rate=lambda *_: None, rate_asked=rated)
-    bank: Any = SimpleNamespace(
-        _job=job,
-        _model=SimpleNamespace(job="train-1"),
-        _supply=SimpleNamespace(make_room=done, ask=done, open=lost),
-        _asking=SimpleNamespace(ask=done),
-        _stale=False,
-    )
-    table: Any = SimpleNamespace(take=lambda rows: SimpleNamespace(rows=len(rows)))
-    with pytest.raises(PeerLost):
-        await asked._Bank._score(bank, ["E1"], table, {"E1": 0})
-    await asyncio.wait_for(over.wait(), 30.0)

@@ -41,6 +41,7 @@ class Seat:
     def __init__(self, requests: Sequence[Sequence[str]], written: list[Any]) -> None:
         self._requests, self._written = iter(requests), written
         self.heard, self.messages = list[tuple[Sequence[Answer], Remains]](), list[int]()
+        self.day = Day()
 
     def taking(self) -> Any:
         return nullcontext()
@@ -54,16 +55,19 @@ class Seat:
     async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         self.heard.append((answers, remains))
         self.messages.append(len(self._written))
+        self.day.told(answers)
 
 
 def rated(charged: list[str]) -> Any:
     """What charges at the grid, row by row refusing some."""
 
-    async def charge(part: FeatureTable, model: ClosedModel) -> None:
+    async def charge(part: FeatureTable, model: ClosedModel) -> asyncio.Future[None]:
         names = part.ids.texts(part.ids.codes).to_pylist()
         if REFUSED & set(names):
             raise PolicyError("too many models have scored it")
         charged.extend(names)
+        asyncio.get_running_loop().call_later(0.01, (kept := asyncio.get_running_loop().create_future()).set_result, None)
+        return kept
 
     return charge
 
@@ -73,8 +77,30 @@ def at_bank(part: FeatureTable, *_: Any) -> None:
         raise PolicyError("this client has had its rows of the day")
 
 
-async def rated_at_bank(part: FeatureTable, *_: Any) -> None:
-    at_bank(part)
+class Day:
+    """The bank's rates: what they have counted, row by row, and whether that is on disk by the time that an answer is told."""
+
+    def __init__(self) -> None:
+        self.counted, self.waiting, self.late = list[str](), list[asyncio.Future[None]](), 0
+
+    async def ahead(self, part: FeatureTable, *_: Any) -> Any:
+        at_bank(part)
+        self.counted += part.ids.tolist()
+        self.waiting.append(kept := asyncio.get_running_loop().create_future())
+        asyncio.get_running_loop().call_later(0.02, self._written, kept)
+        return SimpleNamespace(kept=kept, give_back=self._given_back)
+
+    def _written(self, kept: asyncio.Future[None]) -> None:
+        self.waiting.remove(kept)
+        if not kept.done():
+            kept.set_result(None)
+
+    async def _given_back(self, part: FeatureTable) -> None:
+        for name in part.ids.tolist():
+            self.counted.remove(name)
+
+    def told(self, answers: Sequence[Answer]) -> None:
+        self.late += bool(self.waiting) and any(not answer.refused for answer in answers)
 
 
 def decided(part: FeatureTable, u: Any, named: Any) -> Mapping[str, Any]:
@@ -88,7 +114,7 @@ def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -
         id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, shelf=None, scratch=Scratch(),
         dataset=SimpleNamespace(path="", missing=()), role=SimpleNamespace(decider=lambda model: decided),
         count=lambda **_: None, requests=Requests(),
-        charge_asked=rated(charged), check_rate=at_bank, rate_asked=rated_at_bank, check_grant=None, consents=None,
+        charge_ahead=rated(charged), rate_ahead=desk and desk.day.ahead, check_grant=None, consents=None,
     )  # fmt: skip
 
 
@@ -156,6 +182,7 @@ async def test_a_request_by_a_linear_model_is_one_message_each_way(monkeypatch: 
             else:
                 assert abs(answers[name].decided["u"] - u[int(name[1:])]) < 1.5 * 2.0**-BITS + 0.005 and not why
     assert charged == ["F0", "F1", "F2", "F0", "F5"]  # and none of those that the bank's own rates refused
+    assert sorted(desk.day.counted) == sorted(charged) and desk.day.late == 0  # as the grid; on disk before an answer is told
     assert [after - before for before, after in zip(desk.messages, desk.messages[1:], strict=False)] == [1, 1, 1, 1, 0, 1]
     grid = [message for message in written[Party.GRID] if _asked(message)]
     assert len(grid) == 5  # one message a request, the last of the grid's

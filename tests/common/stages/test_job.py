@@ -103,10 +103,10 @@ async def test_a_row_asked_for_again_is_charged_where_it_may_tell_something_new(
 ) -> None:
     job, rows = alone(companies), table(["A"])
     for _ in range(times):
-        await job.charge_asked(rows, half(repeats))
+        await (await job.charge_ahead(rows, half(repeats)))
     if not repeats:
         with pytest.raises(PolicyError, match="have been scored by 2 models already"):
-            await job.charge_asked(rows, half(repeats))
+            await (await job.charge_ahead(rows, half(repeats)))
     assert counted(job) == [(1, 1)]
 
 
