@@ -97,7 +97,7 @@ class Unproven:
         before = cut = 0
         while not self._over.wait(_BUSY if cut else _LOOK):
             with contextlib.suppress(OSError):  # as when a descriptor for the list is lacking; the next look may find one
-                if (count := len(_open())) != before or cut:
+                if (count := _count()) != before or cut:
                     before, cut = count, self.look(port)
 
     def look(self, port: int) -> int:
@@ -131,9 +131,24 @@ class Unproven:
 _OPEN = next((path for path in ("/proc/self/fd", "/dev/fd") if Path(path).is_dir()), "")
 
 
+def _is_sized() -> bool:
+    """Whether the size of that folder is the number of descriptors, as from Linux 6.2 on."""
+    before = os.stat(_OPEN).st_size  # noqa: PTH116
+    with open(os.devnull, "rb"):  # noqa: PTH123
+        return os.stat(_OPEN).st_size == before + 1  # noqa: PTH116
+
+
+_SIZED = bool(_OPEN) and _is_sized()
+
+
 def _open() -> list[int]:
     """This process's descriptors."""
     return [int(name) for name in os.listdir(_OPEN)]  # noqa: PTH208 - ten times a second: no object for each
+
+
+def _count() -> int:
+    """How many descriptors this process has, counted in one way: to list 65 takes ninety times as long as the number."""
+    return os.stat(_OPEN).st_size if _SIZED else len(_open())  # noqa: PTH116
 
 
 def _connections(port: int) -> Iterator[tuple[int, Far]]:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from common.wire import unproven
 from common.wire.unproven import DESCRIPTORS, Room, Unproven, descriptors, obtainable, parse_peer, raise_descriptors
 
 SMALL = Room(most=64, unproven=12, of_one=5)
@@ -45,6 +46,16 @@ def ended(link: socket.socket) -> bool:
         return False
 
 
+@pytest.mark.parametrize("sized", [True, False])
+def test_one_more_descriptor_is_noticed_by_their_number(sized: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives it, and by a list of them where it does not."""
+    monkeypatch.setattr(unproven, "_SIZED", sized and unproven._SIZED)
+    before = unproven._count()
+    with socket.socket():
+        assert unproven._count() == before + 1
+    assert unproven._count() == before
+
+
 def test_as_many_of_one_address_as_may_be_stay(door: Door) -> None:
     ends = door.come(*["127.0.0.1"] * 5)
     assert Unproven(SMALL).look(door.port) == 0
@@ -53,16 +64,16 @@ def test_as_many_of_one_address_as_may_be_stay(door: Door) -> None:
 
 def test_the_crowd_of_one_address_is_thinned_and_another_one_is_left_alone(door: Door) -> None:
     ends = door.come("127.0.0.3", *["127.0.0.2"] * 9)
-    unproven = Unproven(SMALL)
-    assert unproven.look(door.port) == unproven.cut == 4
+    watch = Unproven(SMALL)
+    assert watch.look(door.port) == watch.cut == 4
     assert not ended(ends[0]) and sum(map(ended, ends[1:])) == 4
 
 
 def test_the_oldest_go_first(door: Door) -> None:
-    unproven, early = Unproven(SMALL), door.come(*["127.0.0.2"] * 5)
-    unproven.look(door.port)
+    watch, early = Unproven(SMALL), door.come(*["127.0.0.2"] * 5)
+    watch.look(door.port)
     late = door.come(*["127.0.0.2"] * 3)
-    assert unproven.look(door.port) == 3
+    assert watch.look(door.port) == 3
     assert sum(map(ended, early)) == 3 and not any(map(ended, late))
 
 
@@ -73,11 +84,11 @@ def test_many_addresses_share_what_there_is(door: Door) -> None:
 
 
 def test_who_has_made_a_call_stays_whatever_crowd_comes(door: Door) -> None:
-    unproven, ends = Unproven(SMALL), door.come(*["127.0.0.1"] * 20)
+    watch, ends = Unproven(SMALL), door.come(*["127.0.0.1"] * 20)
     for link in ends[:3]:
         host, port = link.getsockname()
-        unproven.proven(f"ipv4:{host}:{port}")
-    assert unproven.look(door.port) == 12
+        watch.proven(f"ipv4:{host}:{port}")
+    assert watch.look(door.port) == 12
     assert not any(map(ended, ends[:3]))
 
 
