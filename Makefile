@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage part-end-to-end part-kill part-scenarios part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage part-end-to-end part-kill part-scenarios part-stages part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -28,10 +28,10 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# One part at a time more than two processors take, the long ones first: those of scenarios wait for daemons and for each other's
-# kills much of the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
-AT_ONCE ?= 3
-PARTS := part-common part-end-to-end part-scenarios part-kill part-learn part-units part-tables
+# Two parts at a time more than two processors take, the long ones and those that wait first: those of scenarios wait for daemons
+# and for each other's kills. Whichever ends makes room for the next, and the last ones are short, so that no part ends alone.
+AT_ONCE ?= 4
+PARTS := part-end-to-end part-scenarios part-kill part-stages part-learn part-common part-units part-tables
 
 test: $(READY)  ## all tests that need no container engine
 	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m pytest" $(PARTS)
@@ -48,6 +48,7 @@ coverage: $(READY)  ## the same under coverage.py: which lines tests in process 
 
 LEARN := tests/common/learn
 TABLES := tests/common/features tests/common/records tests/common/rows
+STAGES := $(addprefix tests/common/,stages report trial console)
 # Each keeps its own word of what failed. What fails while other parts compute is run once more, and both outcomes are printed: a
 # race is still to be mended, a fault fails twice.
 PYTEST = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/$@ $(WHAT)
@@ -56,12 +57,13 @@ ONCE_MORE = || { [ $$? = 1 ] && echo "$@: what failed, once more" && $(PYTEST) -
 part-end-to-end: WHAT = tests/scenarios/end_to_end
 part-kill: WHAT = tests/scenarios/kill
 part-scenarios: WHAT = tests/scenarios $(addprefix --ignore tests/scenarios/,end_to_end kill)
-part-common: WHAT = tests/common $(addprefix --ignore ,$(LEARN) $(TABLES))
+part-common: WHAT = tests/common $(addprefix --ignore ,$(LEARN) $(TABLES) $(STAGES))
+part-stages: WHAT = $(STAGES)
 part-learn: WHAT = $(LEARN)
 part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios tests/common)
 part-tables: WHAT = $(TABLES)
 
-# Three at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
+# Four at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
 $(PARTS): export OPENBLAS_NUM_THREADS = 1
 $(PARTS): $(READY)
 	$(PYTEST) $(ONCE_MORE)
