@@ -33,10 +33,10 @@ from tests.scenarios.kill.town import Disturbed, Town, faults
 
 OPERATIONS = ("kill", "kill", "kill", "restart", "cut", "stall", "clock")
 FULL = "full"  # the disk of a party: ends its job, with this cause
-MODEL = {"iterations": 120}
+MODEL = {"iterations": 40}
 DEALERS = ("whole", "none", "half")  # of trainings, in turn
 ALIKE = 0.0005  # of AUC: roundings after an interruption are others
-ARRAYS = {"train": 700, "score": 25, "predeal": 200, "promote": 8}  # about as many as a process sends in a job
+ARRAYS = {"train": 250, "score": 25, "predeal": 80, "promote": 8}  # about as many as a process sends in a job
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,10 @@ from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, stored, used_twice
 from tests.scenarios.online.test_undealt import STEP, charged, exact
 
 WHO = "cancelled by wattscore://try-bank/client"
-_TOLD = {"reveal": "owners", "weight_bits": 16, "iterations": 40}
+STEPS = 16
+_TOLD = {"reveal": "owners", "weight_bits": 16, "iterations": STEPS}
 MODELS: dict[str, dict[str, Any]] = {
-    "whole": {"iterations": 40},
+    "whole": {"iterations": STEPS},
     "half": {**_TOLD, "dealer": "half"},
     "none": {**_TOLD, "dealer": "none"},
     "taylor": {**_TOLD, "dealer": "none", "link": "taylor"},
@@ -147,10 +148,10 @@ def is_cancelled(town: Town, client: Client, who: str, when: str, plan: Any, spe
 
 
 AT: dict[str, list[tuple[str, Kind, int]]] = {  # where trainings are cancelled: over the rows, then in their steps
-    "whole": [("bank", Kind.MASKED_MATRIX, 1), ("grid", Kind.MASKED_WEIGHTS, 33)],
-    "half": [("grid", Kind.LATTICE_MATRIX, 5), ("bank", Kind.LATTICE_RESIDUAL, 32)],
-    "none": [("bank", Kind.LATTICE_MATRIX, 5), ("grid", Kind.LATTICE_PHASORS, 41)],
-    "taylor": [("bank", Kind.LATTICE_MATRIX, 2), ("grid", Kind.LATTICE_WEIGHTS, 20)],
+    "whole": [("bank", Kind.MASKED_MATRIX, 1), ("grid", Kind.MASKED_WEIGHTS, 13)],
+    "half": [("grid", Kind.LATTICE_MATRIX, 5), ("bank", Kind.LATTICE_RESIDUAL, 13)],
+    "none": [("bank", Kind.LATTICE_MATRIX, 5), ("grid", Kind.LATTICE_PHASORS, 17)],
+    "taylor": [("bank", Kind.LATTICE_MATRIX, 2), ("grid", Kind.LATTICE_WEIGHTS, 8)],
     "closed": [("grid", Kind.LATTICE_BITS, 2), ("bank", Kind.LATTICE_MODEL, 1)],
 }
 

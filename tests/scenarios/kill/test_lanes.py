@@ -16,13 +16,14 @@ from common.mpc.session import Kind
 from common.plan.request import Side
 from common.plan.score import ScorePlan
 from common.wire import coordinator_pb2 as wire
-from tests.scenarios.end_to_end.lab import eventually, measured
+from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
 from tests.scenarios.kill.lines import Lines
-from tests.scenarios.kill.test_resume import MIDST, PLAN
+from tests.scenarios.kill.test_resume import MIDST
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
 
+PLAN = make_plan("rows", model={"iterations": 40}, score_bits=16)  # of more steps than are dealt ahead
 LINE = "bank-grid"
-EARLY = f"{Kind.MASKED_WEIGHTS.value} 12"  # in a training: before anything of its steps is kept
+EARLY = f"{Kind.MASKED_WEIGHTS.value} 6"  # in a training: before anything of its steps is kept
 SIDE = Side(dataset="rows")
 SUBMITTED: list[str] = []
 FAILED: list[str] = []  # of these, what was to fail

@@ -17,9 +17,10 @@ from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
 from tests.scenarios.kill.masks import read_frames
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 
-PLAN = make_plan("rows", model={"iterations": 40}, score_bits=16)
-KEPT = 28  # steps of this town between two points of a training that are kept
-MIDST = f"{Kind.MASKED_WEIGHTS.value} 33"  # of a training: after the first of these points
+STEPS = 12
+PLAN = make_plan("rows", model={"iterations": STEPS}, score_bits=16)
+KEPT = 7  # steps of this town between two points of a training that are kept
+MIDST = f"{Kind.MASKED_WEIGHTS.value} 10"  # of a training: after the first of these points
 SUBMITTED: list[str] = []  # of this module's town
 
 
@@ -86,11 +87,11 @@ def test_a_line_cut_while_training(town: Town, client: Client, line: str) -> Non
 
 def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, client: Client) -> None:
     """Steps over all rows, which end where they would have under other roundings too; batches need not."""
-    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 70, "batch": 0})
+    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 18, "batch": 0})
     SUBMITTED.append(undisturbed := client.submit(plan).id)
     done = town.until(client, undisturbed)
     assert (done.state, done.attempt) == ("succeeded", 0)
-    town.tell("grid", "kill", f"{Kind.MASKED_WEIGHTS.value} 65")  # kept after 62
+    town.tell("grid", "kill", f"{Kind.MASKED_WEIGHTS.value} 17")  # kept after 15
     SUBMITTED.append(job := client.submit(plan).id)
     eventually(lambda: client.show(job).state == "waiting")
     town.start("grid")
@@ -103,14 +104,14 @@ def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, c
 
 def test_half_a_dealers_training_goes_on_from_what_was_kept_under_other_keys(town: Town, client: Client) -> None:
     """The bank dies in the middle of a step; of what it and its second life send no two arrays are under one key."""
-    model = {"iterations": 40, "dealer": "half", "reveal": "owners", "weight_bits": 16}
-    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 32")
+    model = {"iterations": STEPS, "dealer": "half", "reveal": "owners", "weight_bits": 16}
+    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 10")
     SUBMITTED.append(job := client.submit(make_plan("rows", model=model, score_bits=16)).id)
     eventually(lambda: client.show(job).state == "waiting")
     town.start("bank")
     ends_well(town, client, job)
     sent = Counter(one.life for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value)
-    assert list(sent.values()) == [32, 40 - KEPT]
+    assert list(sent.values()) == [10, STEPS - KEPT]
 
 
 def test_a_training_that_nobody_deals_for_begins_anew_under_other_keys(town: Town, client: Client) -> None:
@@ -132,7 +133,7 @@ def test_a_stock_that_both_have_made_is_used_in_one_life(town: Town, client: Cli
     """The bank dies in the middle of a step: what it tells next is under no angle of that stock, but of others made now."""
     _undisturbed(town, client)
     before = client.show(SUBMITTED[0])
-    model = {"dealer": "none", "iterations": 30, "weight_bits": 16, "reveal": "owners"}
+    model = {"dealer": "none", "iterations": STEPS, "weight_bits": 16, "reveal": "owners"}
     stock = PredealPlan.model_validate({**as_before(before), "model": model})
     SUBMITTED.append(made := client.submit(stock).id)
     assert (found := town.until(client, made)).state == "succeeded", found.fault.message
@@ -147,7 +148,7 @@ def test_a_stock_that_both_have_made_is_used_in_one_life(town: Town, client: Cli
     assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
     eventually(town.settled)
     later = Counter(one.kind for one in read_frames(town.folder, "bank")[seen:])
-    assert later[Kind.MASKED_U.value] == 0 and later[Kind.LATTICE_WEIGHTS.value] == 30
+    assert later[Kind.MASKED_U.value] == 0 and later[Kind.LATTICE_WEIGHTS.value] == STEPS
     assert [list((town.data(party) / Name.STOCK).iterdir()) for party in PARTIES] == [[], []]
     assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.01
 

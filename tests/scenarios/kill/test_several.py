@@ -95,7 +95,7 @@ def shot(street: Street, client: Client, plan: SeveralPlan, name: str, when: str
 
 def until(client: Client, job: str, state: str, seconds: float = 60.0) -> wire.Job:
     """The job once it is in this state; an answer that fails, as the coordinator is away, is asked for again."""
-    end, found = time.monotonic() + patience(seconds), None
+    end, found, pause = time.monotonic() + patience(seconds), None, 0.05
     while time.monotonic() < end:
         with suppress(Exception):
             found = client.show(job)
@@ -103,7 +103,8 @@ def until(client: Client, job: str, state: str, seconds: float = 60.0) -> wire.J
             return found
         if found is not None and State(found.state).final:
             break
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(0.3, 1.3 * pause)
     raise AssertionError(f"it is {found.state}: {found.fault.message}; {story(found)}" if found else "it is not known")
 
 

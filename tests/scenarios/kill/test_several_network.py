@@ -17,9 +17,9 @@ from tests.scenarios.end_to_end.several import World, network, prepared_rows
 from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
 
-SECTION = Network(hidden=4, batch=0, epochs=30)  # over all rows: their order, another in each attempt, does not matter
+SECTION = Network(hidden=4, batch=0, epochs=16)  # over all rows: their order, another in each attempt, does not matter
 BACK = 8  # steps that are taken again after a kill, at most
-WHEN = {"bank-3": "masked_weights 16", "grid": "masked_weights 92", "coordinator": "dealt_sum 18"}  # half-way, about
+WHEN = {"bank-3": "masked_weights 9", "grid": "masked_weights 50", "coordinator": "dealt_sum 10"}  # half-way, about
 LIMITS = {"min_matched": 300}
 
 
@@ -61,7 +61,7 @@ def test_one_that_may_end_early_goes_on_from_an_epoch_s_end(street: tuple[Street
     (trial, world), section = street, SECTION.model_copy(update={"early_stop": SECTION.epochs})
     looked, before = SECTION.epochs - 9, steps(trial)
     with trial.client() as client:
-        job = shot(trial, client, world.plan(model=section, limits=LIMITS), "bank-3", "masked_weights 31")
+        job = shot(trial, client, world.plan(model=section, limits=LIMITS), "bank-3", "masked_weights 21")
         trial.start("bank-3")
         done = until(client, job, "succeeded")
     assert done.attempt == 1 and done.grid.report.counts.iterations == SECTION.epochs
@@ -92,5 +92,5 @@ def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
     trial, world = street
     for name in ("grid", *world.names):
         sent = masked(trial, name)
-        assert len(sent) > 500 and twice(sent) == []  # of what the tests before this one had done
+        assert len(sent) > 250 and twice(sent) == []  # of what the tests before this one had done
         assert [mark for mark, lives in seeds_of(trial.folder / f"{name}.seeds").items() if len(lives) > 1] == []

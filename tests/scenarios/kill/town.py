@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from common.mpc.lattice.sampled import public_seed
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Kind
 from common.plan.job_states import State
+from common.trial.forkserver import Running
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
@@ -29,6 +30,7 @@ from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 
 DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
 LAST = 8  # lines of a log that an account has
+OFTEN = 4  # times as often as by itself a training keeps a point here: so that one of few steps does
 LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
 # As exact as scores and weights come: in steps of 1/32 AUCs of equal models differ by themselves.
 _FINE = {"finest_score_bits": 16, "own_weights": True, "finest_weight_bits": 16, "half_dealer": True, "no_dealer": True}
@@ -116,7 +118,7 @@ class Disturbed(Trial):
 
     def attended(self, good: Callable[[], Any], seconds: float) -> Any:
         """What `good` gives once it is true; what is dead is started again, and an answer that fails is asked for again."""
-        end, last = time.monotonic() + patience(seconds), None
+        end, last, pause = time.monotonic() + patience(seconds), None, 0.05
         while time.monotonic() < end:
             self.revive()
             try:
@@ -124,7 +126,8 @@ class Disturbed(Trial):
                     return found
             except Exception as error:  # the coordinator is away
                 last = error
-            time.sleep(0.1)
+            time.sleep(pause)
+            pause = min(0.3, 1.3 * pause)  # a look takes client and coordinator some milliseconds
         raise AssertionError(f"not within {patience(seconds):.0f} s; the last answer was {last or 'no'}")
 
     def account(self) -> str:
@@ -150,6 +153,9 @@ class Town(Disturbed, Lab):
         super().__init__(folder, dataset_files(folder, ("rows",)), settings)
         self.lines = lines
         self.write("rows", *make_tables("K", 2400, grid_columns=36))  # half as many models may score a row
+
+    def begin(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Running:
+        return super().begin(command, {"KEPT": str(OFTEN), **environment}, log)
 
 
 def stored(town: Disturbed, party: str) -> dict[str, list[str]]:
