@@ -34,7 +34,7 @@ from tests.scenarios.end_to_end.test_several import (
     trusting,
 )
 
-WHOLE = Network(hidden=4, batch=0, epochs=36)  # over all rows: their order does not matter
+WHOLE = Network(hidden=4, batch=0, epochs=20)  # over all rows: their order does not matter
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_each_bank_gets_the_pooled_trainings_quality(lab: tuple[Trial, World], w
 
 @pytest.mark.parametrize("activation", ["sine", "relu"])
 def test_batches_of_parts_of_each_banks_rows_do_as_well(lab: tuple[Trial, World], activation: Any) -> None:
-    section = Network(hidden=4, epochs=6, activation=activation)
+    section = Network(hidden=4, epochs=4, activation=activation)
     check(lab, *trained(lab, section), section, 0.03)  # of other rows in each batch
 
 
