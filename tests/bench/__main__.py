@@ -15,7 +15,7 @@ from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
 from tests.bench.banks import SKEWS, bench_banks, line, worth
-from tests.bench.bare import bench_guarded, guarded_line
+from tests.bench.bare import GUARDS, bench_guarded, guarded_line
 from tests.bench.beside import MODELS, bench_beside, beside_line
 from tests.bench.codings import bench_codings
 from tests.bench.dealers import bench_dealers
@@ -268,10 +268,12 @@ def worlds(every: int, iterations: int | None, overdue: float | None, rows: int 
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
 @click.option("--repeat", default=5, show_default=True, help="Trainings of each kind, in turns.")
 @click.option("--daemons", is_flag=True, help="Through the three real daemons, with what compares both parties' words too.")
+@click.option("--guard", "guards", type=click.Choice(GUARDS), multiple=True, default=GUARDS, help="Only these, of daemons.")
 @JSON
-def safeguards(rows: int, grid: int, bank: int, repeat: int, daemons: bool, out: Path | None) -> None:
+def safeguards(rows: int, grid: int, bank: int, repeat: int, daemons: bool, guards: tuple[str, ...], out: Path | None) -> None:
     """What it costs a training to be resumed, checked and audited, by default all peers in this process."""
-    found = (bench_guarded if daemons else bench_safeguards)(rows, grid, bank, repeat)
+    sizes = rows, grid, bank, repeat
+    found = bench_guarded(*sizes, guards) if daemons else bench_safeguards(*sizes)
     click.echo((guarded_line if daemons else safeguards_line)(found))
     tell(found, out)
 

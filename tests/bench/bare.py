@@ -1,6 +1,6 @@
 """A daemon that leaves out what guards a training while it is told to: `python -m tests.bench.bare MODULE serve ...`.
 
-It is left out while there is the file that the environment names: the sums by which both parties compare what was sent, and
+The file that the environment names says what is left out of GUARDS: the sums by which both parties compare what was sent, and
 their round; the hash of each dealt array; the points to go on from; the combinations at the end. Tags of the last shares, a few
 bytes a column, stay: the model scores by them. No product reads the switch: it is put around the product here.
 """
@@ -12,7 +12,7 @@ import runpy
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.bench.tables import HELD_OUT, write_tables
 from tests.bench.train import Workload
 
 BARE = "WATTSCORE_BENCH_BARE"
+GUARDS = ("compared", "audited", "resumed", "checked")
 
 
 class BareTrial(jobs.CountedTrial):
@@ -47,8 +48,8 @@ class BareTrial(jobs.CountedTrial):
         return [sys.executable, "-m", "tests.bench.bare", module]
 
 
-def bench_guarded(rows: int, grid: int, bank: int, repeat: int = 5) -> dict[str, Any]:
-    """The training stage with all of it and without, in turns: processor seconds of all three daemons, and seconds."""
+def bench_guarded(rows: int, grid: int, bank: int, repeat: int = 5, guards: Sequence[str] = GUARDS) -> dict[str, Any]:
+    """The training stage with all of it and without `guards`, in turns: processor seconds of all three daemons, and seconds."""
     work, found = Workload(rows, grid, bank), dict[bool, list[tuple[float, float]]]({True: [], False: []})
     rounds = dict[str, int]()
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as folder:
@@ -58,7 +59,7 @@ def bench_guarded(rows: int, grid: int, bank: int, repeat: int = 5) -> dict[str,
             assert isinstance(trial, BareTrial)
             for turn in range(repeat + 1):
                 for guarded in (True, False) if turn % 2 else (False, True):
-                    trial.switch.unlink(missing_ok=True) if guarded else trial.switch.touch()
+                    trial.switch.write_text("" if guarded else " ".join(guards))
                     jobs.forget_scores(trial)
                     job, _ = jobs.run(client, work.plan())
                     spent = trial.profile("train")
@@ -67,7 +68,14 @@ def bench_guarded(rows: int, grid: int, bank: int, repeat: int = 5) -> dict[str,
                     if turn:  # what is loaded once
                         found[guarded].append((processor, jobs.stage_seconds(job)["train"]))
                     rounds["with" if guarded else "without"] = as_json(job, 0.0, None)["rounds"]["train"]
-    return {"rows": rows, "grid_columns": grid, "bank_columns": bank, "repeat": repeat, "rounds": rounds} | {
+    return {
+        "rows": rows,
+        "grid_columns": grid,
+        "bank_columns": bank,
+        "repeat": repeat,
+        "guards": [*guards],
+        "rounds": rounds,
+    } | {
         name: _compared([with_all[k] for with_all in found[True]], [bare[k] for bare in found[False]])
         for k, name in enumerate(("processor", "seconds"))
     }
@@ -94,8 +102,8 @@ def guarded_line(found: dict[str, Any]) -> str:
     return f"{found['rows']:,} rows by {found['grid_columns']} + {found['bank_columns']} columns: " + "; ".join(told)
 
 
-def unguard(bare: Callable[[], bool]) -> None:
-    """Puts the switch around each guard. bare: whether they are left out now, the same at both parties for a whole job."""
+def unguard(bare: Callable[[str], bool]) -> None:
+    """Puts the switch around each guard. bare: whether it is left out now, the same at both parties for a whole job."""
     add, compare, receive, enter, arrived = (
         Transcript.add, Session.compare, Heard.receive, Course.enter, training.check_arrived,
     )  # fmt: skip
@@ -107,23 +115,24 @@ def unguard(bare: Callable[[], bool]) -> None:
         return True
 
     def adds(self: Transcript, *about: Any) -> None:
-        if not bare():
+        if not bare("compared"):
             add(self, *about)
 
     def received(self: Heard, round: Any) -> Any:
-        return self._link.receive(round) if bare() else receive(self, round)
+        return self._link.receive(round) if bare("audited") else receive(self, round)
 
     Transcript.add = adds  # type: ignore[method-assign]
-    Session.compare = lambda self: nothing() if bare() else compare(self)  # type: ignore[method-assign,assignment]
+    Session.compare = lambda self: nothing() if bare("compared") else compare(self)  # type: ignore[method-assign,assignment]
     Heard.receive = received  # type: ignore[method-assign,assignment]
-    Course.enter = lambda self, progress: nothing() if bare() else enter(self, progress)  # type: ignore[method-assign,assignment]
-    training.check_arrived = lambda *about: good() if bare() else arrived(*about)  # type: ignore[assignment]
+    Course.enter = lambda self, progress: nothing() if bare("resumed") else enter(self, progress)  # type: ignore[method-assign,assignment]
+    training.check_arrived = lambda *about: good() if bare("checked") else arrived(*about)  # type: ignore[assignment]
 
 
 def main() -> None:
     module, sys.argv = sys.argv[1], sys.argv[1:]
     instrument(Meter())
-    unguard(Path(os.environ[BARE]).exists)
+    switch = Path(os.environ[BARE])
+    unguard(lambda guard: switch.exists() and guard in switch.read_text())
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
