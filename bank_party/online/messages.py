@@ -89,10 +89,16 @@ class Asked(BaseModel):
 
     def known_by(self) -> dict[str, Any]:
         """What tells this request from others; of one without columns as it was before there were any."""
-        found = self.model_dump(exclude={name for name in ("columns", "rows") if getattr(self, name) is None})
-        for columns in (found.get("columns", {}), *(row["columns"] for row in found.get("rows", ()))):
-            columns.update((name, _number(value)) for name, value in columns.items())
+        found: dict[str, Any] = {"id": self.id, "ids": self.ids, "period": self.period}
+        if self.columns is not None:
+            found["columns"] = _numbered(self.columns)
+        if self.rows is not None:
+            found["rows"] = [{"id": row.id, "columns": _numbered(row.columns)} for row in self.rows]
         return found
+
+
+def _numbered(columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: _number(value) for name, value in columns.items()}
 
 
 def _number(value: Any) -> Any:

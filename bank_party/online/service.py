@@ -77,12 +77,12 @@ class ScoringService:
             task.add_done_callback(lambda done: self._over(caller, key, done))
         if running[0] != known:
             raise _reused()
-        try:
-            return await asyncio.wait_for(asyncio.shield(running[1]), self._config.wait_seconds)
-        except TimeoutError:
+        # wait_for and shield would take two turns of the loop more
+        if not (await asyncio.wait((running[1],), timeout=self._config.wait_seconds))[0]:
             down = self.sessions.down
             why = "the answer takes longer than it may" if down is None else down.public
-            raise later(why, "Send the same request again, with the same Idempotency-Key.") from None
+            raise later(why, "Send the same request again, with the same Idempotency-Key.")
+        return running[1].result()
 
     async def finish(self) -> None:
         """Until what was scored is in the book: a request that is repeated in the next process would else be charged again."""

@@ -329,7 +329,7 @@ def _words(book: sqlite3.Connection, now: float, client: str | None = None) -> l
 def _forget(book: sqlite3.Connection, now: float) -> None:
     """Removes what counts no longer; people's words stay."""
     if old := book.execute("select number from scored where at <= ?", (now - DAY,)).fetchall():
-        may_wait()  # a set of a million rows is a thousand leaves
+        may_wait()  # a set of a million rows is three thousand leaves
     for (number,) in old:
         RowSets(book).remove(str(number))
     for table in ("jobs", "scored"):

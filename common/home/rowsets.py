@@ -18,7 +18,7 @@ from common.rows.hashes import hash_rows
 Keys = npt.NDArray[np.uint64]  # of rows: distinct and ascending
 _Found = tuple[int | None, list[tuple[int, Keys]]]
 
-LEAF = 1024
+LEAF = 448  # with its page of 4 KiB to itself: twice as many take two or three, all of which each row writes to the disk
 _FULL = LEAF * 3 // 4  # keys of a leaf that is made by splitting: there is room for the next ones
 _SOME = 1 << 18  # keys that are compared at a time
 FEW = 32  # keys that are looked up one by one

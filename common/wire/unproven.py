@@ -9,6 +9,7 @@ TLS handshake takes. A call has been made under TLS with a certificate of a know
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import itertools
 import os
@@ -28,6 +29,8 @@ HANDSHAKE = 10.0  # seconds a connection may take until TLS is agreed on
 DESCRIPTORS = 1 << 14  # as many as a daemon asks its system for
 _LOOK, _BUSY = 0.1, 0.01  # seconds between two looks; while there is a crowd
 _UNPROVEN, _OF_ONE = 256, 64
+
+_UNCONNECTED = (errno.ENOTCONN, errno.EINVAL)  # it listens, or the other end has gone
 
 Far = tuple[str, int]  # the address and port at the other end
 
@@ -74,6 +77,7 @@ class Unproven:
         self._room = room
         self._proven: set[Far] = set()
         self._since: dict[Far, int] = {}
+        self._others: dict[int, int] = {}  # sockets that are no connection to the port, and which each of them is
         self._looks = itertools.count()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -103,7 +107,7 @@ class Unproven:
     def look(self, port: int) -> int:
         """Hangs up on those above the limits; how many those were."""
         look, held = next(self._looks), dict[Far, int]()
-        for number, far in _connections(port):
+        for number, far in self._connections(port):
             held[far] = number
         self._since = {far: self._since.get(far, look) for far in held}
         self._proven &= held.keys()
@@ -113,6 +117,22 @@ class Unproven:
             _hang_up(held[far], far)
         self.cut += len(excess)
         return len(excess)
+
+    def _connections(self, port: int) -> Iterator[tuple[int, Far]]:
+        """Descriptor and far end of each connection to `port`. Of what is none it is asked once: each call lets others in."""
+        before, self._others = self._others, {}
+        for number in _open():
+            if (inode := _inode(number)) is None:
+                continue
+            if before.get(number) != inode:
+                try:
+                    far = _far_end(number, port)
+                except OSError:  # it cannot be told now, as where no descriptor is left: a crowd would hide behind that
+                    continue
+                if far is not None:
+                    yield number, far
+                    continue
+            self._others[number] = inode
 
     def _excess(self, waiting: list[Far]) -> Iterator[Far]:
         """Those to hang up on: the oldest of the address that has most, again and again. `waiting` has the oldest first."""
@@ -151,25 +171,29 @@ def _count() -> int:
     return os.stat(_OPEN).st_size if _SIZED else len(_open())  # noqa: PTH116
 
 
-def _connections(port: int) -> Iterator[tuple[int, Far]]:
-    """Descriptor and far end of each connection to `port`."""
-    for number in _open():
-        if (far := _far_end(number, port)) is not None:
-            yield number, far
+def _inode(number: int) -> int | None:
+    """Which socket descriptor `number` is now, if it is one."""
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return status.st_ino if stat.S_ISSOCK(status.st_mode) else None
 
 
 def _far_end(number: int, port: int) -> Far | None:
-    """The far end of descriptor `number` if it is a connection to `port`; it may be closed at any moment."""
+    """The far end of descriptor `number` if it is a connection to `port`; it may be closed at any moment.
+
+    Raises OSError where that cannot be told.
+    """
     with _copy(number) as link:
         return _far(link, port) if link is not None else None
 
 
 def _hang_up(number: int, far: Far) -> None:
     """gRPC sees the end of it, and closes it."""
-    with _copy(number) as link:
+    with contextlib.suppress(OSError), _copy(number) as link:
         if link is not None and _far(link, None) == far:
-            with contextlib.suppress(OSError):
-                link.shutdown(socket.SHUT_RDWR)
+            link.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
@@ -180,7 +204,9 @@ def _copy(number: int) -> Iterator[socket.socket | None]:
             yield None
             return
         copy = os.dup(number)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
         yield None
         return
     with socket.socket(fileno=copy) as link:
@@ -192,7 +218,9 @@ def _far(link: socket.socket, port: int | None) -> Far | None:
         if link.family not in (socket.AF_INET, socket.AF_INET6) or (port is not None and link.getsockname()[1] != port):
             return None
         name: Any = link.getpeername()
-    except OSError:  # not connected: it listens, or the other end has gone
+    except OSError as error:
+        if error.errno not in _UNCONNECTED:
+            raise
         return None
     return _plain(name[0]), name[1]
 

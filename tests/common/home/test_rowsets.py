@@ -112,3 +112,12 @@ def test_which_keys_are_among_others(asked: list[int], keys: set[int]) -> None:
         mine, others = np.array(asked, np.uint64), np.array(sorted(keys), np.uint64)
         assert are_in(mine, others).tolist() == [key in keys for key in asked]
         assert lacking(mine, others).tolist() == [key for key in asked if key not in keys]
+
+
+def test_a_full_leaf_has_a_page_to_itself() -> None:
+    book, sets = made()
+    (before,) = book.execute("pragma page_count").fetchone()
+    for k in range(50):
+        sets.add(f"owner {k}", np.arange(LEAF, dtype=np.uint64))
+    (pages,) = book.execute("pragma page_count").fetchone()
+    assert pages - before <= 50 + 5  # the rest are owners' names, and where leaves are

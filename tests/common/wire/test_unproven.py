@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import socket
 from collections.abc import Iterator
@@ -96,6 +97,30 @@ def test_connections_to_other_ports_are_none_of_its_business(door: Door) -> None
     ends = door.come(*["127.0.0.1"] * 20)
     assert Unproven(SMALL).look(door.port + 1) == 0
     assert not any(map(ended, ends))
+
+
+def test_a_crowd_that_takes_the_last_descriptor_is_looked_at_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, unproven = door.come(*["127.0.0.1"] * 8), Unproven(SMALL)
+
+    def none_left(number: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.dup", none_left)
+        assert unproven.look(door.port) == 0
+    assert unproven.look(door.port) == 3 and sum(map(ended, ends)) == 3
+
+
+def test_a_descriptor_that_is_another_socket_by_now_is_looked_at_again(door: Door) -> None:
+    unproven = Unproven(SMALL)
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_connection(("127.0.0.1", door.port)) as link:
+        unproven.look(door.port)
+        number = other.fileno()
+        other.close()
+        with door._listener.accept()[0] as taken:
+            assert taken.fileno() == number
+            ends = [link, *door.come(*["127.0.0.1"] * 5)]
+            assert unproven.look(door.port) == 1 and sum(map(ended, ends)) == 1
 
 
 @pytest.mark.parametrize(
