@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -233,7 +234,7 @@ class TrustStore:
         return self._trusted(self.folder / f"{org}.pem", org)
 
     def _trusted(self, file: Path, org: str) -> x509.Certificate:
-        return self._last.use(file, lambda: _trusted(file, org))
+        return self._last.use(file, lambda: _ca_of(_read(file), org, str(file)))
 
     def certificates(self, org: str, now: datetime | None) -> list[x509.Certificate]:
         """The CA certificate of `org`, and the old one beside it unless it has ended `now` (None: ended or not)."""
@@ -281,6 +282,7 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Ide
     return identity
 
 
+@lru_cache(256)  # by the bytes of both, whenever it is asked: neither dates nor revocation have a part in it
 def _issued(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
     try:
         leaf.verify_directly_issued_by(authority)
@@ -289,9 +291,10 @@ def _issued(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
     return True
 
 
-def _trusted(file: Path, org: str) -> x509.Certificate:
-    certificate = _only_certificate(_read(file), str(file))
-    _check_ca(certificate, org, str(file))
+@lru_cache(256)  # by what the file holds now
+def _ca_of(pem: bytes, org: str, what: str) -> x509.Certificate:
+    certificate = _only_certificate(pem, what)
+    _check_ca(certificate, org, what)
     return certificate
 
 

@@ -249,6 +249,25 @@ def test_trust_ends_with_the_file(volt: Path, trust: TrustStore) -> None:
         verify_peer(leaf, trust, START)
 
 
+def test_who_was_trusted_before_is_trusted_by_what_the_folder_holds_now(volt: Path, trust: TrustStore, tmp_path: Path) -> None:
+    """Signatures that were once checked are remembered: neither another CA, nor an unlimited one, nor another leaf has them."""
+    leaf, file = issue(volt, GRID, volt, now=START).read_bytes(), trust.folder / "volt.pem"
+    before, other = file.read_bytes(), make_ca("volt", tmp_path / "other", now=START).read_bytes()
+    for _ in range(2):
+        assert verify_peer(leaf, trust, START) == GRID
+        for pem, said in ((other, "issued by another CA"), (forge_ca("volt", "limits"), "not limited to the names of volt")):
+            file.write_bytes(pem)
+            with pytest.raises(IdentityError, match=said):
+                verify_peer(leaf, trust, START)
+        file.write_bytes(before)
+        der = bytearray(x509.load_pem_x509_certificate(leaf).public_bytes(Encoding.DER))
+        der[-1] ^= 1  # of its signature
+        with pytest.raises(IdentityError, match="issued by another CA"):
+            verify_peer(x509.load_der_x509_certificate(bytes(der)).public_bytes(Encoding.PEM), trust, START)
+        with pytest.raises(IdentityError, match="expired"):
+            verify_peer(leaf, trust, START + 3000 * DAY)
+
+
 def test_another_organisations_identity_is_refused(acme: Path, trust: TrustStore) -> None:
     with pytest.raises(IdentityError, match="issued by another CA"):
         verify_peer(forge(acme, ["wattscore://volt/grid"]), trust, START)
