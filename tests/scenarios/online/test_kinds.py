@@ -32,9 +32,9 @@ from tests.scenarios.online.conftest import opened as open_office
 from tests.scenarios.online.test_restarts import Programs
 
 KINDS: dict[str, dict[str, Any]] = {
-    "trees": {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4, "bins": 6},
-    "network": {"kind": "network", "hidden": 4, "epochs": 4},
-    "relu": {"kind": "network", "hidden": 3, "epochs": 4, "activation": "relu"},
+    "trees": {"kind": "trees", "trees": 6, "depth": 2, "rate": 0.4, "bins": 6},
+    "network": {"kind": "network", "hidden": 4, "epochs": 2},
+    "relu": {"kind": "network", "hidden": 3, "epochs": 2, "activation": "relu"},
 }
 ROWS, STEP = 40, 2.0**-5
 MOST = 6  # times that a row may be scored: half as many as the grid has columns
