@@ -24,7 +24,7 @@ from tests.patience import patience
 from tests.scenarios.end_to_end.lab import GRID_POLICY, Lab, command, eventually, make_plan, make_tables, monthly, own, succeed
 from tests.scenarios.end_to_end.test_scoring import in_the_clear, read_scores
 
-ROWS, TESTS = 300, 6
+ROWS, STOCKS = 300, 8
 FRESH = itertools.count()  # rows have budgets: each test has its own
 
 
@@ -38,10 +38,10 @@ def model(shared: Lab) -> str:
 
 @pytest.fixture(scope="module")
 def shelf(shared: Lab, model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stock for each test here, laid aside; the coordinator that dealt them has ended, and stays so."""
+    """Stocks for the tests here, laid aside; the coordinator that dealt them has ended, and stays so."""
     shelf = tmp_path_factory.mktemp("shelf")
     with shared.client() as client:
-        for _ in range(TESTS):
+        for _ in range(STOCKS):
             deal(client, ROWS + 50)
     for side in ("grid", "bank"):
         shutil.move(shared.data(side) / "stock", shelf / side)
@@ -56,14 +56,19 @@ def stocked(shared: Lab, shelf: Path) -> Iterator[Lab]:
     grid, bank = make_tables(f"W{next(FRESH)}-", ROWS + 40, seed=5)
     keep = sorted(grid["id"])
     shared.write("new", grid[~grid["id"].isin(keep[:20])], bank[~bank["id"].isin(keep[-20:])].drop(columns="y"))
-    stock = min((shelf / "grid").iterdir()).name
-    for side in ("grid", "bank"):
-        shutil.move(shelf / side / stock, shared.data(side) / "stock")
+    put(shared, shelf)
     shared.heal("coordinator")
     yield shared
     for side in ("grid", "bank"):
         for left in (shared.data(side) / "stock").iterdir():
             left.unlink()
+
+
+def put(lab: Lab, shelf: Path) -> None:
+    """One of these at both parties."""
+    stock = min((shelf / "grid").iterdir()).name
+    for side in ("grid", "bank"):
+        shutil.move(shelf / side / stock, lab.data(side) / "stock")
 
 
 def deal(client: Client, rows: int) -> None:
@@ -121,6 +126,24 @@ def test_rows_are_scored_with_the_coordinator_ended_and_both_sides_have_a_record
     refused = ask(lab, model, "new")
     assert refused.exit_code == 2 and "no unspent stock for this plan" in refused.stderr
     assert not (lab.data("grid") / "scores").exists()
+
+
+def test_commands_at_once_take_a_stock_each_and_one_too_many_takes_none(stocked: Lab, shelf: Path, model: str) -> None:
+    """Three processes of the bank, two stocks: two that chose one at once lost it, and both failed."""
+    lab = stocked
+    put(lab, shelf)
+    begun = [subprocess.Popen(process(lab, model, "new", "--json"), stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [one.communicate(timeout=patience(120))[0] for one in begun]
+    jobs = [json.loads(text)["job"] for one, text in zip(begun, said, strict=True) if one.returncode == 0]
+    assert len(jobs) == 2, said
+    exact = in_the_clear(lab, model, "new")
+    assert all(np.abs(read_scores(lab, job)["u"] - exact).max() <= OFF for job in jobs)
+    taken = []
+    for party in ("grid", "bank"):
+        every = [[json.loads(line) for line in own(lab, party, "audit", "show", "--job", job).splitlines()] for job in jobs]
+        taken.append([e["stock"] for entries in every for e in entries if e["what"] == "take"])
+        eventually(lambda party=party: not any((lab.data(party) / "stock").iterdir()))  # type: ignore[misc]
+    assert taken[0] == taken[1] and len(set(taken[0])) == 2
 
 
 def test_a_warning_says_what_it_is_to_the_bank_whose_command_it_is(stocked: Lab, model: str) -> None:
