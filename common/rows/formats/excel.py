@@ -96,7 +96,7 @@ def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[tuple[str,
     name = options.sheet or filled[0]
     formulas, errors = passed_over(path, name)
     if formulas is not None:
-        what = f"{formulas[0]} cells hold a formula and no value"
+        what = f"{formulas[0]} cells hold a formula that nothing has computed"
         remedy = "Open the workbook in a spreadsheet and save it, or write values."
         raise origin.fault(what, local=f"{what} (first: {formulas[1]} of {name!r})", remedy=remedy)
     said = Note(f"read as a workbook, sheet {name!r}")

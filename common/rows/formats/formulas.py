@@ -1,4 +1,4 @@
-"""Cells of a workbook that readers find empty and that are not: formulas that nothing has computed, errors such as #REF!."""
+"""Cells of a workbook that readers find empty or 0 and that are not: formulas that nothing has computed, errors like #REF!."""
 
 from __future__ import annotations
 
@@ -10,20 +10,39 @@ _SHEET = re.compile(rb"<(?:\w+:)?sheet [^>]*?/?>")
 _ATTRIBUTE = re.compile(rb'([\w:]+)="([^"]*)"')
 _RELATION = re.compile(rb"<Relationship [^>]*?/?>")
 _EMPTY = re.compile(rb'<c r="([A-Z]+\d+)"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>')
+_VALUE = re.compile(rb'<c r="([A-Z]+)(\d+)"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*<v>([^<]+)</v>')
+_TO_COMPUTE = re.compile(rb'<(?:\w+:)?calcPr [^>]*fullCalcOnLoad="(?:1|true)"')
 _ERROR = re.compile(rb'<c r="([A-Z]+\d+)"(?: [^>]*)? t="e"')
 
 Found = tuple[int, str]  # how many such cells, and the first
 
 
 def passed_over(path: Path, sheet: str) -> tuple[Found | None, Found | None]:
-    """Formulas without a value of `sheet` of an .xlsx, and its errors; None of where there are none, or of other workbooks."""
+    """Formulas without a value of `sheet` of an .xlsx, and its errors; None of where there are none, or of other workbooks.
+
+    XlsxWriter, which computes nothing, writes 0 as the value of each formula, and that all is to be computed when the workbook
+    is opened: where it says so, a column whose formulas are all 0 has no values.
+    """
     try:
         with ZipFile(path) as book:
             part = _part(book, sheet)
             cells = book.read(part) if part else b""
+            to_compute = bool(part) and _TO_COMPUTE.search(book.read("xl/workbook.xml")) is not None
     except (BadZipFile, KeyError, OSError):
         return None, None
-    return _found(_EMPTY, cells), _found(_ERROR, cells)
+    return _found(_EMPTY, cells) or (_zeros(cells) if to_compute else None), _found(_ERROR, cells)
+
+
+def _zeros(cells: bytes) -> Found | None:
+    columns = dict[bytes, list[bytes]]()
+    some = set[bytes]()
+    for column, row, value in _VALUE.findall(cells):
+        columns.setdefault(column, []).append(row)
+        if value not in (b"0", b"0.0"):
+            some.add(column)
+    none = {column: rows for column, rows in columns.items() if column not in some}
+    first = next(((column + rows[0]).decode() for column, rows in none.items()), "")
+    return (sum(map(len, none.values())), first) if none else None
 
 
 def _found(what: re.Pattern[bytes], cells: bytes) -> Found | None:

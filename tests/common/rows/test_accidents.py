@@ -256,7 +256,31 @@ def workbook(folder: Path, fill: Callable[[Any, Any], object]) -> Path:
 
 def test_a_formula_that_was_never_computed_is_refused_by_its_cell(tmp_path: Path) -> None:
     path = workbook(tmp_path, lambda book, sheet: sheet.append(["A3", "2024-02", "=1+1"]))
-    assert "1 cells hold a formula and no value (first: C4 of 'Sheet')" in refused(path)
+    assert "1 cells hold a formula that nothing has computed (first: C4 of 'Sheet')" in refused(path)
+
+
+@pytest.mark.parametrize("zero", ["0", "0.0"])
+def test_a_formula_that_was_never_computed_is_no_0(zero: str, tmp_path: Path) -> None:
+    """XlsxWriter, by which pandas and Polars write workbooks, gives each formula that value: such a column was constant."""
+
+    def saved(values: list[str], *, marked: bool = True) -> Path:
+        path = workbook(tmp_path, lambda book, sheet: [sheet.append([f"A{k}", "2024-02", "=1+1"]) for k in (3, 4)])
+        with ZipFile(path) as book:
+            parts = {name: book.read(name) for name in book.namelist()}
+        for value in values:
+            parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(
+                b"<v />", f"<v>{value}</v>".encode(), 1
+            )
+        if not marked:
+            parts["xl/workbook.xml"] = parts["xl/workbook.xml"].replace(b' fullCalcOnLoad="1"', b"")
+        with ZipFile(path, "w") as book:
+            for name, part in parts.items():
+                book.writestr(name, part)
+        return path
+
+    assert "2 cells hold a formula that nothing has computed (first: C4 of 'Sheet')" in refused(saved([zero, zero]))
+    assert load(saved([zero, "2"])).table.numeric["x"].tolist() == [1.5, 2, 0, 2]  # computed: another program's mark
+    assert load(saved([zero, zero], marked=False)).table.numeric["x"].tolist() == [1.5, 2, 0, 0]
 
 
 def test_errors_of_a_sheet_are_missing_values_that_are_said(tmp_path: Path) -> None:
