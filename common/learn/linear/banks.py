@@ -141,7 +141,8 @@ class LinearOfSeveral:
         self, parts: Sequence[Part], layout: Layout, section: Model, prepared: Prepared, scratch: Scratch | None
     ) -> LinearAtGrid:
         step, lines, low = step_size(section), list[Line](), 0
-        words, pull, warnings = prepared.encoded(layout.total, section.ridge, step, scratch)
+        zeros = section.make_link().row_zeros
+        words, pull, warnings = prepared.encoded(layout.total, section.ridge, step, scratch, zeros)
         for part in parts:
             own, mine = words[low : low + part.rows], pull if part.number == 0 else np.zeros_like(pull)
             lines.append(Line(part.number, part.session, part.correlations, own, mine))

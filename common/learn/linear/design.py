@@ -31,12 +31,14 @@ class Prepared(PreparedRows):
         found: Reals = self.whiten.T @ np.diag(penalised(self.columns).astype(np.float64)) @ self.whiten
         return found
 
-    def encoded(self, rows: int, ridge: float, step: float, scratch: Scratch | None = None) -> tuple[Rows, Words, list[str]]:
+    def encoded(
+        self, rows: int, ridge: float, step: float, scratch: Scratch | None = None, zeros: int = 0
+    ) -> tuple[Rows, Words, list[str]]:
         """The first `rows` rows whitened at X_SCALE, int32 (rows, m), and step * ridge * W^T D W at RIDGE_SCALE; warnings.
 
-        Both are column-major; the rows may be in a file of `scratch`.
+        Both are column-major; the rows may be in a file of `scratch`. zeros: low bits that are zero in all of these.
         """
-        words, beyond = self.words(rows, self.whiten, scratch)
+        words, beyond = self.words(rows, self.whiten, scratch, zeros)
         warnings = []
         if beyond:
             warnings.append(
