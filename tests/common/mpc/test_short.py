@@ -35,17 +35,18 @@ def test_planes_as_documented() -> None:
     assert shorten(words, WIDE) is words and lengthen(words, WIDE, (2,)) is words
 
 
+@pytest.mark.parametrize("size", [50, 3000])  # of a row: three are few words, or many
 @pytest.mark.parametrize("width", [5, 6, 7])
-def test_rows_are_read_and_written_by_slices(width: int) -> None:
-    words = np.random.default_rng(width).integers(0, 2**64, (3, 50), dtype=np.uint64)
+def test_rows_are_read_and_written_by_slices(width: int, size: int) -> None:
+    words = np.random.default_rng(width).integers(0, 2**64, (3, size), dtype=np.uint64)
     place, kept = dealt_place(words.shape, width), words & np.uint64(2 ** (8 * width) - 1)
-    for row, values in zip(Short(place, words.size, width).rows(50), words, strict=True):
-        for low in range(0, 50, 16):  # the last slice reaches beyond the row, and takes nothing of the next
+    for row, values in zip(Short(place, words.size, width).rows(size), words, strict=True):
+        for low in range(0, size, 16):  # the last slice reaches beyond the row, and takes nothing of the next
             row[low : low + 16] = values[low : low + 16]
     assert (place.view(np.uint8)[: width * words.size] == shorten(words, width)).all()
     assert (lengthen(shorten(words, width), width, words.shape) == kept).all()
-    for row, values in zip(Short(place, words.size, width).rows(50), kept, strict=True):
-        assert (row[40:60] == values[40:]).all()
+    for row, values in zip(Short(place, words.size, width).rows(size), kept, strict=True):
+        assert (row[size - 10 : size + 10] == values[size - 10 :]).all()
 
 
 @pytest.mark.parametrize("width", [5, 6, 7])
