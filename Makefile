@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage part-end-to-end part-kill part-scenarios part-stages part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage part-end-to-end part-alone part-kill part-scenarios part-stages part-common part-learn part-units part-tables test-containers test-ray check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -28,10 +28,10 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# Two parts at a time more than two processors take, the long ones and those that wait first: those of scenarios wait for daemons
-# and for each other's kills. Whichever ends makes room for the next, and the last ones are short, so that no part ends alone.
+# Two parts at a time more than two processors take, those first that wait much of the time, for daemons and for each other's kills.
+# Whichever ends makes room for the next, and the last ones are short, so that no part ends alone.
 AT_ONCE ?= 4
-PARTS := part-end-to-end part-scenarios part-kill part-stages part-learn part-common part-units part-tables
+PARTS := part-end-to-end part-scenarios part-kill part-alone part-stages part-units part-learn part-common part-tables
 
 test: $(READY)  ## all tests that need no container engine
 	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m pytest" $(PARTS)
@@ -48,13 +48,16 @@ coverage: $(READY)  ## the same under coverage.py: which lines tests in process 
 
 LEARN := tests/common/learn
 TABLES := tests/common/features tests/common/records tests/common/rows
+# Of those from end to end, the ones that start daemons of their own, as a user does or of several banks.
+ALONE := $(patsubst %,tests/scenarios/end_to_end/test_%.py,banks_alone several several_network several_trees demo try notebook pages uci uci_recipes)
 STAGES := $(addprefix tests/common/,stages report trial console)
 # Each keeps its own word of what failed. What fails while other parts compute is run once more, and both outcomes are printed: a
 # race is still to be mended, a fault fails twice.
 PYTEST = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/$@ $(WHAT)
 ONCE_MORE = || { [ $$? = 1 ] && echo "$@: what failed, once more" && $(PYTEST) --last-failed --last-failed-no-failures none; }
 
-part-end-to-end: WHAT = tests/scenarios/end_to_end
+part-end-to-end: WHAT = tests/scenarios/end_to_end $(addprefix --ignore ,$(ALONE))
+part-alone: WHAT = $(ALONE)
 part-kill: WHAT = tests/scenarios/kill
 part-scenarios: WHAT = tests/scenarios $(addprefix --ignore tests/scenarios/,end_to_end kill)
 part-common: WHAT = tests/common $(addprefix --ignore ,$(LEARN) $(TABLES) $(STAGES))

@@ -187,7 +187,7 @@ def test_what_runs_goes_on_whichever_process_ends_and_nothing_answered_is_charge
     with closing(office.caller()) as caller:
         eventually(lambda: caller.score(key(), id=ids[0])[0] == 200, 30.0)
     before = champion.charged()
-    with Programs(office, ids[1:], champion.kind) as programs:
+    with Programs(office, ids[1:], champion.kind, pause=0.02) as programs:
         programs.await_more(5)
         office.kill("coordinator")
         programs.await_more(10)

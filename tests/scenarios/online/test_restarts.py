@@ -20,9 +20,9 @@ _AGAIN = 0.1  # seconds until a program asks again
 class Programs:
     """Three programs of the bank, each asking for one row after another until told to end, and again until it is answered."""
 
-    def __init__(self, office: Office, ids: list[str], name: str = "restarts") -> None:
-        """name: what their requests' keys begin with."""
-        self._office, self._ids, self._name, self._turn = office, ids, name, itertools.count()
+    def __init__(self, office: Office, ids: list[str], name: str = "restarts", pause: float = 0.0) -> None:
+        """name: what their requests' keys begin with. pause: seconds that each waits after an answer; without, all are busy."""
+        self._office, self._ids, self._name, self._turn, self._pause = office, ids, name, itertools.count(), pause
         self._over, self._lock = threading.Event(), threading.Lock()
         self.answers: dict[int, dict[str, Any]] = {}
         self.wrong: list[Any] = []
@@ -61,6 +61,7 @@ class Programs:
             if answer is not None:
                 with self._lock:
                     self.answers[number] = answer
+                time.sleep(self._pause)
 
     def _try(self, number: int) -> dict[str, Any] | None:
         try:
@@ -116,7 +117,7 @@ def test_while_the_coordinator_is_gone_one_session_after_another_serves_from_sto
     office.restart("bank", online=office.extra["bank"]["online"] | brief)
     eventually(office.serving, 30.0)
     office.kill("coordinator")
-    with Programs(office, sorted(map(str, grid["id"])), "alone") as programs:
+    with Programs(office, sorted(map(str, grid["id"])), "alone", pause=0.05) as programs:
         eventually(lambda: bool(programs.wrong) or len({a["session"] for a in [*programs.answers.values()]}) > 3, 60.0)
         assert not programs.wrong and not programs.again and not office.alive()["coordinator"]
     office.restart("bank")
