@@ -30,7 +30,7 @@ from common.rows.dataset import ColumnConfig
 def make_task(section: Model, prepared: Prepared, label: Reals, grid: int, scratch: Scratch | None) -> LinearTask:
     """A bank's part of the training, with what its own columns alone are measured by. grid: the grid's columns."""
     step = step_size(section)
-    words, pull, warnings = prepared.encoded(len(label), section.ridge, step, scratch)
+    words, pull, warnings = prepared.encoded(len(label), section.ridge, step, scratch, section.make_link().row_zeros)
     inputs = TrainingInputs(section, words, pull, grid, prepared.start(label), label)
     return LinearTask(prepared, inputs, grid, warnings)
 
