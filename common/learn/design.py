@@ -23,7 +23,7 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
 _BLOCK = 1 << 14  # rows encoded at a time, so that temporaries stay in the cache
-_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)  # whose multiples lie evenly modulo 1, however few follow each other
+_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)  # whose multiples lie evenly modulo 1
 INTERCEPT = "(intercept)"
 
 
@@ -60,8 +60,8 @@ class PreparedRows:
             high = min(rows, low + _BLOCK)
             block = self.matrix(low, high).T  # each column in one piece, as in the words
             values, held = check_range(block * unit if by is None else by @ block, X_LIMIT * unit)
-            if zeros:  # up as often as the rest says, so that a column of few values is off in no row alike
-                np.floor(np.add(values, np.arange(low, high) * _GOLDEN % 1.0, out=values), out=values)
+            if zeros:  # up as often as the rest says, by the row's own values: a column of few is not off in all rows alike
+                np.floor(np.add(values, values.sum(axis=0) * _GOLDEN % 1.0, out=values), out=values)
                 values *= 2.0**zeros
             words[low:high] = np.rint(values, out=values).T
             beyond += held
