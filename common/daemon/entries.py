@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from common.process.group import LazyGroup, entries
-from common.process.memory import share_one_heap
+from common.process.memory import share_one_heap, take_arrow_from_the_heap
 
 share_one_heap()  # first: Arrow has threads from its import on
-# Read as Arrow is imported. Its own allocators keep some 20 MiB that a daemon has freed, and more after each job.
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+take_arrow_from_the_heap()
 
 
 def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:

@@ -166,10 +166,14 @@ def write(features: Features, path: Path, *, keys: Keys | None = None, origin: M
     path.parent.mkdir(parents=True, exist_ok=True)
     with private_file(path) as stream:
         groups = _groups(features, names)
-        first = next(groups).replace_schema_metadata(metadata)
-        with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
-            for table in chain([first], groups):  # one after the other: all of them may be larger than memory
+        first = next(groups)
+        schema, tables = first.schema.with_metadata(metadata), chain([first], groups)
+        del first  # one after the other: all of them may be larger than memory
+        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+            for table in tables:
                 writer.write_table(table.replace_schema_metadata(metadata), row_group_size=_GROUP)
+                del table
+                pa.default_memory_pool().release_unused()
         stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

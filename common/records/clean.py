@@ -84,6 +84,7 @@ class _Cleaner:
         row = at if len(when) == 1 else at % shape[1]
         id, month = of_row[row], when[0][row] if len(when) == 1 else when[at // shape[1], 0]
         del of_row, when, keep
+        pa.default_memory_pool().release_unused()  # also what sorting took from holes between others
         for fields in (numeric, codes):
             for name, values in fields.items():
                 fields[name] = self._taken(values, at if len(values) == shape[0] * shape[1] else row)
@@ -93,6 +94,7 @@ class _Cleaner:
         several = {name: f.several for name, f in self.config.fields.items() if f.several is not None}
         records = settled(records, self.config.cleaning, several, self.journal, self.room)
         self._check_left(records)
+        self.journal.ids = Journal.ids  # nothing is noted any more: what finds each row's id goes before there is a panel
         panel = to_panel(records, self.config.label, self._label_month(), self.journal, self.room)
         said = tuple(dict.fromkeys([*self.raw.said, *self.said]))
         return Cleaned(panel, shape[1], shape[0] * shape[1], self.journal.findings(), self.bounds, said)

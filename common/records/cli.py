@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
-import numpy as np
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from common.config import quoted
 from common.process.memory import return_freed_memory
-from common.records.clean import Cleaned
-from common.records.config import RecordsConfig
-from common.records.make import make_features, suspects
 from common.records.options import STRICT, strict_option
-from common.records.samples import left_out
 from common.text.visible import escape
 from common.text.words import Lang
+
+if TYPE_CHECKING:
+    from common.records.clean import Cleaned
+    from common.records.config import RecordsConfig
 
 
 @click.command()
@@ -56,7 +54,10 @@ def features(
     console = Console()
     if memory_mib is not None:
         return_freed_memory()
-        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it was given
+    import numpy as np
+
+    from common.records.make import make_features, suspects  # now, as these load Arrow
+
     made, cleaned, settings = make_features(
         config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers, ray=ray, say=click.echo
     )
@@ -86,6 +87,8 @@ def _unlabelled(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:
 
 def _left_out(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:
     """What a bank is told of samples whose outcome is not known: to train on, they are none; to score, they are the point."""
+    from common.records.samples import left_out
+
     months, others = left_out(cleaned.panel, settings.samples)
     said = []
     if months:

@@ -149,7 +149,7 @@ def _is_coded_text(kind: Any) -> bool:
 def _at_once(origin: Origin, column: str, data: Data, words: Collection[str]) -> Values | None:
     """Text of which all is plain numbers, some rows after the other since each step copies them; None of any other."""
     values, low = np.empty(data.num_rows), 0
-    for held in pieces(data, column):
+    for held in pieces(data, column, plain=True):
         if not _is_coded_text(held.type):
             return None
         for few in (held.slice(start, _ROWS) for start in range(0, len(held), _ROWS)):

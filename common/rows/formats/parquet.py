@@ -23,6 +23,7 @@ from common.rows.text import is_text, uuid_text
 T = TypeVar("T")
 
 _PIECE = 1 << 18  # rows of text that are read at once where memory is little
+_BUFFER = 1 << 18  # bytes of a column that are read at once there
 _MANY = 1 << 18  # rows, from which on text is read so in any case
 _DIFFERENCES = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
 _PERIOD = "pandas.period"
@@ -70,7 +71,7 @@ class ParquetColumns:
     """
 
     def __init__(self, origin: Origin, source: Any, little: bool) -> None:
-        self._origin, self._source = origin, source
+        self._origin, self._source, self._little = origin, source, little
         schema = guarded(origin, lambda: pa.parquet.read_schema(source))
         metadata = guarded(origin, lambda: pa.parquet.read_metadata(source))
         self.num_rows: int = metadata.num_rows
@@ -119,7 +120,8 @@ class ParquetColumns:
 
     def _file(self, coded: list[str]) -> Any:
         coded = [column for column in coded if column not in self._plain]
-        return pa.parquet.ParquetFile(self._source, read_dictionary=coded, coerce_int96_timestamp_unit="us")
+        read = {"pre_buffer": False, "buffer_size": _BUFFER} if self._little else {}  # else a group's whole column at once
+        return pa.parquet.ParquetFile(self._source, read_dictionary=coded, coerce_int96_timestamp_unit="us", **read)
 
     def _check(self, rows: int) -> None:
         if rows != self.num_rows:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
@@ -135,3 +138,22 @@ def test_newest_months_left_out_are_named_and_their_file_has_a_name_of_its_own(w
     assert f"{newest} left out: no label is known yet; samples.labelled = false" in said
     code, said, made = found["score"]
     assert code == 0 and made[MONTH].astype(str).max() == newest and "[datasets.loans-new] " in said and "left out" not in said
+
+
+POOLS = """
+import sys
+from common.cli import main
+main(["features", *sys.argv[1:]], standalone_mode=False)
+import pyarrow as pa
+kept = [pool().max_memory() for name in pa.supported_memory_backends() if name != "system"
+        for pool in [getattr(pa, f"{name}_memory_pool")]]
+print(pa.default_memory_pool().backend_name, sum(kept))
+"""
+
+
+@pytest.mark.skipif("mimalloc" not in pa.supported_memory_backends(), reason="this Arrow has no allocator that keeps memory")
+def test_with_little_memory_arrow_has_no_allocator_of_its_own(world: Path, tmp_path: Path) -> None:
+    """Its Parquet writer asks the one that the import has chosen, and what that was given stayed with the process."""
+    given = [str(world / "records-bank.toml"), "--out", str(tmp_path / "made.parquet"), "--memory-mib", "1"]
+    done = subprocess.run([sys.executable, "-c", POOLS, *given], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "system 0"

@@ -7,18 +7,23 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.config import validate
 from common.disk.files import write_private
+from common.disk.scratch import Scratch
 from common.records import quality_page
-from common.records.clean import clean
+from common.records.clean import Cleaned, clean
 from common.records.config import RecordsConfig
+from common.records.held import Held
+from common.records.panel import Panel
 from common.records.quality import Quality, quality
 from common.records.quality_page import as_html
 from common.records.source import read
 from common.rows.ids import masked
 from common.text.words import Lang, read_words
+from tests.memory import held_at_most
 
 ID = "91350100M000100Y43"
 COUNTED, COMPOSED = ("bank", "grid", "rows", "records_read", "records_kept", "enterprises"), ("rule_", "action_")
@@ -107,3 +112,24 @@ def test_files_are_for_their_owner_only_and_whole(tmp_path: Path) -> None:
     write_private(path, b"new")
     assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir()] == ["quality.html"]
+
+
+def test_of_a_field_one_copy_is_held_at_a_time(tmp_path: Path) -> None:
+    """The figures are those of all values at once."""
+    shape = 1 << 17, 24  # 24 MiB a field
+    values = np.exp(np.random.default_rng(5).normal(5, 3, shape))
+    values[:, ::7], values[:, 5] = np.nan, 0.0
+    held = Held({"tax_amount": Scratch(tmp_path, 0).keep(values.ravel())}, width=24)
+    label, ids = (values > 100).astype(np.float64), np.full(shape[0], "", object)
+    panel = Panel(ids, 2024 * 12, np.ones(shape, np.bool_), held, {}, label)
+    raw = {"party": "bank", "source": {"path": "x.csv"}, "keys": {"id": "id", "month": "month"}}
+    raw["fields"] = {"tax_amount": {"column": "t"}, "late": {"column": "l", "kind": "flag", "role": "label"}}
+    with held_at_most(35):
+        found = quality(validate(RecordsConfig, raw, "r.toml"), Cleaned(panel, 1, 1, (), {})).data["fields"]
+    there = values[~np.isnan(values)]
+    counts, edges = np.histogram(np.log10(there[there > 0]), bins=40)
+    tax = found["tax_amount"]
+    assert tax["histogram"] == {"log": True, "counts": counts.tolist(), "edges": (10**edges).tolist()}
+    assert (tax["known"], tax["mean"], tax["median"]) == (len(there), there.mean(), np.median(there))
+    assert (tax["zero"], tax["missing_by_month"][7]) == (round(float((there == 0).mean()), 6), 1.0)
+    assert found["late"]["counts"] == {"0": int((label == 0).sum()), "1": int((label == 1).sum())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,12 +16,15 @@ from common.party import Party
 from common.records import make as module
 from common.records.build import build, write
 from common.records.clean import clean
-from common.records.config import RecordsConfig
+from common.records.config import Cleaning, RecordsConfig
 from common.records.defaults import default_recipes
-from common.records.held import Room
+from common.records.findings import Journal
+from common.records.held import Held, Room
 from common.records.make import make_features, suspects
 from common.records.quality import quality
+from common.records.rows import Records, settled
 from common.records.source import read
+from tests.memory import held_at_most
 
 FIELDS: dict[str, Any] = {
     "tax_amount": {"column": "tax", "outliers": {"rule": "clip"}},
@@ -175,3 +178,15 @@ cleaning = { duplicates = "last" }
     with pytest.raises(DataError, match="no space is left"):
         make_features(tmp_path / "r.toml", tmp_path / "none.parquet", memory_mib=1)
     assert not (tmp_path / "none.parquet").exists()
+
+
+def test_rules_over_rows_of_some_enterprises_copy_nothing_of_all() -> None:
+    """Each part's place among the ids was looked for in a copy of all of them, of another type."""
+    count = 1 << 21
+    every = np.repeat(np.arange(count >> 4, dtype=np.int32), 16)
+    when = np.tile(np.arange(24_000, 24_016, dtype=np.int32), count >> 4)
+    numeric = Held({"tax_amount": np.zeros(count)})
+    given = Records(np.full(count >> 4, "", object), np.arange(count), every, when, numeric, Held({}), {})
+    with held_at_most(12):
+        kept = settled(given, Cleaning(), {}, Journal(cast(Any, None)), Room(cells=1 << 16))
+    assert kept.count == count
