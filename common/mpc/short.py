@@ -104,7 +104,8 @@ def lengthen(sent: Sent, width: int, shape: tuple[int, ...]) -> Words:
     """What `shorten` was given, of this shape, with zeros above the width."""
     if width == WIDE:
         return sent
-    if (count := math.prod(shape)) <= _FEW:  # as of a row that is asked for: a third of what taking it by rows and blocks does
+    count = math.prod(shape)
+    if count <= _FEW:  # as of a row that is asked for: a third of what taking it by rows and blocks does
         return Short(sent, count, width)[:].reshape(shape)
     words: Words = np.empty(count, np.uint64)
     fill(words[None], sent, width)

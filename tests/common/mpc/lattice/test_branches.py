@@ -48,7 +48,7 @@ USERS: dict[str, set[str]] = {
         *("np.frombuffer", "np.searchsorted"),
     },
     "learn/dither.py": set(),
-    "mpc/short.py": {"ndim", "data", "width", "WIDTHS", "LEAST", "_BLOCK", "short", "rows", "np.ascontiguousarray"},
+    "mpc/short.py": {"ndim", "data", "width", "WIDTHS", "LEAST", "_FEW", "_BLOCK", "short", "rows", "np.ascontiguousarray"},
 }
 """What uses it, and the names that decide there besides."""
 PUBLIC = {
@@ -110,7 +110,7 @@ FUNCTIONS = {
         "prod",
     ),
     *("packbits", "rint", "stack", "unpackbits", "zeros", "int64", "uint8", "uint64", "float64", "complex128"),
-    *("uint32", "asarray", "floor", "log2", "right_shift"),  # log2: of scales
+    *("uint32", "asarray", "floor", "log2", "left_shift", "right_shift"),  # log2: of scales
 }
 """Of numpy: all of these do the same whatever the values are."""
 CONSTANTS = {"exp"}
