@@ -87,7 +87,8 @@ def test_each_link_carries_what_was_estimated(trained: wire.Job) -> None:
     expected = estimate(make_plan("trained"), Sizes(ROWS, GRID_COLUMNS, BANK_COLUMNS + 1, ROWS, ROWS))
     for name, other, dealt in (("grid", "bank", trained.dealer.grid), ("bank", "grid", trained.dealer.bank)):
         mine: Any = getattr(trained, name).report
-        assert mine.peer.sent == pytest.approx(expected.bytes[f"{name}_to_{other}"], rel=0.01)
+        arrays = expected.bytes[f"{name}_to_{other}"]
+        assert arrays < mine.peer.sent < 1.005 * arrays + 2000  # what some ninety messages are framed by
         assert mine.coordinator.received == pytest.approx(expected.bytes[f"coordinator_to_{name}"], rel=0.01)
         tags = expected.bytes[f"{name}_to_coordinator"]
         assert tags < mine.coordinator.sent < tags + 5000  # demands and acknowledgements
