@@ -34,7 +34,8 @@ def find_openings(home: Home, job: str, attempt: int | None = None, *, discard: 
     Raises JobNotFound, JobStateError where a job is not over, and PolicyError for a stock that may still be used.
     """
     _check_over(home, job, killed=killed)
-    takes = [json.loads(entry.detail) for entry in home.audit.entries(job) if entry.what == What.TAKE and not attempt]
+    entered = [json.loads(entry.detail) for entry in home.audit.entries(job) if entry.what == What.TAKE and not attempt]
+    takes = {told["stock"]: told for told in entered}.values()  # one that it gave back and took again is in it twice
     try:
         own = home.dealt.read(job, attempt)
     except JobNotFound:  # a job that nobody deals for while it runs
@@ -59,9 +60,10 @@ def find_openings(home: Home, job: str, attempt: int | None = None, *, discard: 
 
 def _check_used(home: Home, job: str, stock: str) -> None:
     """Raises JobNotFound for a stock that this job entered and gave back, as where its disk refused: it may serve another."""
+    held = any(held.label.name == stock for held in home.stocks.held())  # first: who has used it up has entered that before
     if (last := _taker(home, stock)) != job:
         raise JobNotFound(f"stock {stock} was given back, and taken by job {last}")
-    if any(held.label.name == stock for held in home.stocks.held()):
+    if held:
         raise JobNotFound(f"stock {stock} was given back, and is not used up")
 
 

@@ -183,7 +183,8 @@ async def _take(
        discarded
     2. the bank names the smallest that both hold, that fits and that no other job has there; both keep it from others
     3. each is ready for all that follows, and says whether it has that stock: where one has not, 2 again with the next
-    4. both spend it: nothing that it masks leaves before
+    4. both spend it, and say so: nothing that it masks leaves before the other has spent it too. Else one that ends here would
+       hold it still, and a party that is restored to an earlier day would find it in both lists
 
     What happens until 4 costs no stock: it is given back, also where a process ends.
     """
@@ -201,6 +202,7 @@ async def _take(
                 await ready()
             if await _have(session, label, stock is not None) and stock is not None:
                 await to_the_end(asyncio.to_thread(stocks.use, stock))
+                await confirm_stock(session, label)
                 return stock
         except BaseException:
             _close(stock)

@@ -29,7 +29,7 @@ from common.plan.trees import Trees
 from common.stages.price import FLAGS, FLOORS, USUAL, challenge_bits, count_bits, left_out_bits, metric_bits
 from common.stages.reasons import TEXT_BYTES, TEXTS
 
-_STOCK = 16 * (MOST + 2)  # what is dealt by this release, the list of stocks held, the one spent
+_STOCK = 16 * (MOST + 3)  # what is dealt by this release, the list of stocks held, the one to be spent, and that it is
 _NAMED = 16  # by the bank, of that list
 _DEFAULT: Section = TrainPlan.model_fields["model"].default
 _UNDEALT: Section = type(_DEFAULT).model_validate({"dealer": "none"})
@@ -223,7 +223,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     rounds = begun_rounds(plan, sizes) + 8 + blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
-    rounds += 3 if plan.dealt == "ahead" else 0
+    rounds += 4 if plan.dealt == "ahead" else 0
     if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
         rounds += 1 + learner.made_rounds(plan.model, size.rows) - learner.rounds(plan.model, size)
     read, scored = learner.values(plan.model, size)
@@ -268,7 +268,7 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
         costs[party] = _begun(plan, sizes, party) + Cost(WILLING + COMPARED, WILLING + COMPARED) + told
     rounds = begun_rounds(plan, sizes) + 2 + learner.score_rounds(section, size.rows)
     reasons = REASONS.get(learner.name) if plan.grid_reasons and section.closed else None
-    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
+    rounds += (4 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
     read, scored = learner.values(section, size)
     scored *= 2 + _TEXTS if reasons and reasons.again else 1
     work = speed.scored * size.rows * scored + speed.row * size.rows

@@ -18,7 +18,7 @@ from common.home.dealt import MOST, DealtBook, Opening
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.stock import BETWEEN, StockFile, StockLabel
-from common.home.stocks import Stocks
+from common.home.stocks import Held, Stocks
 from common.monitor.config import MonitorConfig
 from common.mpc.prg import Prg
 from common.party import Party
@@ -59,6 +59,14 @@ def taken(shelf: Stocks, label: StockLabel) -> StockFile:
 def take(home: Home, job: str = JOB) -> None:
     """As a job does that takes the stock."""
     taken(home.stocks.entering(partial(home.bind, job)), home.stocks.unspent()[0]).close()
+
+
+def give_back(home: Home) -> None:
+    """As a job does that enters the stock and is killed then."""
+    held = home.stocks.reserve(home.stocks.unspent()[0])
+    assert held is not None
+    with closing(held):
+        home.bind(JOB, held)
 
 
 def own_opening(job: str = JOB) -> Opening:
@@ -181,6 +189,36 @@ def test_a_stock_that_a_job_entered_and_gave_back_is_not_opened_with_it_while_it
         find_openings(home, "score-2")
     over(home, "score-2")
     assert told(find_openings(home, "score-2")) == [(STOCK, "score-2")]
+
+
+def test_a_stock_that_another_job_uses_up_while_an_opening_looks_is_not_opened(
+    home: GridHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was on the shelf when it was asked who had entered it last, and was not a moment later."""
+    runs(home)
+    give_back(home)
+    over(home)
+    home.dealt.keep(own_opening())
+    shelf = Stocks.held
+
+    def used_first(self: Stocks) -> list[Held]:
+        if self.holds(STOCK):
+            take(home, "score-2")
+        return shelf(self)
+
+    monkeypatch.setattr(Stocks, "held", used_first)
+    runs(home, "score-2")
+    found = find_openings(home, JOB)
+    assert told(found) == [(JOB, "")] and found.left_out == [f"stock {STOCK} was given back, and taken by job score-2"]
+
+
+def test_a_stock_that_a_job_gave_back_and_took_again_is_opened_once(home: GridHome) -> None:
+    runs(home)
+    give_back(home)
+    take(home)
+    over(home)
+    found = find_openings(home, JOB)
+    assert told(found) == [(STOCK, JOB)] and list(found.stocks) == [STOCK]
 
 
 def lose(home: Home) -> None:

@@ -124,9 +124,9 @@ async def test_a_stock_is_chosen_by_one_exchange_and_spent_before_anything_is_ma
 
     monkeypatch.setattr(Stocks, "use", uses)
     await ahead(tmp_path, trio)
-    told = [{Kind.STOCK: 16 * (MOST + 2)}, {Kind.STOCK: 16 * (MOST + 3)}]  # the bank names one
-    assert sorted(sent, key=lambda before: before[Kind.STOCK]) == told
-    assert [{Kind.STOCK: trio.session[party].traffic.sent[Kind.STOCK]} for party in Party] == told
+    told = [16 * (MOST + 2), 16 * (MOST + 3)]  # the bank names one
+    assert sorted(sent, key=lambda before: before[Kind.STOCK]) == [{Kind.STOCK: size} for size in told]
+    assert [trio.session[party].traffic.sent[Kind.STOCK] for party in Party] == [size + 16 for size in told]  # that it is spent
 
 
 async def test_with_the_same_seeds_the_weights_are_those_of_training_online(tmp_path: Path) -> None:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from common.errors import PeerProtocolError, PolicyError
+from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.stock import StockFile, dealing
 from common.home.stocks import Stocks
 from common.learn.learner import Size
 from common.mpc.beside import side_by_side
-from common.mpc.session import Kind
+from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.stages.ahead import TRAINING, Wants, _take
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import AHEAD, EXACT, ahead, deal, make_old, names, shelf
+from tests.patience import patience
 from tests.peers import Trio
 
 SIZE = Size(2100, 3, 4)
@@ -128,6 +131,38 @@ async def test_parties_whose_releases_deal_otherwise_spend_nothing_and_hear_why(
     assert [type(one) for one in found] == [PeerProtocolError] * 2
     assert all("release deals otherwise" in str(one) for one in found)
     assert names(tmp_path) == {"grid": ["predeal-1"], "bank": ["predeal-1"]}
+
+
+async def test_nothing_is_masked_by_a_stock_that_the_other_party_has_not_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bank ends before it has: it holds the stock still. So does the grid, once its home is restored, and masks by it."""
+    await deal(tmp_path, EXACT)
+    shutil.copytree(tmp_path / "grid", tmp_path / "back-up")
+    trio, use, post, spent, next_ = Trio(), Stocks.use, Session.post, list[Party](), Event()
+
+    def uses(self: Stocks, stock: StockFile) -> None:
+        if self._folder.is_relative_to(tmp_path / "bank"):
+            assert next_.wait(patience(10.0))  # for whatever the grid sends once it has spent it
+            raise DataError("the disk is full", public="a disk is full")
+        use(self, stock)
+        spent.append(Party.GRID)
+
+    async def posts(self: Session, kind: Kind, mine: Any) -> None:
+        await post(self, kind, mine)
+        if spent and self.party is Party.GRID:
+            next_.set()
+
+    monkeypatch.setattr(Stocks, "use", uses)
+    monkeypatch.setattr(Session, "post", posts)
+    with pytest.raises(DataError):
+        await ahead(tmp_path, trio)
+    monkeypatch.undo()
+    assert names(tmp_path) == {"grid": [], "bank": ["predeal-1"]}
+    assert trio.session[Party.GRID].traffic.sent.keys() == {Kind.STOCK}
+    shutil.rmtree(tmp_path / "grid")
+    (tmp_path / "back-up").rename(tmp_path / "grid")
+    assert await took(tmp_path) == dict.fromkeys(Party, "predeal-1")
 
 
 HOLDS = """

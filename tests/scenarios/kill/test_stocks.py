@@ -63,13 +63,12 @@ def test_the_next_job_takes_what_others_gave_back_and_a_killed_one_that_had_used
         dealt(town, client)
     done(town, client, AHEAD)
     assert stocks(town) == {"grid": [], "bank": []}
-    stock = dealt(town, client)
+    dealt(town, client)
     town.tell("bank", "kill", f"{Kind.MASKED_MATRIX.value} 1")
     done(town, client, AHEAD, attempt=1)
-    assert stocks(town)["bank"] == [] and stocks(town)["grid"] in ([], [stock])
+    assert stocks(town) == {"grid": [], "bank": []}  # neither masks before the other has spent it
     SUBMITTED.append(job := client.submit(AHEAD).id)
     FAILED.append(job)
     found = town.until(client, job)
     assert found.state == "failed" and "stock" in found.fault.message, found.fault.message
-    said = faults(town, client, SUBMITTED, FAILED)
-    assert not [one for one in said if not one.startswith("stocks: ")], said  # the grid may have been stopped before it spent
+    assert not faults(town, client, SUBMITTED, FAILED)
