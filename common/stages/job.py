@@ -265,7 +265,8 @@ class Rated:
     kept: asyncio.Future[None]
 
     async def give_back(self, rows: FeatureTable) -> None:
-        """Those that came to nothing count no more, once it returns on disk."""
+        """Those that came to nothing count no more, once it returns on disk. Raises OSError where none were counted on it."""
+        await self.kept  # what stands under the number of an entry that was undone is another's
         await committed_aside(partial(self.job.give_rate_back, self.counted, rows), few=rows.rows <= FEW)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import threading
 from contextlib import closing
@@ -113,4 +114,25 @@ async def test_what_raises_in_the_loop_is_not_kept_and_holds_nothing(tmp_path: P
         await committed_aside(work, few=True)
     assert said == [threading.current_thread().name] and count_of(tmp_path / "a.sqlite") == 0
     assert await committed_aside(partial(_row, kept, said), few=True) == 1
+    kept.close()
+
+
+@pytest.mark.parametrize("few", [True, False])
+async def test_what_the_disk_refuses_as_it_is_committed_is_told_and_not_kept(
+    tmp_path: Path, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, kept = list[str](), KeptBook(tmp_path / "a.sqlite")
+    with kept.open() as book:
+        book.execute("create table rows (row integer)")
+
+    def full(self: KeptBook, book: sqlite3.Connection) -> None:
+        book.rollback()
+        raise OSError(errno.ENOSPC, "no space left", str(self._file))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptBook, "commit", full)
+        with pytest.raises(OSError, match="no space left"):
+            await committed_aside(partial(_row, kept, said), few=few)
+    assert len(said) == 1 and count_of(tmp_path / "a.sqlite") == 0
+    assert await committed_aside(partial(_row, kept, said), few=few) == 1 and said[2:] == ["kept"]
     kept.close()

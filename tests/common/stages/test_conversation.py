@@ -58,18 +58,27 @@ class Seat:
         self.day.told(answers)
 
 
-def rated(charged: list[str]) -> Any:
-    """What charges at the grid, row by row refusing some."""
+class Books:
+    """The grid's, which refuse some rows: those charged, and messages with scores that left before that was on disk."""
 
-    async def charge(part: FeatureTable, model: ClosedModel) -> asyncio.Future[None]:
+    def __init__(self) -> None:
+        self.charged, self.waiting, self.early = list[str](), list[asyncio.Future[None]](), 0
+
+    def left(self, message: Any) -> None:
+        self.early += bool(self.waiting) and _asked(message)
+
+    async def charge(self, part: FeatureTable, model: ClosedModel) -> asyncio.Future[None]:
         names = part.ids.texts(part.ids.codes).to_pylist()
         if REFUSED & set(names):
             raise PolicyError("too many models have scored it")
-        charged.extend(names)
-        asyncio.get_running_loop().call_later(0.01, (kept := asyncio.get_running_loop().create_future()).set_result, None)
+        self.charged.extend(names)
+        self.waiting.append(kept := asyncio.get_running_loop().create_future())
+        asyncio.get_running_loop().call_later(0.1, self._written, kept)
         return kept
 
-    return charge
+    def _written(self, kept: asyncio.Future[None]) -> None:
+        self.waiting.remove(kept)
+        kept.set_result(None)
 
 
 def at_bank(part: FeatureTable, *_: Any) -> None:
@@ -107,25 +116,25 @@ def decided(part: FeatureTable, u: Any, named: Any) -> Mapping[str, Any]:
     return {"u": u}
 
 
-def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -> Any:
+def job(party: Party, session: Session, desk: Seat | None, books: Books) -> Any:
     policy = SimpleNamespace(max_ids=1000)
     home = SimpleNamespace(policy=policy, key=b"")
     return SimpleNamespace(
         id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, shelf=None, scratch=Scratch(),
         dataset=SimpleNamespace(path="", missing=()), role=SimpleNamespace(decider=lambda model: decided),
         count=lambda **_: None, requests=Requests(),
-        charge_ahead=rated(charged), rate_ahead=desk and desk.day.ahead, check_grant=None, consents=None,
+        charge_ahead=books.charge, rate_ahead=desk and desk.day.ahead, check_grant=None, consents=None,
     )  # fmt: skip
 
 
 async def converse(
     requests: Sequence[Sequence[str]], monkeypatch: pytest.MonkeyPatch, change: Change = lambda party, table: table
-) -> tuple[Seat, list[str], dict[Party, list[Any]], Any]:
-    """What the desk heard, which rows the grid charged, the messages of each side, and u of the rows in the clear.
+) -> tuple[Seat, Books, dict[Party, list[Any]], Any]:
+    """What the desk heard, the grid's books, the messages of each side, and u of the rows in the clear.
 
     change: of each side's rows, before the session begins.
     """
-    halves, u = models()
+    (halves, u), books = models(), Books()
     ends = dict(zip(Party, duplex(), strict=True))
     written: dict[Party, list[Any]] = {party: [] for party in Party}
     channels = {}
@@ -133,12 +142,13 @@ async def converse(
 
         async def write(message: Any, of: Any = end.write, log: list[Any] = written[party]) -> None:
             log.append(message)
+            books.left(message)
             await of(message)
 
         end.write = write  # type: ignore[method-assign]
         channels[party] = FrameChannel(end, f"the {party.other.value}", Counter())
         channels[party].start()
-    desk, charged = Seat(requests, written[Party.BANK]), list[str]()
+    desk = Seat(requests, written[Party.BANK])
     plan: Any = SimpleNamespace(keys=("id",), on_request=STOCK, score_bits=BITS, grid_reasons=0)
 
     async def side(of: Session, correlations: DealtCorrelations) -> None:
@@ -150,7 +160,7 @@ async def converse(
         by[at] = stock
         session = Session(at, channels[at], allowed=ALL)
         table = rows(at).take(np.arange(HELD)) if at is Party.GRID else rows(at)
-        own = job(at, session, desk if at is Party.BANK else None, charged)
+        own = job(at, session, desk if at is Party.BANK else None, books)
         await asked.serve_requests(own, plan, halves[at], change(at, table), ())
 
     by: dict[Party, Any] = {}
@@ -163,12 +173,13 @@ async def converse(
     await asyncio.wait_for(coordinate(Trio(), side), patience(60))
     for channel in channels.values():
         await channel.stop()
-    return desk, charged, written, u
+    return desk, books, written, u
 
 
 async def test_a_request_by_a_linear_model_is_one_message_each_way(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [["F0"], ["F1", "F99", "F3", "F2"], ["F77"], ["F7"], ["F9", "F4"], ["F0", "F5"]]
-    desk, charged, written, u = await converse(requests, monkeypatch)
+    desk, books, written, u = await converse(requests, monkeypatch)
+    charged = books.charged
     told = [{answer.name: answer for answer in answers} for answers, _ in desk.heard]
     for names, answers in zip(requests, told, strict=True):
         for name in names:
@@ -181,6 +192,7 @@ async def test_a_request_by_a_linear_model_is_one_message_each_way(monkeypatch: 
                 assert "holds no such row" in why
             else:
                 assert abs(answers[name].decided["u"] - u[int(name[1:])]) < 1.5 * 2.0**-BITS + 0.005 and not why
+    assert books.early == 0  # none before its charge was on disk
     assert charged == ["F0", "F1", "F2", "F0", "F5"]  # and none of those that the bank's own rates refused
     assert sorted(desk.day.counted) == sorted(charged) and desk.day.late == 0  # as the grid; on disk before an answer is told
     assert [after - before for before, after in zip(desk.messages, desk.messages[1:], strict=False)] == [1, 1, 1, 1, 0, 1]
@@ -200,9 +212,9 @@ async def test_rows_that_are_asked_for_by_id_are_found_where_a_dataset_has_month
         when = 24_290 + np.arange(table.rows, dtype=np.int32) % (2 + party.index)
         return replace(table, periods=when) if party in dated else table
 
-    desk, charged, _, u = await converse([["F0", "F5"]], monkeypatch, months)
+    desk, books, _, u = await converse([["F0", "F5"]], monkeypatch, months)
     ((answers, _),) = desk.heard
-    assert charged == ["F0", "F5"] and not any(answer.refused for answer in answers)
+    assert books.charged == ["F0", "F5"] and not any(answer.refused for answer in answers)
     assert [answer.decided["u"] for answer in answers] == pytest.approx(u[[0, 5]], abs=1.5 * 2.0**-BITS + 0.005)
 
 

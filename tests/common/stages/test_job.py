@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +12,10 @@ from typing import Any
 import pytest
 
 from common.disclosure import Opened
+from common.disk.book import KeptBook
 from common.disk.data_folder import Name
 from common.errors import PolicyError
+from common.home.rates import Rates
 from common.learn.learner import Size
 from common.mpc.beside import side_by_side
 from common.party import Party
@@ -107,6 +112,37 @@ async def test_a_row_asked_for_again_is_charged_where_it_may_tell_something_new(
     if not repeats:
         with pytest.raises(PolicyError, match="have been scored by 2 models already"):
             await (await job.charge_ahead(rows, half(repeats)))
+    assert counted(job) == [(1, 1)]
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_rows_given_back_are_those_that_were_counted_and_not_of_who_came_after_a_full_disk(
+    companies: Companies, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    """What another process counts where the disk refused this one's entry has its number, and stood in its place."""
+    job, rows, commit = alone(companies), table(["A"]), KeptBook.commit
+    rates, client, policy = job.home.rates, job.client, job.home.policy
+    assert counted(job) == []  # the book is open
+
+    def committed(self: KeptBook, book: sqlite3.Connection) -> None:
+        if full:
+            book.rollback()
+            raise OSError(errno.ENOSPC, "no space left", str(self._file))
+        commit(self, book)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptBook, "commit", committed)
+        rated = await job.rate_ahead(rows, "m")
+        await asyncio.wait((rated.kept,))
+    if not full:
+        await rated.give_back(rows)
+        assert counted(job) == [(0, 0)]
+        return
+    other = Rates(rates._book._file, "bank-party")
+    other.charge(client, rows, "m", policy)
+    other.close()
+    with pytest.raises(OSError, match="no space left"):
+        await rated.give_back(rows)
     assert counted(job) == [(1, 1)]
 
 
