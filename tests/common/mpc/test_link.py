@@ -172,6 +172,22 @@ def test_an_angle_of_16_bits_is_right_in_the_mean() -> None:
     assert np.array_equal(Fourier().whole(Fourier().upper(shares[0])), shares[0])
 
 
+@pytest.mark.parametrize("rows", [20_000, 111_618, 131_072, 131_073])
+@pytest.mark.parametrize("link", [SHORT, Fourier(64, 10, turn_bytes=2, row_zeros=3)], ids=str)
+def test_short_words_are_right_in_the_mean_where_few_are_overdue(link: Link, rows: int) -> None:
+    """At each u, over all that is opened: a sine rounded to four bits is too large, by a tenth of what one in a hundred is."""
+    scales = LinkScales.choose(4.0, rows, link.least_bits, link.row_zeros)
+    assert (scales.coarse, scales.width) == ((True, 5) if rows <= 1 << 17 else (False, 6))
+    c = link.whole(np.arange(1 << 16, dtype=np.uint16))
+    factors = [decode(factor, scales.factor) for factor in link.factors(c, scales)]
+    for u in (-7.0, -4.6, -3.0, -1.0, 2.0):
+        turn = round(u / float(link.period) * 2**16) % 2**16 << 16
+        tables = (np.rint(values * 2.0**scales.table) * 2.0**-scales.table for values in link.table_values(np.uint32(turn) - c))
+        found = 0.5 + sum(table * factor for table, factor in zip(tables, factors, strict=True)) / scales.step_over_n
+        meant = link(np.array([(turn - (turn >> 31 << 32)) * float(link.period) / 2.0**32]))[0]
+        assert abs(float(np.mean(found)) - meant) < 1e-4
+
+
 def test_step_size_is_kept() -> None:
     """Taylor's factor is one rounded integer of 32 or more: the step it stands for is within a part in 64 of the plan's."""
     for rows in (1000, 10**5, 10**6, 1 << 20, 10**7):
