@@ -20,6 +20,7 @@ from bank_party.online.problem import Problem, later, wrong
 from bank_party.online.queue import Batch, Busy, Queue, Row, Scored
 from bank_party.online.sessions import Sessions
 from bank_party.online.shadow import Shadow
+from common.disk.refused import refused
 from common.errors import DataError, WattScoreError
 from common.rows.given import BadValue
 from common.rows.ids import normal_ids
@@ -99,10 +100,15 @@ class ScoringService:
     ) -> tuple[dict[str, Any], bool]:
         try:
             found = self._book.find(caller, key, known)  # a row by its key, in a tenth of what a thread costs
+            if found is None:
+                return await self._answer(caller, key, known, asked, rows), False
         except AnotherRequest:
             raise _reused() from None
-        if found is None:
-            return await self._answer(caller, key, known, asked, rows), False
+        except OSError as error:
+            if (fault := refused(error)) is None:
+                raise
+            _log.error("a request was not answered: %s", fault)
+            raise self._unserved(fault) from None
         self.replayed += 1
         return found, True
 

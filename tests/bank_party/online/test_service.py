@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -73,3 +74,18 @@ async def test_who_asks_for_a_row_that_ends_sessions_hears_when_to_ask_again() -
     with pytest.raises(Problem) as caught:
         await service.score("desk", "4711", Asked(id="bad"))
     assert caught.value.message.status == 503 and caught.value.headers == {"Retry-After": "300"}
+
+
+async def test_a_disk_that_refuses_the_book_of_answers_is_a_reason_to_ask_again(caplog: pytest.LogCaptureFixture) -> None:
+    """It was an error of this service, of status 500, with the name of a class for a cause."""
+
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "no space left", "/data/answers.sqlite")
+
+    here: Any = SimpleNamespace(by_period=False, wait_seconds=30.0, find=full, current=None, down=None)
+    with pytest.raises(Problem) as caught:
+        await ScoringService(here, here, Queue(10), here, here).score("desk", "4711", Asked(id="A"))
+    message = caught.value.message
+    assert message.status == 503 and caught.value.headers == {"Retry-After": "30"}
+    assert "no space is left" in message.detail and "Make room" in (message.remedy or "")
+    assert "/data" not in message.detail and "/data/answers.sqlite" in caplog.text

@@ -1,10 +1,11 @@
-"""A company's daemon that ends as by `kill -9` at one point of a charge: run in place of the real one.
+"""A company's daemon that ends as by `kill -9` at one point of a charge, or whose disk is full there: run in place of the real one.
 
 DIES in its environment is a file that holds a daemon's name and a point: its next charge that comes to it takes the file away.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
@@ -22,15 +23,24 @@ _SIDES: dict[str, Any] = {"grid": asked._Grid, "bank": asked._Bank}
 _commit = KeptBook.commit
 
 
-def _dies(point: str) -> None:
+def _is_at(point: str) -> bool:
     file = Path(os.environ["DIES"])
-    if file.exists() and file.read_text(encoding="utf-8") == f"{_NAME} {point}":
-        file.unlink()
+    if not file.exists() or file.read_text(encoding="utf-8") != f"{_NAME} {point}":
+        return False
+    file.unlink()
+    return True
+
+
+def _dies(point: str) -> None:
+    if _is_at(point):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _committed(self: KeptBook, book: sqlite3.Connection) -> None:
     _dies(f"before {self._file.name}")
+    if _is_at(f"full at {self._file.name}"):
+        book.rollback()
+        raise OSError(errno.ENOSPC, "no space left", str(self._file))
     _commit(self, book)
     _dies(f"after {self._file.name}")
 

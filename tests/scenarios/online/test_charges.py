@@ -1,4 +1,4 @@
-"""A company ends at each point of a charge: who sends its request again is answered, and its row is charged once at both."""
+"""A company ends at each point of a charge, or its disk is full there: who sends its request again is answered, and its row is charged once at both."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ POINTS = [
     ("bank", "before answers.sqlite"),
     ("bank", "after answers.sqlite"),
 ]
+FULL = [("grid", "rates.sqlite"), ("grid", "ledger.sqlite"), ("bank", "rates.sqlite"), ("bank", "answers.sqlite")]
+ROWS_ASKED = len(POINTS) + len(FULL)
 
 
 @pytest.fixture(scope="module")
 def dying(shared: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, Path]]:
     """The office by daemons that end where the file says; the real ones are back afterwards."""
     shared.heal()
-    grid, bank = make_tables("D", len(POINTS), seed=17)
+    grid, bank = make_tables("D", ROWS_ASKED, seed=17)
     shared.write("new", grid, bank.drop(columns="y"))
     shared.ids = sorted(map(str, grid["id"]))
-    shared.deal(200, len(POINTS) + 4)  # each end costs a session's
+    shared.deal(200, ROWS_ASKED + 4)  # each end costs a session's
     file = tmp_path_factory.mktemp("dies") / "point"
     with pytest.MonkeyPatch.context() as patch:
         for side in ("grid", "bank"):
@@ -70,14 +72,22 @@ def asked(office: Office, key: str, id: str) -> tuple[dict[str, Any], bool]:
     raise AssertionError("it was not answered")
 
 
+def books(office: Office) -> list[int]:
+    return [charged(office, "grid"), charged(office, "bank"), in_ledger(office)]
+
+
+def tell(file: Path, point: str) -> None:
+    file.with_suffix(".part").write_text(point, encoding="utf-8")
+    file.with_suffix(".part").replace(file)
+
+
 @pytest.mark.parametrize(("side", "point"), POINTS)
 def test_a_row_is_answered_and_charged_once_wherever_a_company_ends(side: str, point: str, dying: tuple[Office, Path]) -> None:
     (office, file), number = dying, POINTS.index((side, point))
     id, key = office.ids[number], f"dies-{number}"
     eventually(office.serving, 60.0)
-    before = [charged(office, "grid"), charged(office, "bank"), in_ledger(office)]
-    file.with_suffix(".part").write_text(f"{side} {point}", encoding="utf-8")
-    file.with_suffix(".part").replace(file)
+    before = books(office)
+    tell(file, f"{side} {point}")
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(asked, office, key, id)
         eventually(lambda: not office.alive()[side] or (asking.done() and file.exists()), 60.0)
@@ -86,5 +96,20 @@ def test_a_row_is_answered_and_charged_once_wherever_a_company_ends(side: str, p
         office.start(side)
         answer, replayed = asking.result()
     assert replayed == (point == "after answers.sqlite")
-    assert [charged(office, "grid"), charged(office, "bank"), in_ledger(office)] == [had + 1 for had in before]
+    assert books(office) == [had + 1 for had in before]
+    assert answer["results"][0]["decision"] and asked(office, key, id) == (answer, True)
+
+
+@pytest.mark.parametrize(("side", "book"), FULL)
+def test_a_row_is_answered_and_charged_once_whichever_book_the_disk_refuses(
+    side: str, book: str, dying: tuple[Office, Path]
+) -> None:
+    (office, file), number = dying, len(POINTS) + FULL.index((side, book))
+    id, key = office.ids[number], f"full-{number}"
+    eventually(office.serving, 60.0)
+    before = books(office)
+    tell(file, f"{side} full at {book}")
+    answer, _ = asked(office, key, id)
+    assert not file.exists() and office.alive()[side], "the disk was full there, and the daemon goes on"
+    assert books(office) == [had + 1 for had in before]
     assert answer["results"][0]["decision"] and asked(office, key, id) == (answer, True)
