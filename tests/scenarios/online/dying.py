@@ -1,4 +1,4 @@
-"""A company's daemon that ends as by `kill -9` at one point of a charge, or whose disk is full there: run in place of the real one.
+"""A company's daemon that ends as by `kill -9` at one point of a charge, or finds its disk full: in place of the real one.
 
 DIES in its environment is a file that holds a daemon's name and a point: its next charge that comes to it takes the file away.
 """

@@ -1,4 +1,4 @@
-"""A company ends at each point of a charge, or its disk is full there: who sends its request again is answered, and its row is charged once at both."""
+"""A company ends, or its disk is full, at each point of a charge: who asks again is answered, and charged once at both."""
 
 from __future__ import annotations
 
