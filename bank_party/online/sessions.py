@@ -27,6 +27,7 @@ from common.home.models import CHAMPION
 from common.party import Identity, Party
 from common.rows.declare import DatasetConfig
 from common.rows.formats.paths import Stamp, stamp_of
+from common.stages.champion import no_champion
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +195,10 @@ class Sessions:
             if await asyncio.to_thread(first.model) == self._config.model:
                 raise PolicyError(_SAME, remedy="Take [online.shadow] out, or name another model.")
         await self._reach()  # first: a job that is begun counts as one of the day's
-        config, champion = self._config, await asyncio.to_thread(lambda: self._home.registry.champion)
+        config, registry = self._config, self._home.registry
+        champion = await asyncio.to_thread(lambda: registry.champion)
+        if config.model == CHAMPION and champion is None and await asyncio.to_thread(registry.prepared) is None:
+            raise no_champion()
         dataset = self._dataset()
         rows = await asyncio.to_thread(stamp_of, dataset.features or dataset.path) if dataset is not None else ()
         plan = make_plan(

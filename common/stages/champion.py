@@ -60,8 +60,12 @@ async def resolve(session: Session, registry: Registry, model: str) -> str:
         return model
     champion = await champion_of_both(session, registry)
     if champion is None:
-        raise PolicyError("there is no champion yet", remedy="Promote a model: wattscore promote JOB.")
+        raise no_champion()
     return champion
+
+
+def no_champion() -> PolicyError:
+    return PolicyError("there is no champion yet", remedy="Promote a model: wattscore promote JOB.")
 
 
 async def champion_of_both(session: Session, registry: Registry) -> str | None:

@@ -63,6 +63,24 @@ async def test_a_session_whose_stocks_cannot_be_listed_is_ended_and_serves_nobod
     assert both.queue.rows == 1 and not waiting.done()
 
 
+async def test_before_there_is_a_champion_no_job_is_begun_in_vain() -> None:
+    """Each was one of the day, and the next waited for longer: after a promotion nobody was served for up to two hours."""
+    runner: Any = Serving()
+    both = Both(runner)
+    sessions, both.registry.champion, both.registry.prepared = both.champion, None, lambda: None
+    sessions.current = None
+    for _ in range(20):
+        assert not await sessions._renew()
+        assert "there is no champion yet" in str(sessions.down) and not runner.begun.is_set()
+        sessions._failures += 1
+    assert sessions._pause() <= 30.0
+    both.registry.prepared = object  # the other party may have it: a session makes sure
+    assert await sessions._renew() and runner.begun.is_set()
+    assert sessions.current is not None
+    sessions._retire(sessions.current)
+    await over(runner)
+
+
 async def test_what_a_stuck_session_was_asked_waits_for_the_next_one() -> None:
     """It is stopped as one in which nothing has happened for too long; who asked hears nothing of it."""
     runner: Any = Serving()
