@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,6 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
 _BLOCK = 1 << 14  # rows encoded at a time, so that temporaries stay in the cache
-_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)  # whose multiples lie evenly modulo 1
 INTERCEPT = "(intercept)"
 
 
@@ -47,22 +45,18 @@ class PreparedRows:
             total += self.matrix(low, min(rows, low + _BLOCK)).sum(axis=0)
         return total / rows
 
-    def words(self, rows: int, turned: Reals | None = None, scratch: Scratch | None = None, zeros: int = 0) -> tuple[Rows, int]:
+    def words(self, rows: int, turned: Reals | None = None, scratch: Scratch | None = None) -> tuple[Rows, int]:
         """The first `rows` rows at X_SCALE, int32 (rows, m) column-major; how many values were held at X_LIMIT.
 
-        turned: (m, m), what rows are multiplied by before, if they are. The words may be in a file of `scratch`. zeros: low
-        bits of them that are zero.
+        turned: (m, m), what rows are multiplied by before, if they are. The words may be in a file of `scratch`.
         """
         words, beyond = (scratch or Scratch()).empty((rows, len(self.columns)), np.int32), 0
-        unit = 2.0 ** (X_SCALE - zeros)  # it rounds nothing, so it may be multiplied first
+        unit = 2.0**X_SCALE  # it rounds nothing, so it may be multiplied first
         by = None if turned is None else np.ascontiguousarray((turned * unit).T)
         for low in range(0, rows, _BLOCK):
             high = min(rows, low + _BLOCK)
             block = self.matrix(low, high).T  # each column in one piece, as in the words
             values, held = check_range(block * unit if by is None else by @ block, X_LIMIT * unit)
-            if zeros:  # up as often as the rest says, by the row's own values: a column of few is not off in all rows alike
-                np.floor(np.add(values, values.sum(axis=0) * _GOLDEN % 1.0, out=values), out=values)
-                values *= 2.0**zeros
             words[low:high] = np.rint(values, out=values).T
             beyond += held
         return words, beyond

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.mpc.counting.masks import CountsDemand
-from common.mpc.link import FULL_TURN
 from common.party import Party
 
 SEEDS = 65  # fingerprints of what was dealt and of the seed made of it; then whether all are new. Section 2
@@ -67,9 +66,9 @@ def scores(rows: int) -> int:
     return 8 * rows
 
 
-def link_round(rows: int, width: int = FULL_TURN) -> int:
-    """So many bytes of an angle a row. Section 5."""
-    return width * rows
+def link_round(rows: int) -> int:
+    """32 bits a row, whatever the link. Section 5."""
+    return 4 * rows
 
 
 def bin_counts(party: Party, asked: CountsDemand) -> Cost:

@@ -21,7 +21,7 @@ from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
 from common.mpc.correlations.dealt import SEED, dealt_tables
 from common.mpc.fixedpoint import Words, encode
-from common.mpc.link import CACHE_ROWS, FULL_TURN, Link
+from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
 from common.mpc.session import OFFLOAD_WORDS, Array, Channel, Kind, Round, compute
@@ -236,21 +236,13 @@ def deal_halves(prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Se
     return out
 
 
-def sum_of_angles(prg: Prgs, link: Link, number: int, rows: int) -> npt.NDArray[Any]:
-    """What hides an angle that both open, (rows,), modulo as many bits as they open."""
-    if link.turn_bytes == FULL_TURN:
-        return both_halves(prg, Purpose.ANGLE, number, rows)
-    grid, bank = (prg[party].short_words(Purpose.ANGLE, number, rows) for party in Party)
-    return grid + bank
-
-
 def deal_link(prg: Prgs, link: Link, number: int, offset: Turns, scale: int, width: int = WIDE) -> Dealt:
     """Shares of the link's tables at the angle that completes what the parties open; offset: what their sums of u lack.
 
     width: bytes of a dealt word.
     """
     rows = len(offset)
-    a = link.completed(offset, sum_of_angles(prg, link, number, rows))
+    a = offset + both_halves(prg, Purpose.ANGLE, number, rows)
     dealt = {p: dealt_tables(link, p) for p in Party}
     seeded = {p: prg[p].words(Purpose.LINK, number, len(dealt[p.other]) * rows).reshape(-1, rows) for p in Party}
     out = {p: seeded[p.other] for p in Party}

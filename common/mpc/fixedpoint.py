@@ -31,7 +31,6 @@ UPDATE_SCALE = WEIGHT_SCALE + UPDATE_SHIFT
 UNDEALT_SCALE = UPDATE_SCALE + 3  # of an update where both parties mask their matrices themselves: |update| < 8
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 RESIDUAL_SCALE = UPDATE_SCALE - X_SCALE
-_SHORTEST_FEWER = 2  # bits that words of 5 bytes may leave less of step / n
 FINE_BITS = 16  # of step / n in a residual, below which factors are dithered
 WEIGHT_LIMIT = 2.0 ** (62 - UPDATE_SCALE)  # |weight| the truncation of a step can hold
 JOINT_LIMIT = 2.0**10  # the same of what a weight that is opened can be, where the joint matrix multiplies gradients
@@ -101,11 +100,9 @@ class LinkScales:
         return replace(self, step_over_n=even if self.spare else exact)
 
     @classmethod
-    def choose(cls, step: float, rows: int, least: int | None = None, zeros: int = 0) -> LinkScales:
+    def choose(cls, step: float, rows: int, least: int | None = None) -> LinkScales:
         """The shortest words that leave a residual `least` bits of step / rows, long ones by default.
 
-        zeros: low bits that are zero in all numbers that residuals multiply, so that as many of their upper ones do not count.
-        Words of 5 bytes, which there are then, leave two bits less.
         The split balances the rounding of tables and factors. Raises RangeError when a residual would keep fewer than 8 bits.
         Sources of the bounds: PROTOCOL.md section 2. RESIDUAL_SCALE = table + factor + spare always.
         """
@@ -122,11 +119,7 @@ class LinkScales:
                 got=half,
                 remedy="Train on fewer rows.",
             )
-        spare = 0
-        if least is not None:
-            leave = {24 - zeros: least - _SHORTEST_FEWER} if zeros else {}
-            leave |= {16 - zeros: least, 8 - zeros: least}
-            spare = next((spare for spare, most in leave.items() if bits - spare >= most), 0)
+        spare = 0 if least is None else next((spare for spare in (16, 8) if bits - spare >= least), 0)
         table = min(math.floor((bits - spare) / 2) - (spare > 0), 20)
         return cls(table, RESIDUAL_SCALE - spare - table, step / rows, spare).over(step, rows)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,6 @@ MOST_TERMS = 32
 SHORT_SUM = 2.0  # of |b_k|, up to which words may be short
 _FLAT = 6.0  # where sigma is within 0.0025 of 1
 _FEW = 10  # terms, whose factors' rounding 12 bits allow
-FULL_TURN = 4  # bytes of an angle of which nothing is dropped
-SHORT_PERIOD = 64  # up to which 2 bytes of it are a thousandth of u
-_LOWER, _DROPPED = np.uint32(16), np.uint32(3 << 15)
-_GOLDEN = np.uint32(40503)  # 2^16 over the golden ratio: its multiples lie evenly, however few follow each other
 CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
 
 
@@ -40,8 +36,6 @@ class Link(ABC):
     period: Fraction | int  # in units of u: a power of two over `times`
     tables: int  # how many functions of a are dealt: words a row
     reach: float  # |u| up to which the link is what it claims
-    turn_bytes: int  # of an angle as it is opened, 2 or 4
-    row_zeros: int  # low bits of all prepared columns that are zero where it is met, which residuals need not make good
     least_bits: int | None  # of step / n that a residual keeps when its words are short; None: they are long
 
     @property
@@ -61,23 +55,6 @@ class Link(ABC):
     def turns(self, u: Words) -> Turns:
         """A share of u at U_SCALE, or what shares of it lack, modulo the period, in 2^-32 of it."""
         return top32(u if self.times == 1 else u * np.uint64(self.times), self.bits)
-
-    def upper(self, turns: Turns) -> npt.NDArray[Any]:
-        """As much of an angle as is opened: its upper 16 bits, or all of them."""
-        return turns if self.turn_bytes == FULL_TURN else (turns >> _LOWER).astype(np.uint16)
-
-    def whole(self, opened: npt.NDArray[Any]) -> Turns:
-        """The angle of what is opened of it, with zeros below."""
-        found: Turns = opened if self.turn_bytes == FULL_TURN else opened.astype(np.uint32) << _LOWER
-        return found
-
-    def completed(self, offset: Turns, masks: npt.NDArray[Any]) -> Turns:
-        """What completes the angle that the parties open, of what their sums lack and the sum of what hides them.
-
-        Of 16 bits a unit and a half more: as much as is dropped below them of both parties' shares and of the offset.
-        """
-        found: Turns = offset + masks if self.turn_bytes == FULL_TURN else self.whole(self.upper(offset + _DROPPED) + masks)
-        return found
 
     @abstractmethod
     def table_values(self, a: Turns) -> Iterator[Reals]:
@@ -112,17 +89,6 @@ def fourier_coefficients(period: Fraction | int, terms: int, odd: bool = False) 
     return least_squares(waves(terms, 3, 15)[1], half_tanh(3 * whole.numerator, whole.denominator << 15))
 
 
-@lru_cache
-def rounded_amplitude(bits: int) -> float:
-    """The amplitude of the wave in a sine that is rounded to so many fractional bits, 1 to 12: of few it is above 1.
-
-    A rounded sine is a sum of steps, at (j - 1/2) / 2^bits; of a step at t that is sqrt(1 - t^2) times 4 / pi.
-    """
-    levels = 1 << bits
-    steps = math.fsum(math.sqrt(1.0 - ((j + 0.5) / levels) ** 2) for j in range(levels))
-    return 4.0 * steps / (math.pi * levels)
-
-
 @dataclass(frozen=True)
 class Fourier(Link):
     """sigma(u) ~ 1/2 + sum_k b_k sin(2 pi k u / P), over K odd k: within 0.003 on |u| <= 12 for P = 36.6, K = 5.
@@ -130,15 +96,13 @@ class Fourier(Link):
     Odd waves are mirrored at P/4, where sigma is all but 1: what they lack of it further out is what it lacks of 1 at P/2 - u.
     odd: False for all k up to K. dithered: factors are rounded up as often as their fraction says. Where they have few bits,
     the nearest would leave out the waves whose b_k are below half a bit, in every row alike, and many rows would not make it
-    good. So they are in any case where the scales are `coarse`; tables have few bits then too, and factors make good for that.
+    good. So they are in any case where the scales are `coarse`.
     """
 
     period: Fraction | int = PERIOD
     terms: int = 5
     odd: bool = True
     dithered: bool = False
-    turn_bytes: int = FULL_TURN
-    row_zeros: int = 0
 
     @classmethod
     def of(cls, period: Fraction | int = PERIOD, terms: int | None = None) -> Fourier:
@@ -170,9 +134,7 @@ class Fourier(Link):
     def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
         # times a power of two, which rounds nothing: what `encode` gives, in one pass less
         weights = np.array(self.coefficients) * scales.step_over_n * 2.0**scales.factor
-        if scales.coarse:
-            weights /= rounded_amplitude(scales.table)
-        dither = self._dither(c) if self.dithered or scales.coarse else None
+        dither = _dither(c) if self.dithered or scales.coarse else None
         for weight, point in zip(weights, harmonics(c, self.terms, self.odd), strict=True):
             scaled = point * weight
             if dither is not None:
@@ -183,16 +145,6 @@ class Fourier(Link):
             yield sin
             yield cos
 
-    def _dither(self, c: Turns) -> Reals:
-        """A number in [0, 1) for each c: its low 16 bits, which say next to nothing of where on the circle it stands.
-
-        Where they are not opened, those of a multiple of the upper ones. One serves all factors of a row: what they meet,
-        cosines and sines of multiples of an angle nobody knows, is uncorrelated.
-        """
-        low = c if self.turn_bytes == FULL_TURN else (c >> _LOWER) * _GOLDEN
-        found: Reals = np.multiply(low.astype(np.uint16), 2.0**-16, dtype=np.float64)
-        return found
-
     def public(self, c: Turns, scales: LinkScales) -> Words:
         return np.broadcast_to(encode(0.5 * scales.step_over_n, scales.summed), c.shape)
 
@@ -202,6 +154,15 @@ class Fourier(Link):
         for place, b in enumerate(self.coefficients):
             value += b * np.sin((2 * place + 1 if self.odd else place + 1) * turns)
         return value
+
+
+def _dither(c: Turns) -> Reals:
+    """A number in [0, 1) for each c: its low 16 bits, which say next to nothing of where on the circle it stands.
+
+    One serves all factors of a row: what they meet, cosines and sines of multiples of an angle nobody knows, is uncorrelated.
+    """
+    found: Reals = np.multiply(c.astype(np.uint16), 2.0**-16, dtype=np.float64)
+    return found
 
 
 @dataclass(frozen=True)
@@ -215,8 +176,6 @@ class Taylor(Link):
     period: int = 128
     tables: int = 2
     least_bits: int | None = 12  # of which five are the step's, a factor
-    turn_bytes: int = FULL_TURN
-    row_zeros: int = 0
 
     @property
     def reach(self) -> float:  # type: ignore[override]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import LocalProtocolError, PolicyError
+from common.errors import PolicyError
 from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
@@ -41,14 +41,12 @@ class Matrices:
     """`own`, (n, m_own), in clear; `masked`, (n, m_other), the other's minus its mask. The ridge matrices likewise, (m, m).
 
     All are column-major, own int32 and the others uint64: both A @ v and A.T @ w then run at memory speed.
-    zeros: low bits of all numbers and masks of the first kind that are zero.
     """
 
     own: Rows
     own_ridge: Words
     masked: Rows
     masked_ridge: Words
-    zeros: int = 0
 
 
 def check_width(rows: int, columns: int, cell: int) -> None:
@@ -77,13 +75,12 @@ async def share_matrices(
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
     width: int = WIDE,
-    zeros: int = 0,
 ) -> Matrices:
     """Rows as `share_rows` exchanges them, then the ridge matrices in whole words: (width n + 8 m) m bytes from each."""
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(own.shape[1])).T)
-    masked = await share_rows(session, correlations, own, other_columns, room, width, zeros, behind=mine)
+    masked = await share_rows(session, correlations, own, other_columns, room, width, behind=mine)
     theirs = await session.collect(Kind.MASKED_MATRIX, mine.dtype, (other_columns, other_columns))
-    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T), zeros)
+    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
 
 
 async def share_rows(
@@ -93,20 +90,18 @@ async def share_rows(
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
     width: int = WIDE,
-    zeros: int = 0,
     *,
     behind: Words | None = None,
 ) -> Rows:
     """Each party sends E = X - U and keeps X; the other's E, (n, m_other). In blocks of 65,536 rows.
 
-    own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero. zeros: low bits of
-    all numbers that are zero; they are neither masked nor sent, and zero in E. behind: what leaves behind the last block,
-    before the other's is waited for; whoever asks for it collects the other's.
+    own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero. behind: what
+    leaves behind the last block, before the other's is waited for; whoever asks for it collects the other's.
     """
     rows, columns = own.shape
     masked = room((rows, other_columns))
     blocks = [slice(low, min(rows, low + MATRIX_BLOCK)) for low in range(0, rows, MATRIX_BLOCK)]
-    masking = (partial(_masked, correlations, block, own, at, width, zeros) for block, at in enumerate(blocks))
+    masking = (partial(_masked, correlations, block, own, at, width) for block, at in enumerate(blocks))
     sizes = (columns * (at.stop - at.start) for at in blocks)
     async with one_ahead(map(session.begin, masking, sizes)) as hidden:
         for at in blocks:
@@ -115,28 +110,23 @@ async def share_rows(
                 await session.post(Kind.MASKED_MATRIX, behind)
             shape = other_columns, at.stop - at.start
             theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
-            await session.compute(partial(_put, masked, at.start, theirs, width, zeros, shape), theirs.size)
+            await session.compute(partial(_put, masked, at.start, theirs, width, shape), theirs.size)
     return masked
 
 
-def _put(masked: Rows, low: int, theirs: Sent, width: int, zeros: int, shape: tuple[int, int]) -> None:
+def _put(masked: Rows, low: int, theirs: Sent, width: int, shape: tuple[int, int]) -> None:
     at = slice(low, low + shape[1])
     if width < WIDE and isinstance(masked, np.ndarray):
-        fill(masked[at].T, theirs, width, zeros)
+        fill(masked[at].T, theirs, width)
     else:
-        masked[at] = lengthen(theirs, width, shape).T << np.uint64(zeros)
+        masked[at] = lengthen(theirs, width, shape).T
 
 
-def _masked(correlations: Correlations, block: int, own: Rows, at: slice, width: int, zeros: int) -> Sent:
+def _masked(correlations: Correlations, block: int, own: Rows, at: slice, width: int) -> Sent:
     part = own[at].T  # (columns, rows), row-major as it is sent
     hidden = correlations.matrix_mask(block, part.shape[1], part.shape[0])
     for column, mask in zip(part, hidden, strict=True):  # in place of the mask, in the processor's cache
-        numbers = column.astype(_SAME_WORDS[part.dtype])
-        if zeros:
-            if np.bitwise_or.reduce(numbers, initial=0) & ((1 << zeros) - 1):
-                raise LocalProtocolError("a column has bits where none are masked", got=f"{zeros} low bits")
-            numbers >>= zeros
-        np.subtract(numbers.view(np.uint64), mask, out=mask)
+        np.subtract(column.astype(_SAME_WORDS[part.dtype]).view(np.uint64), mask, out=mask)
     return shorten(hidden, width)
 
 

@@ -112,12 +112,9 @@ def lengthen(sent: Sent, width: int, shape: tuple[int, ...]) -> Words:
     return words.reshape(shape)
 
 
-def fill(rows: Words, sent: Sent, width: int, zeros: int = 0) -> None:
-    """Overwrites rows, (k, n), which may lie apart, with the words that `shorten` was given, of less than 8 bytes.
-
-    zeros: how many zeros stand below each.
-    """
-    short, up = Short(sent, rows.size, width), np.uint64(zeros)
+def fill(rows: Words, sent: Sent, width: int) -> None:
+    """Overwrites rows, (k, n), which may lie apart, with the words that `shorten` was given, of less than 8 bytes."""
+    short = Short(sent, rows.size, width)
     for row, words in zip(rows, short.rows(rows.shape[1]) if rows.size else [short] * len(rows), strict=True):
         for low in range(0, len(row), _BLOCK):
-            np.left_shift(words[low : low + _BLOCK], up, out=row[low : low + _BLOCK])
+            row[low : low + _BLOCK] = words[low : low + _BLOCK]

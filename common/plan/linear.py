@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,12 +9,11 @@ from pydantic import Field, model_validator
 
 from common.disclosure import Opened
 from common.mpc.fixedpoint import WEIGHT_SCALE
-from common.mpc.link import FULL_TURN, MOST_TERMS, PERIOD, SHORT_PERIOD, Fourier, Link, Taylor
+from common.mpc.link import MOST_TERMS, PERIOD, Fourier, Link, Taylor
 from common.plan.section import Floors, Section
 
 _PROPOSED = {True: "period 64 and no terms", False: "64 with 16"}
 HALF_PERIOD, HALF_STEP, HALF_RIDGE = 128, 6.0, 0.1  # the most for which masks that owners undo have room
-ROW_ZEROS = 3  # low bits of whitened rows that are zero where masks are dealt and gradients freed of the sides' correlation
 UNAIDED_STEP = 2.5  # without a dealer gradients are not freed of the sides' correlation: stable below 8/3
 UNAIDED_STEPS = {"taylor": 64, "fourier": 20}
 HALF_ROWS = 1 << 22  # of training, the most whose masks' errors floods hide; protos/PROTOCOL.md section 20
@@ -147,11 +145,7 @@ class Model(Section):
         if self.dealer == "half":
             period = self.period or 32
             return Fourier(period, self.terms or min(MOST_TERMS, max(8, period // 4)), odd=False)
-        link = Fourier.of(self.period or PERIOD, self.terms)
-        if self.undealt:
-            return link
-        short = 2 if link.period <= SHORT_PERIOD else FULL_TURN
-        return replace(link, turn_bytes=short, row_zeros=ROW_ZEROS if self.joint else 0)
+        return Fourier.of(self.period or PERIOD, self.terms)
 
     @property
     def revealed_bits(self) -> int | None:

@@ -29,7 +29,7 @@ from common.learn.linear.deal import Work
 from common.learn.linear.steps import make_work
 from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.dealt import DealtCorrelations, DealtSeed
-from common.mpc.fixedpoint import Reals, encode
+from common.mpc.fixedpoint import X_SCALE, Reals, encode
 from common.mpc.prg import MARK_BYTES, SEED_BYTES
 from common.mpc.seeds import FINGERPRINT_BYTES, NONCE_BYTES
 from common.mpc.session import Round, Session
@@ -37,7 +37,7 @@ from common.mpc.tags import Tagged
 from common.party import Party
 from common.plan.linear import Model
 from common.stages.course import Course
-from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem, own_words
+from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.peers import Trio, coordinate
 
 MODEL, STEP = Model(), 4.0
@@ -133,7 +133,7 @@ class _Guarded:
 
 
 def _inputs(problem: Problem, party: Party) -> training.TrainingInputs:
-    own = own_words(problem.x[party])
+    own = np.asfortranarray(encode(problem.x[party], X_SCALE).view(np.int64).astype(np.int32))
     pull = np.asfortranarray(encode(STEP * problem.ridge[party], RIDGE_SCALE))
     label: Reals | None = problem.y if party is Party.BANK else None
     start, other = np.zeros(own.shape[1]), problem.columns[party.other]

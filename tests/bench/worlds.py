@@ -27,7 +27,6 @@ from common.party import Party
 from common.plan.linear import Model
 from common.stats.logistic import Design, newton
 from common.stats.measures import auc
-from tests.common.mpc.problems import own_words
 from tests.peers import Trio, coordinate
 from tests.reference import sigmoid
 
@@ -160,7 +159,7 @@ async def _trained(
 
     async def side(session: Session, correlations: DealtCorrelations) -> tuple[Shares, bool]:
         party, bank = session.party, session.party is Party.BANK
-        own = own_words(x[party], model.make_link().row_zeros)
+        own = np.asfortranarray(encode(x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(step * ridges[party], RIDGE_SCALE))
         gain = secret_gain(own, label, ridges[party], step) if bank else 0.0
         first = start if bank else np.zeros(own.shape[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -22,7 +21,7 @@ from common.mpc.several.dealer import SeveralDealer
 from common.mpc.several.hub import Hub
 from common.mpc.several.seeds import common_nonce
 from common.party import Party
-from common.plan.linear import ROW_ZEROS, Model
+from common.plan.linear import Model
 from common.plan.network import Network
 from common.plan.section import Section
 from common.plan.trees import Trees
@@ -116,9 +115,7 @@ def trees_world() -> TreesWorld:
 
 def _linear() -> dict[str, Any]:
     """Of the same rows, the column of ones as each bank's intercept."""
-    world, unit = World.made(ROWS, seed=6), 2.0 ** (X_SCALE - ROW_ZEROS)
-    world = replace(world, grid=np.rint(world.grid * unit) / unit, bank=np.rint(world.bank * unit) / unit)
-    job, layout = _job(), Layout.over(GRID, COMMON, ROWS)
+    world, job, layout = World.made(ROWS, seed=6), _job(), Layout.over(GRID, COMMON, ROWS)
     plan, size = several_plan(len(ROWS), model=LINEAR), layout.steps(LINEAR, ROWS[0])[0].size
     start = [np.zeros(layout.columns) for _ in ROWS]
     for k, own in enumerate(start):

@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from tests.vectors.plain_short import SIX, Form
+from tests.vectors.plain_short import dealt_words, from_planes, lifted, planes
 
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
@@ -130,28 +130,19 @@ def factors(
     summed: int,
     dithered: bool = False,
     odd: bool = False,
-    short: bool = False,
-    amplitude: float = 1.0,
 ) -> tuple[Vector, int]:
-    """Section 5: the public factors at the opening c, and the public part at scale `summed`; dithered: sections 2 and 15;
-    short: of c in 16 bits; amplitude: section 2, of tables of few bits."""
+    """Section 5: the public factors at the opening c, and the public part at scale `summed`; dithered: sections 2 and 15."""
     if link == "taylor":
         unit = max(1, round(step_over_n / 4 * 2**scale))
         moved = (c + 2**30) % 2**32
         u = moved * period / 2**32 - (moved >> 31) * period - period / 4
         return [unit, -unit * period * (1 - (moved >> 31))], round((0.5 + u / 4) * 4 * unit / 2**scale * 2**summed)
     turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in multiples(len(waves), odd)]
-    out, dither = [], ((c >> 16) * 40503 if short else c) % 2**16 / 2**16
+    out = []
     for b, turn in zip(waves, turns, strict=True):
-        for value in (f(turn) * b / amplitude * step_over_n * 2**scale for f in (math.sin, math.cos)):
-            out.append(math.floor(value + dither) if dithered else round(value))
+        for value in (f(turn) * b * step_over_n * 2**scale for f in (math.sin, math.cos)):
+            out.append(math.floor(value + c % 2**16 / 2**16) if dithered else round(value))
     return out, round(step_over_n * 2 ** (summed - 1))
-
-
-def amplitude(bits: int) -> float:
-    """Section 2: of a wave whose values are rounded to so many bits."""
-    levels = 2**bits
-    return 4 / math.pi / levels * sum(math.sqrt(1 - ((j - 0.5) / levels) ** 2) for j in range(1, levels + 1))
 
 
 def even(step_over_n: float, summed: int) -> float:
@@ -216,14 +207,14 @@ def m_of(grid: Matrix, across: Matrix, bank: Matrix) -> Matrix:
 
 def mean_factors(n: int) -> tuple[int, int]:
     """Section 6: k and s by which products of columns over few rows become means."""
-    s = max(range(256, 1024), key=lambda s: s * (2**28 // (n * s)))
-    return 2**28 // (n * s), s
+    s = max(range(256, 384), key=lambda s: s * (2**32 // (n * s)))
+    return 2**32 // (n * s), s
 
 
-def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int, form: Form = SIX) -> tuple[list[dict[str, Vector]], Matrix]:
+def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
     """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
     columns = [cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in ((GRID, g), (BANK, b))]
-    factor = mean_factors(n)[0] * 2 ** (20 + 2 * form.zeros)
+    factor = mean_factors(n)[0] * 2**16
     c = cut(operand_mask(seeds, SETUP, g * b), b)
     more, mask = m_lacks(seeds, c, g, b)
     first = [[x * factor for x in row] for row in product(columns[0], turned(columns[1]))]
@@ -253,22 +244,18 @@ class Side:
     By the joint matrix D knows its share of the other's look-ahead, but for the ridge.
     """
 
-    def __init__(
-        self, party: str, seed: bytes, x: Matrix, ridge: Matrix, start: Vector, label: Vector | None, form: Form = SIX
-    ) -> None:
-        self.form = form
+    def __init__(self, party: str, seed: bytes, x: Matrix, ridge: Matrix, start: Vector, label: Vector | None) -> None:
         self.party, self.seed, self.x, self.ridge, self.label = party, seed, x, ridge, label
         self.own, self.sent, self.every = start, list[tuple[str, Vector]](), x
 
     def matrices(self) -> tuple[Matrix, Matrix]:
-        """Section 3: E in short words and the ridge matrix under its mask, each a row a column of X as they are sent."""
-        n, m, up = len(self.x), len(self.x[0]), 2**self.form.zeros
-        x = [[signed(value) // up for value in column] for column in turned(self.x)]
-        e = [less(c, u) for c, u in zip(x, cut(words(self.seed, MATRIX, 0, n * m), n), strict=True)]
+        """Section 3: E in 6 bytes and the ridge matrix under its mask, each a row a column of X as they are sent."""
+        n, m = len(self.x), len(self.x[0])
+        e = [less(c, u) for c, u in zip(turned(self.x), cut(words(self.seed, MATRIX, 0, n * m), n), strict=True)]
         r = [less(c, u) for c, u in zip(turned(self.ridge), cut(words(self.seed, RIDGE_MATRIX, 0, m * m), m), strict=True)]
-        said = self.form.planes(joined(e))
+        said = planes(joined(e))
         self.sent += [("masked_matrix", said), ("masked_matrix", joined(r))]
-        return cut([up * value for value in self.form.from_planes(said)], n), r
+        return cut(from_planes(said), n), r
 
     def take(self, e: Matrix, ridge: Matrix) -> None:
         self.e, self.e_ridge = turned(e), turned(ridge)
@@ -292,39 +279,35 @@ class Side:
         self.q = plus(self.ahead[0], received)
 
     def u(self, bits: int, *, known: bool) -> Vector:
-        form, less_of = self.form, 2**self.form.cut
-        own, other = ([z // less_of for z in part] for part in (self.ahead if known else (self.q, self.v)))
-        share = [word * less_of for word in plus(times(self.x, own), times(self.e, other))]
-        tau = form.tau(share, bits)
-        mask = words(self.seed, ANGLE, self.span, len(tau), form.angle)
-        self.masked = [(a - b) % 256**form.angle for a, b in zip(tau, mask, strict=True)]
-        said = list(b"".join(one.to_bytes(2, "little") for one in self.masked)) if form.angle == 2 else self.masked
-        self.say("masked_u", said)
-        return self.masked
+        own, other = self.ahead if known else (self.q, self.v)
+        share = plus(times(self.x, own), times(self.e, other))
+        tau = [(word % 2**bits) >> (bits - 32) for word in share]
+        mask = words(self.seed, ANGLE, self.span, len(tau), 4)
+        self.masked = [(a - b) % 2**32 for a, b in zip(tau, mask, strict=True)]
+        return self.say("masked_u", self.masked)
 
     def residual(self, theirs: Vector, dealt: Vector, case: dict[str, Any]) -> Vector:
-        form, summed = self.form, self.form.summed
-        c = form.turn([(a + b) % 256**form.angle for a, b in zip(self.masked, theirs, strict=True)])
+        c = [(a + b) % 2**32 for a, b in zip(self.masked, theirs, strict=True)]
         n = len(c)
-        seeded, dealt = words(self.seed, LINK, self.span, n), form.dealt_words(dealt, n)
+        seeded, dealt = words(self.seed, LINK, self.span, n), dealt_words(dealt, n)
         shares = (dealt, seeded) if self.party == GRID else (seeded, dealt)
         out = []
         for row in range(n):
-            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"], summed)
+            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"], 30)
             value = sum(share[row] * factor for share, factor in zip(shares, known, strict=True))
             if self.label is not None:
-                value += public - self.label[self.low + row] * round(case["real_step_over_n"] * 2**summed)
-            out.append(value * 2**form.spare % RING)
+                value += public - self.label[self.low + row] * round(case["real_step_over_n"] * 2**30)
+            out.append(value * 2**16 % RING)
         self.r = out
-        self.h = form.lifted(words(self.seed, RESIDUAL, self.span, n))
-        return self.say("masked_residual", form.planes([value >> form.spare for value in less(out, self.h)]))
+        self.h = lifted(words(self.seed, RESIDUAL, self.span, n))
+        return self.say("masked_residual", planes([value >> 16 for value in less(out, self.h)]))
 
     def raw_correlation(self) -> Matrix:
         """Section 6: a share of X_G^T X_B, off by the product of both masks."""
         if self.party == GRID:
             return product(turned(self.x), self.e)
         mine = cut(words(self.seed, MATRIX, 0, len(self.x) * len(self.x[0])), len(self.x))
-        return product(turned(self.e), turned([[word << self.form.zeros for word in column] for column in mine]))
+        return product(turned(self.e), turned(mine))
 
     def hide(self, number: int, values: Vector) -> tuple[Vector, Vector]:
         mask = words(self.seed, OPERAND, number, len(values))
@@ -337,7 +320,7 @@ class Side:
 
     def pulled(self, theirs: Vector, *, ridge: bool = True) -> Vector:
         """A share of a step's update, off by delta; of one that measures without the ridge's pull."""
-        s = plus(self.r, self.form.lifted(self.form.from_planes(theirs)))
+        s = plus(self.r, lifted(from_planes(theirs)))
         own, other = times(turned(self.x), s), times(turned(self.e), self.h)
         if ridge:
             own, other = plus(own, times(self.ridge, self.q)), plus(other, times(self.e_ridge, self.v))

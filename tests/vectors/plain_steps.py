@@ -31,7 +31,7 @@ from tests.vectors.plain import (
     turned,
     words,
 )
-from tests.vectors.plain_short import SIX, Form, as_words
+from tests.vectors.plain_short import as_words, lifted, planes
 
 
 def link_dealt(
@@ -44,30 +44,25 @@ def link_dealt(
     scale: int,
     *,
     ridge: bool,
-    form: Form = SIX,
 ) -> tuple[dict[str, Vector], Vector]:
-    """Of a span over these of all rows by the taylor link in short words, on masks alone: the tables, and delta.
+    """Of a span over these of all rows by the taylor link in 6 bytes, on masks alone: the tables, and delta.
 
     shares: by whose columns they are, what D knows the other's share of the look-ahead to be. ridge: whether it pulls.
     """
     n, other, bits = rows[1] - rows[0], {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
     columns = {p: len(share) for p, share in shares.items()}
     v = {p: words(seeds[other[p]], WEIGHTS, span >> 24, m) for p, m in columns.items()}
-    up, less_of = 2**form.zeros, 2**form.cut
-    h = {p: form.lifted(words(seeds[other[p]], RESIDUAL, span, n)) for p in columns}
+    h = {p: lifted(words(seeds[other[p]], RESIDUAL, span, n)) for p in columns}
     masks = {p: [row[slice(*rows)] for row in cut(words(seeds[p], MATRIX, 0, whole * m), whole)] for p, m in columns.items()}
     ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
-    parts = (times(turned(masks[p]), [z // less_of for z in shares[p]]) for p in columns)
-    o = [word * up * less_of for word in plus(*parts)]
-    angles = [words(seeds[p], ANGLE, span, n, form.angle) for p in columns]
-    more = form.dropped << (bits - 32)
-    lacks = form.tau([word + more for word in o], bits)
-    a = form.turn([(word + sum(pair)) % 256**form.angle for word, *pair in zip(lacks, *angles, strict=True)])
+    o = plus(*(times(turned(masks[p]), shares[p]) for p in columns))
+    angles = [words(seeds[p], ANGLE, span, n, 4) for p in columns]
+    a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
     known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
     tables_of = {p: less(known[i], words(seeds[other[p]], LINK, span, n)) for i, p in enumerate((GRID, BANK))}
     pulls = {p: times(turned(ridges[p]), v[p]) if ridge else [0] * columns[p] for p in columns}
-    delta = joined([plus([up * word for word in times(masks[p], h[p])], pulls[p]) for p in columns])
-    return {p: as_words(form.planes(values)) for p, values in tables_of.items()}, delta
+    delta = joined([plus(times(masks[p], h[p]), pulls[p]) for p in columns])
+    return {p: as_words(planes(values)) for p, values in tables_of.items()}, delta
 
 
 def truncations_dealt(

@@ -46,8 +46,6 @@ def trainings() -> dict[str, Any]:
         (Fourier(), nesterov(9, 3, 2.5), None),
         (Taylor(), nesterov(9, 3, 4.0), 1.5),
         (Taylor(), _CORRECTED, 1.5),
-        (Taylor(turn_bytes=2, row_zeros=3), _CORRECTED, 1.5),
-        (Fourier(turn_bytes=2, row_zeros=3), nesterov(9, 3, 4.0), 1.5),
     ]
     cases = [asyncio.run(_training(problem, *form)) for form in forms]
     seeds = {p.value: s.hex() for p, s in SEEDS.items()}
@@ -103,16 +101,15 @@ def _said(trio: Trio, shares: dict[Party, tuple[Share, Share]]) -> dict[str, Any
 
 async def _training(problem: Problem, link: Link, steps: list[Step], gain: float | None) -> dict[str, Any]:
     trio = _trio()
-    zeros = link.row_zeros
-    words = {p: np.asfortranarray(encode(problem.x[p], X_SCALE - zeros) << np.uint64(zeros)) for p in Party}
+    words = {party: np.asfortranarray(encode(problem.x[party], X_SCALE)) for party in Party}
     ridge = {party: np.asfortranarray(encode(steps[0].size * problem.ridge[party], RIDGE_SCALE)) for party in Party}
     start = {party: encode(START[party], WEIGHT_SCALE) for party in Party}
     label = problem.y.astype(np.uint64)
 
     async def side(session: Session, correlations: DealtCorrelations) -> tuple[Share, Share]:
         own = session.party
-        columns, width = problem.columns[own.other], matrix_width(steps, link)
-        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=width, zeros=zeros)
+        columns = problem.columns[own.other]
+        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=matrix_width(steps, link))
         products = Dealt(session, correlations, matrices, link, gain is not None)
         descent = Descent(session, correlations, products, link, label if own is Party.BANK else None)
         joint = None
@@ -131,8 +128,6 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "gain": gain,
         "period": int(link.times * link.period),
         "times": link.times,
-        "turn_bytes": link.turn_bytes,
-        "row_zeros": zeros,
         "table_scales": [step.scales(link).table for step in steps],
         "steps": [[step.size, step.momentum] for step in steps],
         "rows": [[step.low, step.high] for step in steps],

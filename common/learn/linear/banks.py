@@ -30,7 +30,7 @@ from common.rows.dataset import ColumnConfig
 def make_task(section: Model, prepared: Prepared, label: Reals, grid: int, scratch: Scratch | None) -> LinearTask:
     """A bank's part of the training, with what its own columns alone are measured by. grid: the grid's columns."""
     step = step_size(section)
-    words, pull, warnings = prepared.encoded(len(label), section.ridge, step, scratch, section.make_link().row_zeros)
+    words, pull, warnings = prepared.encoded(len(label), section.ridge, step, scratch)
     inputs = TrainingInputs(section, words, pull, grid, prepared.start(label), label)
     return LinearTask(prepared, inputs, grid, warnings)
 
@@ -141,8 +141,7 @@ class LinearOfSeveral:
         self, parts: Sequence[Part], layout: Layout, section: Model, prepared: Prepared, scratch: Scratch | None
     ) -> LinearAtGrid:
         step, lines, low = step_size(section), list[Line](), 0
-        zeros = section.make_link().row_zeros
-        words, pull, warnings = prepared.encoded(layout.total, section.ridge, step, scratch, zeros)
+        words, pull, warnings = prepared.encoded(layout.total, section.ridge, step, scratch)
         for part in parts:
             own, mine = words[low : low + part.rows], pull if part.number == 0 else np.zeros_like(pull)
             lines.append(Line(part.number, part.session, part.correlations, own, mine))

@@ -64,7 +64,7 @@ def dealt_link(step: Step, link: Link, party: Party) -> int:
 def shared_step(step: Step, link: Link, own: int, other: int) -> int:
     """Masked weights, link, masked residual, truncation; of a step that measures the second and third alone. Section 6."""
     moving = 0 if step.measures else 8 * other + truncation(own + other)
-    return moving + link_round(step.rows, link.turn_bytes) + residuals(step, link)
+    return moving + link_round(step.rows) + residuals(step, link)
 
 
 def undealt_matrices(rows: int, own_columns: int) -> int:
@@ -173,7 +173,7 @@ def cut_products(party: Party, columns: int) -> int:
 def owned_step(step: Step, link: Link, own: int, other: int) -> int:
     """Link and masked residual, then the share of the other's gradient: three messages. Section 6."""
     del own  # so that all steps are called alike
-    return link_round(step.rows, link.turn_bytes) + residuals(step, link) + 8 * other
+    return link_round(step.rows) + residuals(step, link) + 8 * other
 
 
 def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
@@ -246,7 +246,7 @@ def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. speaks: for all of them. Section 16."""
     own, every, link, every_step = layout.common + 1, layout.columns, model.make_link(), layout.steps(model, rows)
     width = matrix_width(every_step, link)
-    both = sum(link_round(step.rows, link.turn_bytes) + residuals(step, link) for step in every_step)
+    both = sum(link_round(step.rows) + residuals(step, link) for step in every_step)
     moving, pulled = sum(not step.measures for step in every_step), sum(len(step.bounds) for step in every_step)
     line = matrices(rows, own, width) + moving * 8 * layout.grid + both
     heard = matrices(rows, layout.grid, width) + moving * 8 * own + both + CHECK

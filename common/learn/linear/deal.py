@@ -36,7 +36,7 @@ from common.learn.linear.joint import (
     setup_number,
     setup_openings,
 )
-from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, ahead_cut, gradient_shift
+from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift
 from common.learn.span import Span
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import PIECE_ROWS, MaskRows, matrix_mask, ridge_mask
@@ -181,7 +181,7 @@ class Masks:
         for (rows, grid), (_, bank) in zip(*whole, strict=True):
             taken = slice(-rows.start % sample.stride, None, sample.stride)
             total += cross(grid[taken], bank[taken])
-        return total << np.uint64(2 * self._work.link.row_zeros)
+        return total
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
         offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
@@ -203,14 +203,13 @@ class Masks:
     def _span(self, step: Step, span: Span, weights: Mapping[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
         spare, lacks = np.uint64(step.scales(self._work.link).spare), np.zeros(span.rows, np.uint64)
         pulled = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
-        zeros, cut = np.uint64(self._work.link.row_zeros), np.uint64(ahead_cut(self._work.link))
         for p in Party:
             hide = self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare
             for rows, mask in _pieces(self._matrix[p], span.slice):
                 pulled[p] += backward(mask, hide[rows])
                 if weights is not None:
-                    lacks[rows] += forward(mask, weights[p] >> cut)
-        return self._link(step, span, lacks << zeros + cut), {p: words << zeros for p, words in pulled.items()}
+                    lacks[rows] += forward(mask, weights[p])
+        return self._link(step, span, lacks), pulled
 
     def _link(self, step: Step, span: Span, offset: Words | None = None) -> Dealt:
         """offset: what the parties' sums of u lack, (rows,); by default nothing."""

@@ -15,16 +15,12 @@ from common.learn.linear.joint import Operand
 from common.learn.linear.path import Arrived, Blocks, Path, Step
 from common.learn.span import Span
 from common.mpc.beside import ending, one_ahead
+from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import UPDATE_SHIFT, Words
 from common.mpc.link import Labels, Link, residual
-from common.mpc.session import Array, Kind, Session
+from common.mpc.session import Kind, Session
 from common.party import Party
-
-
-def as_sent(turns: Array) -> Array:
-    """Angles, (n,), as they cross a line: those of 2 bytes as bytes, (2 n,)."""
-    return turns if turns.dtype == np.uint32 else turns.view(np.uint8)
 
 
 class Sweep(Protocol):
@@ -121,7 +117,7 @@ class Descent:
         computed meanwhile.
         """
         spans = step.spans()
-        opened, hidden = deque[tuple[Span, Array]](), deque[Span]()
+        opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
         async with one_ahead(self._masked_u(span, sweep.u) for span in spans) as coming:
             with ending(sweep.begun):
                 # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span
@@ -129,7 +125,7 @@ class Descent:
                 for turn in range(len(spans) + 2):
                     if turn < len(spans):
                         masked = await coming()
-                        await self.session.post(Kind.MASKED_U, as_sent(masked))
+                        await self.session.post(Kind.MASKED_U, masked)
                         opened.append((spans[turn], masked))
                     if turn == 1:
                         await sweep.settle()
@@ -141,21 +137,18 @@ class Descent:
                         await sweep.take(hidden.popleft())
                 return await sweep.pulled()
 
-    def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Array]:
+    def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Turns]:
         """What a span sends of u, begun."""
-        link = self.link
 
-        def mask() -> Array:
-            hide = self.correlations.angle_mask(span.number, span.rows, link.turn_bytes)
-            hidden: Array = link.upper(link.turns(u_of(span.slice))) - hide
-            return hidden
+        def mask() -> Turns:
+            return self.link.turns(u_of(span.slice)) - self.correlations.angle_mask(span.number, span.rows)
 
         return self.session.begin(mask, span.rows * self.products.columns[0])
 
-    async def _residual(self, step: Step, span: Span, masked: Array) -> Words:
-        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, its low `spare` bits zero; 2 or 4 bytes a row."""
-        link, scales, mine = self.link, step.scales(self.link), as_sent(masked)
-        c = link.whole(masked + (await self.session.collect(Kind.MASKED_U, mine.dtype, mine.shape)).view(masked.dtype))
+    async def _residual(self, step: Step, span: Span, masked: Turns) -> Words:
+        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, its low `spare` bits zero; 4 bytes a row."""
+        c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
+        link, scales = self.link, step.scales(self.link)
         shares = await self.correlations.link_shares(span.number, link, span.rows, scales.width)
         label = None if self.label is None else self.label[span.slice]
         return await self.session.compute(lambda: residual(link, scales, c, shares, label), span.rows * link.tables)

@@ -31,14 +31,12 @@ class Prepared(PreparedRows):
         found: Reals = self.whiten.T @ np.diag(penalised(self.columns).astype(np.float64)) @ self.whiten
         return found
 
-    def encoded(
-        self, rows: int, ridge: float, step: float, scratch: Scratch | None = None, zeros: int = 0
-    ) -> tuple[Rows, Words, list[str]]:
+    def encoded(self, rows: int, ridge: float, step: float, scratch: Scratch | None = None) -> tuple[Rows, Words, list[str]]:
         """The first `rows` rows whitened at X_SCALE, int32 (rows, m), and step * ridge * W^T D W at RIDGE_SCALE; warnings.
 
-        Both are column-major; the rows may be in a file of `scratch`. zeros: low bits that are zero in all of these.
+        Both are column-major; the rows may be in a file of `scratch`.
         """
-        words, beyond = self.words(rows, self.whiten, scratch, zeros)
+        words, beyond = self.words(rows, self.whiten, scratch)
         warnings = []
         if beyond:
             warnings.append(

@@ -14,7 +14,6 @@ import itertools
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -31,8 +30,8 @@ CUT_POWER = 2 * FACTOR_SCALE - JOINT_SCALE  # off a product of C and C, to the s
 CUT_SERIES, CUT_ACROSS = JOINT_SCALE, FACTOR_SCALE  # off one of its powers, and off one with C
 SAMPLE_ROWS = 1 << 17
 CROSS_SHIFT = 44  # from products of columns, times `factor`, to 16 bits of the correlation
-_LOW_BITS = 20  # of a factor, all of them zero
-_SCALES = range(1 << 8, 1 << 10)
+_LOW_BITS = 16  # of a factor, all of them zero
+_SCALES = range(1 << 8, 3 << 7)
 _CACHE_ROWS = 1 << 12
 _FIRST, _GRADIENT, _POINT = 1 << 40, 1 << 41, 1 << 42  # above every step's number, below every scoring's
 
@@ -57,13 +56,6 @@ def gradient_number(step: int) -> int:
     return _GRADIENT | step
 
 
-@lru_cache
-def _largest_product(whole: float) -> tuple[int, int]:
-    """k and s, one of _SCALES, the least of those of the largest product not above `whole`."""
-    s = max(_SCALES, key=lambda s: s * math.floor(whole / s))
-    return math.floor(whole / s), s
-
-
 @dataclass(frozen=True)
 class Sample:
     """The rows whose products tell the correlation: every `stride`-th, so that they are of many enterprises.
@@ -84,15 +76,16 @@ class Sample:
         return -(-rows // self.stride)
 
     def _parts(self, taken: int) -> tuple[int, int]:
-        """k and s of the largest product not above 2^28 / `taken`, held back for a sample's error."""
+        """k and s, of 256 and more, of the largest product not above 2^32 / `taken`, held back for a sample's error."""
         held = 1.0 if self.stride == 1 else 1.0 - min(0.5, 0.5 * math.sqrt((self.grid + self.bank) / taken))
-        return _largest_product(2.0 ** (48 - _LOW_BITS) * held / taken)
+        whole = 2.0 ** (48 - _LOW_BITS) * held / taken
+        s = max(_SCALES, key=lambda s: s * math.floor(whole / s))
+        return math.floor(whole / s), s
 
     def factor(self, taken: int) -> np.uint64:
         """What turns the sum of products over `taken` rows into almost a mean at scale 60; `scale` has the rest.
 
-        It is a multiple of 2^20: of words in 5 bytes, with three zeros below, times multiples of 8 no bit above the 46th
-        counts, and of words in 6 bytes no more.
+        It is a multiple of 2^16, since of sums of words in 6 bytes no bit above the 48th counts.
         """
         return np.uint64(self._parts(taken)[0] << _LOW_BITS)
 
@@ -267,7 +260,7 @@ def correlation(party: Party, correlations: Correlations, matrices: Matrices, sa
         if party is Party.GRID:
             total += cross(_words(matrices.own[whole][rows]), theirs)
         else:
-            total += cross(theirs, correlations.matrix_mask(block, rows.stop, bank).T[rows] << np.uint64(matrices.zeros))
+            total += cross(theirs, correlations.matrix_mask(block, rows.stop, bank).T[rows])
     return total
 
 

@@ -159,7 +159,7 @@ class Linear:
         count, label = rows.train_rows, rows.table.label
         own = None if label is None else label[:count]
         step = step_size(section)
-        words, pull, warnings = prepared.encoded(count, section.ridge, step, scratch, section.make_link().row_zeros)
+        words, pull, warnings = prepared.encoded(count, section.ridge, step, scratch)
         gain, fitted = 0.0, None
         if section.joint and own is not None:  # the curvature of `taylor` is the bound itself
             gain = 1.0

@@ -30,14 +30,13 @@ from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
-from common.mpc.short import LEAST, WIDE, WIDTHS
+from common.mpc.short import WIDE, WIDTHS
 from common.mpc.truncate import open_sum, placed
 from common.party import Party
 
 _LOOKAHEAD = REST_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE
 MOVED_SHIFT = MOVED_SCALE - WEIGHT_SCALE  # so few that of weights enough bits are left for u of every period: see `placed`
 ONE = 1 << MOMENTUM_SCALE
-AHEAD_CUT = 4  # to 24 bits: of rows without their last three, u has 31 then, and 8 more for a period of 256
 LONGER, LONGER_BITS = 1.25, 2  # of a longer step, and the bits that its numerator takes
 SPAN_ROWS = 1 << 16  # rows that go through a step together
 _APART = 8  # from so small a part of these on, rows go in two spans: the line then works while a side waits
@@ -103,22 +102,13 @@ class Step:
         """The split is that of all rows, for which tables were dealt; the step averages over those of data, or of all banks."""
         whole = self.rows if self.whole is None else self.whole
         rows = whole if self.data_rows is None else self.data_rows
-        return LinkScales.choose(self.size, max(whole, rows), link.least_bits, link.row_zeros).over(self.size, rows)
+        return LinkScales.choose(self.size, max(whole, rows), link.least_bits).over(self.size, rows)
 
 
 def matrix_width(steps: Sequence[Step], link: Link) -> int:
     """Bytes of a word of masked matrices: as few as u modulo the link's period and the residuals of all steps allow."""
-    spare, zeros = min(step.scales(link).spare for step in steps), link.row_zeros
-    most = max(link.bits - ahead_cut(link), 64 - spare) - zeros
-    return next((width for width in (LEAST, *WIDTHS) if 8 * width >= most), WIDE)
-
-
-def ahead_cut(link: Link) -> int:
-    """Low bits of a look-ahead that its shares are without where they make u: what is left above needs as many bits less.
-
-    What two shares lack of them is a unit of the last place of their sum, and what their sum is beyond the ring is no period.
-    """
-    return AHEAD_CUT if link.row_zeros else 0
+    spare = min(step.scales(link).spare for step in steps)
+    return next((width for width in WIDTHS if 8 * width >= max(link.bits, 64 - spare)), WIDE)
 
 
 class Correction:

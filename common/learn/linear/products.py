@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import LocalProtocolError
-from common.learn.linear.path import Blocks, Step, ahead_cut
+from common.learn.linear.path import Blocks, Step
 from common.learn.span import Span
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, Words
@@ -71,9 +71,8 @@ class Dealt:
 
     def _u_of(self, point: Words, mask: Words) -> Callable[[slice], Words]:
         """u of a slice of rows: this party's own product in clear, and the masked matrix times what the dealer knows."""
-        m, cut = self.matrices, np.uint64(ahead_cut(self.link))
-        mine, others = point >> cut, mask >> cut
-        return lambda rows: (forward(m.own[rows], mine) + forward(m.masked[rows], others)) << cut
+        m = self.matrices
+        return lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask)
 
     def owned(self, step: Step, weights: Words) -> DealtSweep:
         point, m = weights << np.uint64(MOMENTUM_SCALE), self.matrices

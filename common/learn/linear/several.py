@@ -127,8 +127,7 @@ async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first:
     def place(shape: tuple[int, int]) -> Rows:
         return cast(Rows, room.empty(shape, np.uint64))
 
-    mine = line.own, line.own_ridge, other
-    matrices = await share_matrices(line.session, line.correlations, *mine, place, width, link.row_zeros)
+    matrices = await share_matrices(line.session, line.correlations, line.own, line.own_ridge, other, place, width)
     products = Dealt(line.session, line.correlations, matrices, link, known=model.joint)
     return Descent(line.session, line.correlations, products, link, label), matrices
 

@@ -143,7 +143,7 @@ async def _descended(
         products = await share_undealt(session, *mine, link, place)
     else:
         width = matrix_width(steps, link)
-        matrices = await share_matrices(session, correlations, *mine, place, width, link.row_zeros)
+        matrices = await share_matrices(session, correlations, *mine, place, width)
         products = Dealt(session, correlations, matrices, link, known=model.joint)
     labels = None if label is None else label.astype(np.uint8)
     descent, first = Descent(session, correlations, products, link, labels, course), encode(inputs.start, WEIGHT_SCALE)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountsDemand
 from common.mpc.fixedpoint import Words
-from common.mpc.link import FULL_TURN, Link, Sliced
+from common.mpc.link import Link, Sliced
 from common.mpc.prg import Purpose
 from common.mpc.session import Channel, Kind
 from common.mpc.short import WIDE
@@ -112,8 +112,8 @@ class Correlations(Protocol):
     def weight_mask(self, number: int, count: int) -> Words:
         """v: hides this party's share of the other's weights."""
 
-    def angle_mask(self, number: int, rows: int, width: int = FULL_TURN) -> npt.NDArray[Any]:
-        """This party's half of the angle's mask, of so many bytes: 2 or 4."""
+    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
+        """This party's half of the angle's mask."""
 
     async def link_shares(self, number: int, link: Link, rows: int, width: int = WIDE) -> Sequence[Sliced]:
         """Shares of the link's tables at the angle, `rows` words for each, modulo 2^(8 width)."""

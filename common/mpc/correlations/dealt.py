@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from common.mpc.correlations.asked import (
 from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
-from common.mpc.link import FULL_TURN, Link, Sliced
+from common.mpc.link import Link, Sliced
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.mpc.seeds import DEALT_BYTES, FINGERPRINT_BYTES
 from common.mpc.session import Array, Channel, Kind, Round, compute
@@ -177,9 +176,8 @@ class DealtCorrelations:
     def weight_mask(self, number: int, count: int) -> Words:
         return self._prg.words(Purpose.WEIGHTS, number, count)
 
-    def angle_mask(self, number: int, rows: int, width: int = FULL_TURN) -> npt.NDArray[Any]:
-        expand = self._prg.half_words if width == FULL_TURN else self._prg.short_words
-        return expand(Purpose.ANGLE, number, rows)
+    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
+        return self._prg.half_words(Purpose.ANGLE, number, rows)
 
     async def link_shares(self, number: int, link: Link, rows: int, width: int = WIDE) -> Sequence[Sliced]:
         if width == WIDE:

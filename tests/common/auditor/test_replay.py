@@ -20,7 +20,7 @@ from common.learn.linear.deal import KEPT_BYTES
 from common.learn.linear.train import TrainingInputs, train
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.correlations.dealt import DealtCorrelations, take_seed
-from common.mpc.fixedpoint import encode
+from common.mpc.fixedpoint import X_SCALE, encode
 from common.mpc.seeds import own_seed
 from common.mpc.session import Array, Kind, Round
 from common.party import Identity, Party
@@ -28,7 +28,7 @@ from common.plan.train import TrainPlan
 from common.trust.authority import issue, make_ca, parse_key, read_certificate
 from common.trust.sealed import seal, unseal
 from tests.channels import MemoryChannel
-from tests.common.mpc.problems import RIDGE_SCALE, make_problem, own_words
+from tests.common.mpc.problems import RIDGE_SCALE, make_problem
 from tests.peers import KEYS, NONCES, DealerEnd, Trio
 
 PROBLEM = make_problem(60, 2, 2)
@@ -68,7 +68,7 @@ async def job(to: Party | None = None, place: int = 0, plan: TrainPlan = PLAN) -
         correlations = DealtCorrelations(party, own_seed(dealt.seed, NONCES[party]), heard, KEYS[party])
         await correlations.order(PeriodDemand(7))
         await correlations.period_product(7)
-        bank, own = party is Party.BANK, own_words(PROBLEM.x[party])
+        bank, own = party is Party.BANK, np.asfortranarray(encode(PROBLEM.x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(4.0 * PROBLEM.ridge[party], RIDGE_SCALE))
         start, label = np.zeros(own.shape[1]), PROBLEM.y if bank else None
         inputs = TrainingInputs(plan.model, own, pull, PROBLEM.columns[party.other], start, label, gain=float(bank))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import Descent
@@ -35,17 +34,11 @@ from common.mpc.product import Matrices, share_matrices
 from common.mpc.session import Session
 from common.mpc.share import Share
 from common.party import Party
-from common.plan.linear import ROW_ZEROS
 from tests.peers import Trio, deal_work
 from tests.reference import descend, joint_matrix, sigmoid
 
 REST = Rest(1e3, 1e3)  # problems whose training is cut short, too
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
-
-
-def own_words(x: Reals, zeros: int = ROW_ZEROS) -> npt.NDArray[np.int32]:
-    """Whitened rows as a training takes them, (n, m) column-major, so many low bits of each zero."""
-    return np.asfortranarray(encode(x, X_SCALE - zeros).view(np.int64).astype(np.int32) << zeros)
 
 
 @dataclass(frozen=True)
@@ -97,11 +90,10 @@ async def begin(
     session: Session, correlations: DealtCorrelations, problem: Problem, link: Link, step_size: float, known: bool = False
 ) -> Descent:
     """Encodes and shares this party's matrices. known: of `Dealt`."""
-    own = own_words(problem.x[session.party], link.row_zeros)
+    own = np.asfortranarray(encode(problem.x[session.party], X_SCALE))
     pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))
     width = matrix_width([Step(0, 0, problem.rows, step_size, 0)], link)
-    mine = own, pull, problem.columns[session.party.other]
-    matrices = await share_matrices(session, correlations, *mine, width=width, zeros=link.row_zeros)
+    matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other], width=width)
     label = problem.y.astype(np.uint8) if session.party is Party.BANK else None
     return Descent(session, correlations, Dealt(session, correlations, matrices, link, known), link, label)
 

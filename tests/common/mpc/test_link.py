@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
-from common.learn.linear.descent import Descent, as_sent
+from common.learn.linear.descent import Descent
 from common.learn.linear.path import Blocks, Step
 from common.learn.linear.products import Dealt, DealtSweep
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -24,7 +24,6 @@ from tests.common.mpc.problems import halves, make_problem
 from tests.peers import Trio
 from tests.reference import sigmoid
 
-SHORT = Fourier(turn_bytes=2, row_zeros=3)
 NOTHING = Matrices(*(np.zeros((0, 0), np.uint64) for _ in range(4)))
 
 
@@ -125,7 +124,7 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
         products, (span,) = Dealt(session, correlations, NOTHING, link), step.spans()
         descent = Descent(session, correlations, products, link, label)
         masked = await descent._masked_u(span, lambda _: shares[session.party])
-        await session.post(Kind.MASKED_U, as_sent(masked))
+        await session.post(Kind.MASKED_U, masked)
         found = await descent._residual(step, span, masked)
         await DealtSweep(products, step, lambda rows: shares[session.party][rows], Blocks.zero(0, 0)).give(span, found)
         return found
@@ -136,13 +135,11 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
             await trio.to_party[party].send(dealt, values)
 
     result = await trio.run(side, deal)
-    zeros = np.uint64(link.row_zeros)  # as many upper bits of a residual do not count
-    whole = result[Party.GRID] + result[Party.BANK] << zeros
-    return decode(whole, RESIDUAL_SCALE + link.row_zeros) / link.step_over_n(step.scales(link))
+    return decode(result[Party.GRID] + result[Party.BANK], RESIDUAL_SCALE) / link.step_over_n(step.scales(link))
 
 
-@pytest.mark.parametrize("equivalent", [10, 3_000, 65_536, 500_000, 10**6, 2**24], ids=lambda rows: f"as over {rows} rows")
-@pytest.mark.parametrize("link", [Fourier(), SHORT, Fourier(64, 12), Fourier(64, 16, odd=False), Taylor(), Taylor(32)], ids=str)
+@pytest.mark.parametrize("equivalent", [10, 3_000, 500_000, 10**6, 2**24], ids=lambda rows: f"as over {rows} rows")
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 12), Fourier(64, 16, odd=False), Taylor(), Taylor(32)], ids=str)
 async def test_secure_residual(link: Link, equivalent: int) -> None:
     """Over the whole claimed range, both ends included: as close to the plaintext link as its words are long, and unbiased."""
     rng = np.random.default_rng(0)
@@ -156,36 +153,7 @@ async def test_secure_residual(link: Link, equivalent: int) -> None:
     error = await residual(Trio(seed=7), link, u, y, step, offset) - (link(u) - y)
     assert np.abs(error).max() < 2.0**-10 + rounded(link, scales)
     assert abs(error.mean()) < 2.0**-14 + 4.0 * error.std() / math.sqrt(len(u))
-    assert error.std() < (0.02 if scales.width == 5 else 0.011)  # whose squares are what is claimed of the rounding
-    assert (scales.width == 5) == (link is SHORT and equivalent <= 65_536)
-
-
-def test_an_angle_of_16_bits_is_right_in_the_mean() -> None:
-    """What both open and what completes it are u, off by a unit and a half at most and by nothing in the mean."""
-    rng, turns = np.random.default_rng(4), np.uint32(1) << np.uint32(16)
-    shares, masks = rng.integers(0, 2**32, (3, 50_000), dtype=np.uint32), rng.integers(0, 2**16, (2, 50_000), dtype=np.uint16)
-    opened = SHORT.upper(shares[0]) - masks[0] + (SHORT.upper(shares[1]) - masks[1])
-    assert opened.dtype == np.uint16 and as_sent(opened).dtype == np.uint8
-    found = SHORT.whole(opened) + SHORT.completed(shares[2], masks[0] + masks[1])
-    off = (found - shares.sum(axis=0, dtype=np.uint32)).view(np.int32) / float(turns)
-    assert np.abs(off).max() <= 1.5 and abs(off.mean()) < 0.02 and off.max() > 1.2 and off.min() < -1.2
-    assert np.array_equal(Fourier().whole(Fourier().upper(shares[0])), shares[0])
-
-
-@pytest.mark.parametrize("rows", [20_000, 111_618, 131_072, 131_073])
-@pytest.mark.parametrize("link", [SHORT, Fourier(64, 10, turn_bytes=2, row_zeros=3)], ids=str)
-def test_short_words_are_right_in_the_mean_where_few_are_overdue(link: Link, rows: int) -> None:
-    """At each u, over all that is opened: a sine rounded to four bits is too large, by a tenth of what one in a hundred is."""
-    scales = LinkScales.choose(4.0, rows, link.least_bits, link.row_zeros)
-    assert (scales.coarse, scales.width) == ((True, 5) if rows <= 1 << 17 else (False, 6))
-    c = link.whole(np.arange(1 << 16, dtype=np.uint16))
-    factors = [decode(factor, scales.factor) for factor in link.factors(c, scales)]
-    for u in (-7.0, -4.6, -3.0, -1.0, 2.0):
-        turn = round(u / float(link.period) * 2**16) % 2**16 << 16
-        tables = (np.rint(values * 2.0**scales.table) * 2.0**-scales.table for values in link.table_values(np.uint32(turn) - c))
-        found = 0.5 + sum(table * factor for table, factor in zip(tables, factors, strict=True)) / scales.step_over_n
-        meant = link(np.array([(turn - (turn >> 31 << 32)) * float(link.period) / 2.0**32]))[0]
-        assert abs(float(np.mean(found)) - meant) < 1e-4
+    assert error.std() < 0.011  # a thousandth of the variance of a label, in the shortest words too
 
 
 def test_step_size_is_kept() -> None:
@@ -197,17 +165,17 @@ def test_step_size_is_kept() -> None:
             assert link.step_over_n(scales) == pytest.approx(scales.step_over_n, rel=off)
 
 
-@pytest.mark.parametrize("link", [Fourier(), SHORT, Fourier(64, 16, odd=False), Taylor()], ids=str)
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16, odd=False), Taylor()], ids=str)
 async def test_cost(link: Link) -> None:
     trio, rows = Trio(), 33
     zeros, step = np.zeros(rows), Step(0, 0, rows, 1.0, 0)
     await residual(trio, link, zeros, zeros, step, np.zeros(rows, np.uint64))
-    width = 8 if link == Fourier(64, 16, odd=False) else 5 if link is SHORT else 6
+    width = 8 if link == Fourier(64, 16, odd=False) else 6
     assert step.scales(link).width == width
     for party in Party:
         traffic = trio.session[party].traffic
         assert traffic.rounds == 2  # the link's own, and the residual that leaves in the same breath
-        assert traffic.sent == {Kind.MASKED_U: link.turn_bytes * rows, Kind.MASKED_RESIDUAL: width * rows}
-        assert link_round(rows, link.turn_bytes) == traffic.sent[Kind.MASKED_U]
+        assert traffic.sent == {Kind.MASKED_U: 4 * rows, Kind.MASKED_RESIDUAL: width * rows}
+        assert link_round(rows) == traffic.sent[Kind.MASKED_U]
         seed, dealt = (values for _, values in trio.to_party[party].log)
         assert seed.nbytes == 96 and dealt.nbytes == 8 * -(-width * rows * link.tables // 16)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.errors import LocalProtocolError
 from common.learn.linear.cost import matrices
 from common.mpc import product
 from common.mpc.correlations import dealt
@@ -89,47 +88,6 @@ async def test_short_matrices_lose_no_bit_that_counts(width: int) -> None:
                 assert (total << spare).tolist() == [(value << int(spare)) % 2**64 for value in exactly(matrix, w)]
                 lifted = times(OWN[owner], w - v << spare) + times(theirs, v << spare) + times(mask, v << spare)
                 assert lifted.tolist() == exactly(matrix, w << spare)
-
-
-async def test_low_zeros_are_neither_masked_nor_sent() -> None:
-    """In 5 bytes with two zeros below: right modulo 2^(64 - spare) for vectors with `spare` zeros, by a mask with two too."""
-    trio, spare = Trio(), np.uint64(22)
-    small = {p: np.random.default_rng(p.index).integers(-(2**14), 2**14, OWN[p].shape).astype(np.int32) << 2 for p in Party}
-
-    async def side(session: Session, correlations: DealtCorrelations) -> Matrices:
-        party = session.party
-        mine = np.asfortranarray(small[party]), RIDGE[party], COLUMNS[party.other]
-        return await share_matrices(session, correlations, *mine, width=5, zeros=2)
-
-    async def nothing(dealer: Dealer) -> None:
-        pass
-
-    held = await trio.run(side, nothing)
-    for owner in Party:
-        sent = [values for label, values in trio.peer[owner].log if label.kind is Kind.MASKED_MATRIX]
-        assert sum(values.nbytes for values in sent[:-1]) == 5 * ROWS * COLUMNS[owner]
-        masked, mask = held[owner.other].masked, matrix_mask(trio.dealer._prg[owner], ROWS, COLUMNS[owner]) << np.uint64(2)
-        assert not (np.asarray(masked) & np.uint64(3)).any()
-        h = uniform(ROWS, seed=9) << spare
-        lacks = backward(small[owner], h) - backward(masked, h)  # what the owner's number times it is more
-        assert np.array_equal(lacks, backward(mask, h))
-        assert not np.array_equal(lacks + np.uint64(1), backward(mask, h))
-
-
-async def test_a_number_with_bits_that_nothing_masks_is_not_sent() -> None:
-    trio = Trio()
-
-    async def side(session: Session, correlations: DealtCorrelations) -> None:
-        party = session.party
-        own = np.full((ROWS, COLUMNS[party]), 6, np.int32)
-        with pytest.raises(LocalProtocolError, match="none are masked"):
-            await share_matrices(session, correlations, own, RIDGE[party], COLUMNS[party.other], width=5, zeros=2)
-
-    async def nothing(dealer: Dealer) -> None:
-        pass
-
-    await trio.run(side, nothing)
-    assert not any(trio.peer[party].log for party in Party)
 
 
 async def test_column_major() -> None:

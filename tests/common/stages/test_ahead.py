@@ -29,14 +29,14 @@ from common.learn.linear.steps import make_work, step_size
 from common.learn.linear.train import TrainingInputs, train
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.dealt import DealtCorrelations
-from common.mpc.fixedpoint import WEIGHT_SCALE, decode, encode
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.stages.ahead import SCORES, TRAINING, Spare, choose, confirm_stock, scores_ahead, train_ahead
 from common.stages.predeal import predeal
-from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem, own_words
+from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.companies import Companies, Recorder, frames
 from tests.peers import KEYS, DealerEnd, Trio, coordinate, seed_of
 
@@ -85,7 +85,7 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
 def inputs(problem: Problem, party: Party, model: Model = MODEL) -> TrainingInputs:
     x, pull = problem.x[party], step_size(model) * problem.ridge[party]
     label = problem.y if party is Party.BANK else None
-    words = own_words(x, model.make_link().row_zeros), np.asfortranarray(encode(pull, RIDGE_SCALE))
+    words = np.asfortranarray(encode(x, X_SCALE)), np.asfortranarray(encode(pull, RIDGE_SCALE))
     return TrainingInputs(model, *words, problem.columns[party.other], np.full(x.shape[1], 0.125), label)
 
 
@@ -166,7 +166,7 @@ async def test_what_half_a_dealer_deals_is_taken_from_a_stock_that_serves_no_oth
         np.testing.assert_allclose(found[party], expected[party], rtol=0, atol=2.1 * 2.0**-MODEL.weight_bits)
     whole, half = (EXACT.model_copy(update={"model": m.model_copy(update={"period": 32, "terms": 8})}) for m in (MODEL, HALF))
     one, other = predealt(whole), predealt(half)
-    assert dealing(one) != dealing(other)
+    assert all(list(one.arrays(party)) == list(other.arrays(party)) for party in Party) and dealing(one) != dealing(other)
 
 
 def make_old(folder: Path) -> None:

@@ -62,19 +62,19 @@ def test_widening_keeps_the_numbers_and_adds_zeros() -> None:
         wide[0:1] = small[0:1]
 
 
-@pytest.mark.parametrize(("link", "rows"), [("fourier", 2000), ("taylor", 1000)])
-async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str, rows: int) -> None:
+@pytest.mark.parametrize("link", ["fourier", "taylor"])
+async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str) -> None:
     """A quarter more rows: the step averages over those of data, whatever the tables' scale; zero columns get no weight."""
-    problem, model = make_problem(rows, 3, 4), Model.model_validate({"link": link, "iterations": 12})
-    steps = make_steps(model, rows * 5 // 4, 11, rows)
-    scales = [[step.scales(model.make_link()).table for step in some] for some in (steps, make_steps(model, rows, 7))]
+    problem, model = make_problem(1000, 3, 4), Model.model_validate({"link": link, "iterations": 12})
+    steps = make_steps(model, 1250, 11, 1000)
+    scales = [[step.scales(model.make_link()).table for step in some] for some in (steps, make_steps(model, 1000, 7))]
     assert scales[0] != scales[1]
     gain = 1.5 if link == "fourier" else 1.0  # beyond it taylor's steps, of curvature 1/4 throughout, are too long
-    found = (await train(Trio(), wide(problem, problem.rows * 5 // 4, 2), steps, model.make_link(), gain=gain)).weights
+    found = (await train(Trio(), wide(problem, 1250, 2), steps, model.make_link(), gain=gain)).weights
     grid, bank = found[:5], found[5:]
     assert not grid[3:].any() and not bank[4:].any()
-    exact, close = problem.twin(make_steps(model, rows, 7), model.make_link(), gain), 2e-3 if link == "fourier" else 5e-4
-    np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=close)  # of words of 5 bytes, or 6
+    exact = problem.twin(make_steps(model, 1000, 7), model.make_link(), gain)
+    np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=5e-4)
 
 
 def wide(problem: Problem, rows: int, more: int) -> Problem:

@@ -15,11 +15,11 @@ from common.learn.linear.steps import make_steps, make_work, rest_limit
 from common.learn.linear.train import TrainingInputs, train
 from common.mpc.arrived import CHECK_BITS, COMBINATIONS, signs
 from common.mpc.correlations.dealt import DealtCorrelations
-from common.mpc.fixedpoint import Reals, Words, encode
+from common.mpc.fixedpoint import X_SCALE, Reals, Words, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.linear import Model
-from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem, own_words
+from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.test_changed_words import Change, Place, install
 from tests.peers import Trio, coordinate
 
@@ -46,7 +46,7 @@ async def run(
 
     async def side(session: Session, correlations: DealtCorrelations) -> tuple[Reals, bool]:
         party, bank = session.party, session.party is Party.BANK
-        own = own_words(problem.x[party])
+        own = np.asfortranarray(encode(problem.x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode((model.step or 4.0) * problem.ridge[party], RIDGE_SCALE))
         label = problem.y if bank else None
         other = problem.columns[party.other]

@@ -18,7 +18,7 @@ from common.mpc.fixedpoint import X_SCALE, Reals, Words, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.linear import Model
-from tests.common.mpc.problems import RIDGE_SCALE, make_problem, own_words
+from tests.common.mpc.problems import RIDGE_SCALE, make_problem
 from tests.peers import Trio, coordinate
 from tests.reference import sigmoid
 
@@ -74,7 +74,7 @@ async def trained(trio: Trio, gain: float, fitted: Callable[[], float] | None = 
 
     async def side(session: Session, correlations: DealtCorrelations) -> Any:
         party, bank = session.party, session.party is Party.BANK
-        own = own_words(problem.x[party])
+        own = np.asfortranarray(encode(problem.x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(4.0 * problem.ridge[party], RIDGE_SCALE))
         mine = own, pull, problem.columns[party.other], np.zeros(own.shape[1]), problem.y if bank else None
         return await train(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from common.learn.linear.joint import (
     setup_truncations,
     times_cut,
 )
-from common.learn.linear.path import MOVED_SHIFT, Step, matrix_width
+from common.learn.linear.path import MOVED_SHIFT, Step
 from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import MAX_STEPS, STEP
 from common.mpc.correlations import dealt
@@ -117,18 +116,6 @@ async def test_secure_equals_plaintext(link: Link, correlation: float, rate: flo
     x = np.column_stack([problem.x[p] for p in Party])
     assert np.abs(x @ (trained.weights - twin)).max() < CLOSE * max(1.0, np.abs(x @ twin).max())
     assert np.abs(twin).max() > 0.3
-
-
-async def test_in_words_of_5_bytes_it_is_the_twin_of_columns_of_7_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With angles of 16 bits, measured and corrected by parts: every product goes through E and residuals that are cut."""
-    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", ROWS // 4)
-    link, made = Fourier(turn_bytes=2, row_zeros=3), driven(0.95, 0.2)
-    problem = replace(made, x={p: np.rint(x * 2.0**7) / 2.0**7 for p, x in made.x.items()})
-    steps = nesterov(ROWS, 12, STEP, 2, longer=True)
-    assert {step.scales(link).width for step in steps} == {5} and matrix_width(steps, link) == 5
-    trained, x = await train(Trio(seed=1), problem, steps, link, gain=2.0), np.column_stack([problem.x[p] for p in Party])
-    off = x @ (trained.weights - problem.twin(steps, link, 2.0))  # chance alone moves the optimum's u by 0.2
-    assert np.sqrt(np.mean(off**2)) < 0.025
 
 
 async def test_begun_on_few_rows_it_ends_where_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,13 +234,13 @@ async def test_a_sample_of_rows_in_blocks_is_that_sample(monkeypatch: pytest.Mon
 def test_rows_taken_and_what_their_products_become() -> None:
     assert [Sample(rows, 4, 5).stride for rows in (1, 131_072, 262_143, 262_144, 10**6)] == [1, 1, 1, 2, 7]
     one, fewer = (int(Sample(1000, 4, 5).scale(1000, data)) for data in (1000, 800))
-    assert 256 <= one < 1024 and fewer == one * 1000 // 800
+    assert 256 <= one < 384 and fewer == one * 1000 // 800
     for rows in (3, 14_280, 131_072, 262_143, 10**6):
         sample = Sample(rows, 4, 5)
         taken = sample.taken(rows)
         held = 1.0 if sample.stride == 1 else 1.0 - 0.5 * math.sqrt(9 / taken)
         whole = int(sample.factor(taken)) * int(sample.scale(taken, taken)) * taken
-        assert 0 <= held - whole / 2**48 < 2**-10 and int(sample.factor(taken)) % 2**20 == 0
+        assert 0 <= held - whole / 2**48 < 2**-12 and int(sample.factor(taken)) % 2**16 == 0
     rows = [low + i for _, low, part in Sample(10**6, 4, 5).blocks(10**6) for i in range(*part.indices(1 << 16))]
     assert rows == list(range(0, 10**6, 7))
 

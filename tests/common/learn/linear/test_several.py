@@ -17,7 +17,7 @@ from common.learn.linear.layout import Layout
 from common.learn.linear.learner import Linear
 from common.learn.linear.schedule import nesterov
 from common.learn.linear.several import Ended, Line, train_several
-from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.prg import Prg, mark
 from common.mpc.several.dealer import Masks
 from common.mpc.several.hub import Hub
@@ -25,7 +25,7 @@ from common.mpc.tags import made
 from common.party import Party
 from common.plan.linear import Model
 from tests.banks import Banks, End, key, several_plan
-from tests.common.mpc.problems import RIDGE_SCALE, own_words
+from tests.common.mpc.problems import RIDGE_SCALE
 from tests.reference import descend, joint_matrix, sigmoid
 
 GRID, COMMON = 4, 3
@@ -72,7 +72,7 @@ class World:
         else:
             own, pull = self.x[here][:, self.layout.places(end.number)[GRID:]], np.pad(self.bank_pull, (0, 1))
         pull = pull if end.number == 0 else np.zeros_like(pull)
-        words = own_words(own)
+        words = np.asfortranarray(encode(own, X_SCALE).view(np.int64).astype(np.int32))
         label = self.y[here] if party is Party.BANK else None
         return Line(
             end.number, end.session, end.correlations, words, np.asfortranarray(encode(step * pull, RIDGE_SCALE)), label

@@ -62,8 +62,6 @@ async def job(world: World, seed: int) -> tuple[Banks, list[Words]]:
 def messages(banks: Banks) -> Iterator[Message]:
     """All that is sent in a job and opens nothing, by who hears it."""
     for who, line, label, values in banks.heard():
-        if label.kind is Kind.DEALT_LINK:
-            values = values[:-1]  # zeros fill up its last word
         if label.kind not in {*OPENS, *ELSEWHERE}:  # the mark of a key is the same in all jobs
             yield who, line, label, values[:-MARK_WORDS] if label.kind is Kind.DEALT_TAGS else values
 

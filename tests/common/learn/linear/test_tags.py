@@ -15,7 +15,7 @@ from common.learn.linear.half import ClosedModel
 from common.learn.linear.steps import make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.mpc.correlations.dealt import DealtCorrelations
-from common.mpc.fixedpoint import Reals, Words, decode, encode
+from common.mpc.fixedpoint import X_SCALE, Reals, Words, decode, encode
 from common.mpc.prg import Prg, mark
 from common.mpc.session import Array, Kind, Round, Session
 from common.mpc.tags import MARK_WORDS, RING, made, total
@@ -23,7 +23,7 @@ from common.party import Party
 from common.plan.linear import Model
 from tests.channels import MemoryChannel
 from tests.common.learn.linear.test_score import COLUMNS, models, rows, score_shares
-from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem, own_words
+from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.patience import patience
 from tests.peers import KEYS, Trio, coordinate
 
@@ -37,7 +37,7 @@ async def trained(model: Model, problem: Problem = PROBLEM, seed: int | None = N
 
     async def side(session: Session, correlations: DealtCorrelations) -> Shares:
         party, bank = session.party, session.party is Party.BANK
-        own = own_words(problem.x[party])
+        own = np.asfortranarray(encode(problem.x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(size * problem.ridge[party], RIDGE_SCALE))
         start, label = np.zeros(own.shape[1]), problem.y if bank else None
         inputs = TrainingInputs(model, own, pull, problem.columns[party.other], start, label, gain=float(bank))

@@ -37,7 +37,7 @@ from common.plan.policy import Policy
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.stats.measures import evaluate
-from tests.common.mpc.problems import Problem, few_overdue, halves, make_problem, own_words
+from tests.common.mpc.problems import Problem, few_overdue, halves, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.peers import Trio
 
@@ -47,7 +47,7 @@ DEALERS: tuple[Any, Any] = ("whole", "half")
 
 def inputs_of(problem: Problem, party: Party, model: Model) -> TrainingInputs:
     step = step_size(model)
-    own = own_words(problem.x[party], model.make_link().row_zeros)
+    own = np.asfortranarray(encode(problem.x[party], X_SCALE).astype(np.int64).astype(np.int32))
     ridge = np.asfortranarray(encode(step * problem.ridge[party], RIDGE_SCALE))
     label, gain = (problem.y, 1.0) if party is Party.BANK else (None, 0.0)
     return TrainingInputs(model, own, ridge, problem.columns[party.other], np.zeros(own.shape[1]), label, gain=gain)
@@ -118,7 +118,7 @@ async def test_weights_are_those_of_a_dealer_and_bytes_those_of_the_formula(prob
     whole, _ = await trained(problem, Model(**link, reveal="owners", weight_bits=14))
     model = Model(**link, weight_bits=14, reveal="owners", dealer="half")
     half, trio = await trained(problem, model)
-    assert np.abs(half - whole).max() < 2.0**-8  # a whole dealer's columns and words have fewer bits
+    assert np.abs(half - whole).max() < 2.0**-9
     work = make_work(model, TrainingDemand(problem.rows, *(problem.columns[p] for p in Party)))
     for party in Party:
         assert measured(trio, party) == descent(party, work) + Cost(dealt=DEALT_BYTES)
@@ -254,13 +254,11 @@ async def test_what_the_dealer_and_the_grid_know_unmasks_no_matrix_and_still_giv
     long = back.reshape(columns, WORDS, rows).astype(np.uint64)
     matrices = [once, long[:, 1] | long[:, 2] << np.uint64(32), long[:, 0] | long[:, 1] << np.uint64(32)]
 
-    plain = Model(reveal="owners")
-    _, whole = await trained(problem, plain)  # where the same attack opens the matrix, of columns with zeros at their end
-    zeros, short_x = np.uint64(plain.make_link().row_zeros), inputs_of(problem, Party.BANK, plain).own.astype(np.int64)
+    _, whole = await trained(problem, Model(reveal="owners"))  # where the same attack opens the matrix
     short = next(v for label, v in whole.peer[Party.BANK].log if label.kind is Kind.MASKED_MATRIX)
-    masked = lengthen(short, 5, (columns, rows))
+    masked = lengthen(short, 6, (columns, rows))
     mask = whole.dealer.expanded[Party.BANK].words(Purpose.MATRIX, 0, columns * rows)
-    assert not (((masked + mask.reshape(columns, rows) << zeros) - short_x.view(np.uint64).T) << np.uint64(24) - zeros).any()
+    assert not ((masked + mask.reshape(columns, rows) - x) << np.uint64(16)).any()
     for masked in matrices:
         for purpose in Purpose:
             for party in Party:

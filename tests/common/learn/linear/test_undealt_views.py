@@ -83,14 +83,12 @@ async def test_labels_that_a_whole_dealer_reads_with_the_grid_stay_hidden(
 
     model = Model(reveal="owners")
     step = make_steps(model, problem.rows, sum(problem.columns.values()))[0]
-    number, link = step.spans()[0].number, model.make_link()
-    scales, half_scales = step.scales(link), step.scales(Model(**HALF).make_link())
+    number, scales = step.spans()[0].number, step.scales(model.make_link())
     _, whole = await trained(problem, model)
     sent = next(values for label, values in whole.peer[Party.BANK].log if label.kind is Kind.MASKED_RESIDUAL)
     mask = whole.dealer.expanded[Party.BANK].words(Purpose.RESIDUAL, number, problem.rows)
     masked = lengthen(sent, scales.width, (problem.rows,)) + mask
-    total = shares[DealtSweep][0] + (masked << np.uint64(scales.spare))
-    assert guessed(total << np.uint64(link.row_zeros)) == 1.0  # as many upper bits of a residual do not count
+    assert guessed(shares[DealtSweep][0] + (masked << np.uint64(scales.spare))) == 1.0
 
     _, half = await trained(problem, Model(**HALF))
     bank = [v for label, v in half.peer[Party.BANK].log if label.kind is Kind.LATTICE_RESIDUAL]
@@ -98,7 +96,7 @@ async def test_labels_that_a_whole_dealer_reads_with_the_grid_stay_hidden(
     for purpose in Purpose:
         for party in Party:
             known = half.dealer.expanded[party].words(purpose, number, DEGREE)
-            for lifted in (0, half_scales.spare, RESIDUAL_SCALE - 20):
+            for lifted in (0, scales.spare, RESIDUAL_SCALE - 20):
                 total = shares[UndealtSweep][0][:DEGREE] + (first << np.uint64(lifted)) + (known << np.uint64(lifted))
                 assert abs(guessed(total) - 0.5) < chance
 
