@@ -347,12 +347,16 @@ class _Bank:
             rated = await self._job.rate_ahead(part, self._model.job)  # the disk writes while the grid computes
         except PolicyError as error:
             return {name: Answer(name, refused=str(error)) for name in names}
-        async with session.together():
-            await session.post(Kind.SHAPE, np.array([count], np.uint64))
-            await self._supply.make_room(count)
-            await self._asking.ask(names)
-            request = await self._supply.ask(part, np.arange(count), count)
-        said = (await session.receive(Kind.ASKED, np.uint8, (count,))).tolist()
+        try:
+            async with session.together():
+                await session.post(Kind.SHAPE, np.array([count], np.uint64))
+                await self._supply.make_room(count)
+                await self._asking.ask(names)
+                request = await self._supply.ask(part, np.arange(count), count)
+            said = (await session.receive(Kind.ASKED, np.uint8, (count,))).tolist()
+        except BaseException:  # a row that always stalls would else be counted, and was never told
+            await rated.lost(part)
+            raise
         if not _SAYS.issuperset(said):
             raise PeerProtocolError("the grid said of a row what is no answer", expected="0, 1, 3 or 4", got=max(said))
         self._stale |= _NEWER in said

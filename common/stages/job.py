@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.disclosure import Opened
-from common.disk.book import committed_aside, committed_together, once_committed, written_aside
+from common.disk.book import committed_together, once_committed, written_aside
 from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
@@ -40,6 +40,7 @@ from common.rows.dataset import DatasetConfig, Loaded
 from common.rows.table import FeatureTable
 from common.stages.course import Course
 from common.stages.desk import Desk, Requests
+from common.stages.rated import Rated
 from common.stages.reasons import Named, Texts
 from common.stages.score import Budget, Noted
 from common.stages.split import Mask
@@ -256,20 +257,6 @@ class HubJob(Told):
     _stage: str = ""
 
 
-@dataclass(frozen=True, repr=False)
-class Rated:
-    """Rows that a job has counted ahead of what becomes of them. kept: done once that is on disk."""
-
-    job: PartyJob
-    counted: Counted
-    kept: asyncio.Future[None]
-
-    async def give_back(self, rows: FeatureTable) -> None:
-        """Those that came to nothing count no more, once it returns on disk. Raises OSError where none were counted on it."""
-        await self.kept  # what stands under the number of an entry that was undone is another's
-        await committed_aside(partial(self.job.give_rate_back, self.counted, rows), few=rows.rows <= FEW)
-
-
 @dataclass
 class PartyJob(Told):
     """One job at one party: its plan, its session, its dealt randomness, its own dataset."""
@@ -335,10 +322,10 @@ class PartyJob(Told):
     async def rate_ahead(self, rows: FeatureTable, model: str) -> Rated:
         """As `rate`, of rows that are about to be asked for one by one: entered, and on disk once `Rated.kept` has come."""
         counted, kept = await written_aside(partial(self._enter_rate, rows, model), few=rows.rows <= FEW)
-        return Rated(self, counted, kept)
+        return Rated(self._give_rate_back, counted, kept)
 
-    def give_rate_back(self, counted: Counted, rows: FeatureTable) -> None:
-        """Rows that the other party refused count no more."""
+    def _give_rate_back(self, counted: Counted, rows: FeatureTable) -> None:
+        """Rows that came to nothing count no more."""
         gone = self.home.rates.give_back(counted, rows)
         once_committed(partial(self.charged, "rows_per_day", -gone))
 

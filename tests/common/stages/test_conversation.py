@@ -97,7 +97,7 @@ class Day:
         self.counted += part.ids.tolist()
         self.waiting.append(kept := asyncio.get_running_loop().create_future())
         asyncio.get_running_loop().call_later(0.02, self._written, kept)
-        return SimpleNamespace(kept=kept, give_back=self._given_back)
+        return SimpleNamespace(kept=kept, give_back=self._given_back, lost=self._given_back)
 
     def _written(self, kept: asyncio.Future[None]) -> None:
         self.waiting.remove(kept)

@@ -143,7 +143,29 @@ async def test_rows_given_back_are_those_that_were_counted_and_not_of_who_came_a
     other.close()
     with pytest.raises(OSError, match="no space left"):
         await rated.give_back(rows)
+    await rated.lost(rows)  # whose caller has a better error to raise
     assert counted(job) == [(1, 1)]
+
+
+async def test_rows_with_which_a_job_is_cancelled_are_given_back_before_it_ends(companies: Companies) -> None:
+    job, rows, asked = alone(companies), table(["A"]), asyncio.Event()
+
+    async def waits() -> None:
+        rated = await job.rate_ahead(rows, "m")
+        try:
+            asked.set()
+            await asyncio.Event().wait()
+        except BaseException:
+            await rated.lost(rows)
+            raise
+
+    task = asyncio.create_task(waits())
+    await asked.wait()
+    task.cancel()
+    await asyncio.sleep(0)  # it gives back by now
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled() and counted(job) == [(0, 0)]
 
 
 @pytest.mark.parametrize("by", ["rates", "budget"])

@@ -13,16 +13,16 @@ from common.daemon import stalled
 from common.stages import asked
 from grid_party.__main__ import main
 
-_charged = asked._Grid._charged
+_score = asked._Grid._score
 
 
-async def stalls(self: asked._Grid, part: Any, refused: Any) -> Any:
-    if os.environ["STALLS"] in part.ids.tolist():
+async def stalls(self: asked._Grid, rows: Any, at: Any, count: int) -> None:
+    if os.environ["STALLS"] in self._table.take(rows).ids.tolist():
         await asyncio.Event().wait()
-    return await _charged(self, part, refused)
+    await _score(self, rows, at, count)
 
 
 if __name__ == "__main__":
-    asked._Grid._charged = stalls  # type: ignore[method-assign]
+    asked._Grid._score = stalls  # type: ignore[method-assign]
     stalled.IDLE = float(os.environ["IDLE"])
     main()
