@@ -89,6 +89,17 @@ def fourier_coefficients(period: Fraction | int, terms: int, odd: bool = False) 
     return least_squares(waves(terms, 3, 15)[1], half_tanh(3 * whole.numerator, whole.denominator << 15))
 
 
+@lru_cache
+def rounded_amplitude(bits: int) -> float:
+    """The amplitude of the wave in a sine that is rounded to so many fractional bits, 1 to 12: of few it is above 1.
+
+    A rounded sine is a sum of steps, at (j - 1/2) / 2^bits; of a step at t that is sqrt(1 - t^2) times 4 / pi.
+    """
+    levels = 1 << bits
+    steps = math.fsum(math.sqrt(1.0 - ((j + 0.5) / levels) ** 2) for j in range(levels))
+    return 4.0 * steps / (math.pi * levels)
+
+
 @dataclass(frozen=True)
 class Fourier(Link):
     """sigma(u) ~ 1/2 + sum_k b_k sin(2 pi k u / P), over K odd k: within 0.003 on |u| <= 12 for P = 36.6, K = 5.
@@ -96,7 +107,7 @@ class Fourier(Link):
     Odd waves are mirrored at P/4, where sigma is all but 1: what they lack of it further out is what it lacks of 1 at P/2 - u.
     odd: False for all k up to K. dithered: factors are rounded up as often as their fraction says. Where they have few bits,
     the nearest would leave out the waves whose b_k are below half a bit, in every row alike, and many rows would not make it
-    good. So they are in any case where the scales are `coarse`.
+    good. So they are in any case where the scales are `coarse`; tables have few bits then too, and factors make good for that.
     """
 
     period: Fraction | int = PERIOD
@@ -134,6 +145,8 @@ class Fourier(Link):
     def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
         # times a power of two, which rounds nothing: what `encode` gives, in one pass less
         weights = np.array(self.coefficients) * scales.step_over_n * 2.0**scales.factor
+        if scales.coarse:
+            weights /= rounded_amplitude(scales.table)
         dither = _dither(c) if self.dithered or scales.coarse else None
         for weight, point in zip(weights, harmonics(c, self.terms, self.odd), strict=True):
             scaled = point * weight

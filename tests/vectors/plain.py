@@ -130,8 +130,10 @@ def factors(
     summed: int,
     dithered: bool = False,
     odd: bool = False,
+    amplitude: float = 1.0,
 ) -> tuple[Vector, int]:
-    """Section 5: the public factors at the opening c, and the public part at scale `summed`; dithered: sections 2 and 15."""
+    """Section 5: the public factors at the opening c, and the public part at scale `summed`; dithered: sections 2 and 15;
+    amplitude: section 2, of tables of few bits."""
     if link == "taylor":
         unit = max(1, round(step_over_n / 4 * 2**scale))
         moved = (c + 2**30) % 2**32
@@ -140,9 +142,15 @@ def factors(
     turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in multiples(len(waves), odd)]
     out = []
     for b, turn in zip(waves, turns, strict=True):
-        for value in (f(turn) * b * step_over_n * 2**scale for f in (math.sin, math.cos)):
+        for value in (f(turn) * b / amplitude * step_over_n * 2**scale for f in (math.sin, math.cos)):
             out.append(math.floor(value + c % 2**16 / 2**16) if dithered else round(value))
     return out, round(step_over_n * 2 ** (summed - 1))
+
+
+def amplitude(bits: int) -> float:
+    """Section 2: of a wave whose values are rounded to so many bits."""
+    levels = 2**bits
+    return 4 / math.pi / levels * sum(math.sqrt(1 - ((j - 0.5) / levels) ** 2) for j in range(1, levels + 1))
 
 
 def even(step_over_n: float, summed: int) -> float:

@@ -63,11 +63,10 @@ def test_links_within_a_unit_of_rounding(case: dict[str, Any]) -> None:
         step_over_n = case["step"] / case["rows"]
         if summed < 46:
             step_over_n = plain.even(step_over_n, summed)
-        waves, dithered = (
-            case.get("coefficients", []),
-            case.get("dithered", False) or (summed < 46 and step_over_n * 2**summed < 2**16),
-        )
-        made, public = plain.factors(link, period, waves, c, step_over_n, case["factor_scale"], summed, dithered, odd)
+        coarse = summed < 46 and step_over_n * 2**summed < 2**16
+        waves, dithered = case.get("coefficients", []), case.get("dithered", False) or coarse
+        sizes, amplitude = (step_over_n, case["factor_scale"], summed), plain.amplitude(case["table_scale"]) if coarse else 1.0
+        made, public = plain.factors(link, period, waves, c, *sizes, dithered, odd, amplitude)
         assert max(abs(x - y) for x, y in zip(made, stored, strict=True)) <= off
         assert public % plain.RING == integers(case["public"])[at]
 

@@ -156,6 +156,22 @@ async def test_secure_residual(link: Link, equivalent: int) -> None:
     assert error.std() < 0.011  # a thousandth of the variance of a label, in the shortest words too
 
 
+@pytest.mark.parametrize("rows", [111_618, 300_000, 1_000_000])
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 10)], ids=str)
+def test_short_words_are_right_in_the_mean_where_few_are_overdue(link: Link, rows: int) -> None:
+    """At each u, over what is opened: a sine of five bits is too large, by a thirtieth of what one row in a hundred is."""
+    scales = LinkScales.choose(4.0, rows, link.least_bits)
+    assert scales.coarse
+    c = np.arange(0, 1 << 32, 40_503, dtype=np.uint64).astype(np.uint32)  # even in its low 16 bits too
+    factors = [decode(factor, scales.factor) for factor in link.factors(c, scales)]
+    for u in (-7.0, -4.6, -3.0, -1.0, 2.0):
+        turn = np.uint32(round(u / float(link.period) * 2**32) % 2**32)
+        tables = (np.rint(values * 2.0**scales.table) * 2.0**-scales.table for values in link.table_values(turn - c))
+        found = 0.5 + sum(table * factor for table, factor in zip(tables, factors, strict=True)) / scales.step_over_n
+        meant = link(np.array([(int(turn) - (int(turn) >> 31 << 32)) * float(link.period) / 2.0**32]))[0]
+        assert abs(float(np.mean(found)) - meant) < 1e-4
+
+
 def test_step_size_is_kept() -> None:
     """Taylor's factor is one rounded integer of 32 or more: the step it stands for is within a part in 64 of the plan's."""
     for rows in (1000, 10**5, 10**6, 1 << 20, 10**7):
