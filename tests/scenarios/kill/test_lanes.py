@@ -21,7 +21,7 @@ from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.test_resume import MIDST
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
 
-PLAN = make_plan("rows", model={"iterations": 24}, score_bits=16)  # of more steps than are dealt ahead
+PLAN = make_plan("rows", model={"iterations": 96}, score_bits=16)  # of many more steps than are dealt ahead
 LINE = "bank-grid"
 EARLY = f"{Kind.MASKED_WEIGHTS.value} 6"  # in a training: before anything of its steps is kept
 SIDE = Side(dataset="rows")

@@ -18,6 +18,7 @@ from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
 
 SECTION = Network(hidden=4, batch=0, epochs=16)  # over all rows: their order, another in each attempt, does not matter
+LONG = 40  # epochs after which a joint model is better than each bank's own
 BACK = 8  # steps that are taken again after a kill, at most
 WHEN = {"bank-3": "masked_weights 9", "grid": "masked_weights 50", "coordinator": "dealt_sum 10"}  # half-way, about
 LIMITS = {"min_matched": 300}
@@ -58,14 +59,14 @@ def test_whoever_is_killed_while_training(street: tuple[Street, World], name: st
 
 def test_one_that_may_end_early_goes_on_from_an_epoch_s_end(street: tuple[Street, World]) -> None:
     """After the tenth epoch each has its loss looked at, for which weights are masked as for a step."""
-    (trial, world), section = street, SECTION.model_copy(update={"early_stop": SECTION.epochs})
-    looked, before = SECTION.epochs - 9, steps(trial)
+    (trial, world), section = street, SECTION.model_copy(update={"epochs": LONG, "early_stop": LONG})
+    looked, before = LONG - 9, steps(trial)
     with trial.client() as client:
-        job = shot(trial, client, world.plan(model=section, limits=LIMITS), "bank-3", "masked_weights 21")
+        job = shot(trial, client, world.plan(model=section, limits=LIMITS), "bank-3", "masked_weights 41")
         trial.start("bank-3")
         done = until(client, job, "succeeded")
-    assert done.attempt == 1 and done.grid.report.counts.iterations == SECTION.epochs
-    assert SECTION.epochs + looked <= steps(trial) - before <= SECTION.epochs + looked + 2 * BACK
+    assert done.attempt == 1 and done.grid.report.counts.iterations == LONG
+    assert LONG + looked <= steps(trial) - before <= LONG + looked + 2 * BACK
     shares = [ModelStore(trial.data(name) / Name.MODELS).load(job) for name in world.names]
     assert len({half.weights.own.tobytes() for half in shares if isinstance(half, NetworkModel)}) == 1
     for bank in world.names:
