@@ -36,7 +36,7 @@ NARROW: dict[str, str] = {
     # a party's monthly records, cleaned and made into features, by itself or on its own machines
     "records": "text disk rows features scale process.memory",
     # gRPC and protobuf, and nothing of what is computed
-    "wire": "text trust mpc.session mpc.correlations.asked mpc.counting.masks",
+    "wire": "text trust mpc.beside mpc.session mpc.correlations.asked mpc.counting.masks",
     "match": "mpc rows.cmac",
     # never rows, ids or shares
     "coordinator": (

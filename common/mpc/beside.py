@@ -23,6 +23,18 @@ async def side_by_side(work: Iterable[Awaitable[T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def first_of(work: Iterable[Awaitable[T]]) -> tuple[int, T]:
+    """Which of these ends first, and what it gives. The others have been ended then."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next((place, task.result()) for place, task in enumerate(tasks) if task.done())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def to_the_end(work: Awaitable[T]) -> T:
     """What it gives. A caller that is cancelled waits until it is through: what it has on disk by then is known of."""
     task = asyncio.ensure_future(work)

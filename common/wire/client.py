@@ -74,6 +74,19 @@ class Stream:
         except asyncio.InvalidStateError:
             raise self._cut or await self._cause(call) from None
 
+    async def broken(self) -> WattScoreError:
+        """Why the stream broke or was cut, once it has, also while nobody reads; never where a side ends it or says why."""
+        call = await self._proven()
+        code = await call.code()
+        if self._cut is not None:
+            return self._cut
+        if code is not grpc.StatusCode.OK and not call.cancelled():
+            error = await self._cause(call)
+            if isinstance(error, PeerLost) and not error.origin:
+                return error
+        del call  # see `close`
+        return await asyncio.Future[WattScoreError]()
+
     async def _proven(self) -> Any:
         """The call, once the server has proven who it is: reader and writer may both come first."""
         if self._proof is None:

@@ -18,7 +18,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from common.errors import PeerLost, PeerProtocolError
+from common.errors import PeerLost, PeerProtocolError, WattScoreError
+from common.mpc.beside import first_of
 from common.party import Identity
 from common.wire.frames import Piece, Together, check_array
 from common.wire.peer_pb2 import Frame, Hello
@@ -39,6 +40,8 @@ class Duplex(Protocol):
     async def read(self) -> Any: ...
 
     async def write(self, message: Message | Piece | Together) -> None: ...
+
+    async def broken(self) -> WattScoreError: ...
 
 
 async def greet(stream: Duplex, hello: Message, whom: str, timeout: float, remedy: str = "") -> None:
@@ -109,6 +112,11 @@ class Braid:
         """Returns once all that was written has been handed to the streams; raises why it was not."""
         for lane in range(len(self._lanes)):
             await self._free(lane)
+
+    async def broken(self) -> WattScoreError:
+        """Why a lane broke, once one has: where no frame of it is waited for, nobody reads it."""
+        lane, error = await first_of([lane.broken() for lane in self._lanes])
+        return self._named(error, lane) if isinstance(error, PeerLost) else error
 
     async def stop(self) -> None:
         """Ends the readers, not the streams. They are let go of: a task that was cancelled holds all that it was at."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from common import __version__
 from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
+from common.mpc.beside import first_of
 from common.mpc.session import MAX_ARRAY_BYTES, Array, Round
 from common.wire.codec import Assembler, claimed_bytes, encode, single
 from common.wire.frames import MOST_TOGETHER, Piece, Together, parts
@@ -57,7 +58,7 @@ class FrameChannel:
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
-        self._broken: asyncio.Queue[PeerLost] = asyncio.Queue(1)
+        self._broken: asyncio.Queue[WattScoreError] = asyncio.Queue(1)
 
     def start(self) -> None:
         """Begins to read; call once, after the greeting."""
@@ -136,9 +137,12 @@ class FrameChannel:
         if not self._closed:
             raise arrived
 
-    async def broken(self) -> PeerLost:
-        """Why the line broke, once it has, also while no array is waited for; not where the other side ends it or says why."""
-        return await self._broken.get()
+    async def broken(self) -> WattScoreError:
+        """Why the line broke, once it has, also while no array is waited for; not where the other side ends it or says why.
+
+        The reader hears of it only while it reads: it waits where as many arrays have arrived as are taken ahead.
+        """
+        return (await first_of([self._broken.get(), self._stream.broken()]))[1]
 
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""

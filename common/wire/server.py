@@ -78,6 +78,10 @@ class Call:
         except _BROKEN as error:
             raise await self._broken() from error
 
+    async def broken(self) -> WattScoreError:
+        """Never: whoever dialled watches a line, and tells the job's coordinator."""
+        return await asyncio.Future[WattScoreError]()
+
     async def _broken(self) -> WattScoreError:
         """Why: a caller that is trusted no more may have been cut by others before it was here."""
         return await self.refused() or PeerLost(f"the connection from {self.identity} broke")

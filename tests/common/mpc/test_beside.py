@@ -11,12 +11,29 @@ import numpy as np
 import pytest
 
 from common.errors import LocalProtocolError, PeerLost, PeerProtocolError
-from common.mpc.beside import one_ahead, side_by_side, to_the_end
+from common.mpc.beside import first_of, one_ahead, side_by_side, to_the_end
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.dealer import Dealer, Dealt
 from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
 from tests.channels import MemoryChannel, memory_pair
+
+
+async def test_of_several_the_first_is_given_and_the_others_have_ended() -> None:
+    ended = list[str]()
+
+    async def forever(name: str) -> int:
+        try:
+            return await asyncio.Future[int]()
+        finally:
+            ended.append(name)
+
+    async def gives() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    assert await first_of([forever("first"), gives(), forever("third")]) == (1, 7)
+    assert sorted(ended) == ["first", "third"]
 
 
 async def test_the_first_error_has_ended_the_others() -> None:

@@ -7,15 +7,19 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from common.errors import WattScoreError
 from common.wire.frames import Piece, Together, pack, unpack
 from common.wire.peer_pb2 import Frame
 
 
 class End:
-    """One end; what is written is serialised and parsed again. Put None in `out` to close, an exception to break."""
+    """One end; what is written is serialised and parsed again. Put None in `out` to close, an exception to break.
+
+    breaks: why it broke, where nobody reads.
+    """
 
     def __init__(self, out: asyncio.Queue[Any], into: asyncio.Queue[Any]) -> None:
-        self.out, self._in = out, into
+        self.out, self._in, self.breaks = out, into, asyncio.Future[WattScoreError]()
 
     async def write(self, message: Message | Piece | Together) -> None:
         framed = isinstance(message, (Frame, Piece, Together))
@@ -26,6 +30,9 @@ class End:
         if isinstance(message, Exception):
             raise message
         return message
+
+    async def broken(self) -> WattScoreError:
+        return await self.breaks
 
     async def close(self) -> None:
         await self.out.put(None)

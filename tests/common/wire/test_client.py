@@ -12,16 +12,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.errors import JobNotFound, PeerLost
+from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.client import Connection, Stream, _Line
-from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW, WATCH
+from common.wire.lanes import Braid
+from common.wire.methods import ATTEND, COORDINATOR, EXCHANGE, PARTIES, PEER, SHOW, WATCH
+from common.wire.peer import Counter, FrameChannel
 from common.wire.server import Call, Service, serve
+from tests.common.wire.framed import encode
 from tests.patience import patience
+from tests.scenarios.kill.lines import Lines
 
 HERE, THERE = Identity("volt", "server"), Identity("acme", "caller")
 
@@ -211,3 +217,37 @@ async def test_what_two_tasks_tell_a_caller_at_one_moment_reaches_it(tmp_path: P
         assert [(await stream.read()).offer.job for _ in range(5)] == ["0", "1", "2", "3", "4"]
         assert await stream.read() is None
         await stream.close()
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+async def test_a_line_that_falls_silent_is_heard_of_also_where_all_that_is_taken_ahead_has_arrived(
+    tmp_path: Path, lanes: int
+) -> None:
+    """Its reader reads no more then, and only the connection's own pings find it."""
+
+    async def send(_: Any, call: Call) -> None:
+        for array in range(1, 40):
+            for piece in encode(Round(Kind.SPLIT, array), np.zeros(3, np.uint8)):
+                await call.write(piece)
+        await asyncio.Event().wait()
+
+    async with connected(tmp_path, Service(PEER, {"Exchange": send})) as straight:
+        with Lines() as lines:
+            port = lines.port("line", int(straight._address.rpartition(":")[2]))
+            apart = [Connection(f"127.0.0.1:{port}", HERE, load(tmp_path, THERE)).apart() for _ in range(lanes)]
+            streams = [one.stream(EXCHANGE) for one in apart]
+            channel = FrameChannel(streams[0] if lanes == 1 else Braid(streams), "the grid", Counter(), ahead=2)
+            channel.start()
+            try:
+                async with asyncio.timeout(patience(10)):
+                    while lines.connections("line") < lanes or not channel._arrived.full():
+                        await asyncio.sleep(0.01)
+                    broken = asyncio.create_task(channel.broken())
+                    await asyncio.to_thread(lines.hold_last, "line")
+                async with asyncio.timeout(patience(15)):
+                    cause = await broken
+                assert isinstance(cause, PeerLost) and "ping timeout" in str(cause)
+                assert ("(lane " in str(cause)) == (lanes > 1)
+            finally:
+                await channel.stop()
+                await asyncio.gather(*(one.close() for one in apart))

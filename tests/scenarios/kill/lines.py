@@ -54,6 +54,10 @@ class Lines:
         """How many are open on it."""
         return len(self._open[name])
 
+    def all_connections(self) -> dict[str, int]:
+        """The same of each line."""
+        return {name: len(opened) for name, opened in self._open.items()}
+
     def cut_last(self, name: str) -> None:
         """Breaks the connection that was made last; the line itself stays."""
         self._do(lambda: self._break(name, -1))

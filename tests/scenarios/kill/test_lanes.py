@@ -134,6 +134,16 @@ def in_its_midst(town: Town, when: str = MIDST) -> Iterator[tuple[Client, str]]:
         yield client, job
 
 
+@contextmanager
+def silent(town: Town, line: str) -> Iterator[None]:
+    """Within, the lane of a job that was made last on this line carries nothing, and neither of its ends hears of it."""
+    town.lines.hold_last(line)
+    try:
+        yield
+    finally:
+        town.lines.let_go(line)
+
+
 def interrupted(town: Town, client: Client, job: str) -> wire.Job:
     """The job once it is, with what interrupted it."""
     eventually(lambda: client.show(job).disturbed.kind != "", 30.0)
@@ -154,11 +164,10 @@ def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Town, line:
     """Neither end hears of it, and the others go on: pings on that one connection find it."""
     with in_its_midst(town, EARLY) as (client, job):
         eventually(lambda: town.lines.connections(line) == (4 if line == LINE else 3))  # those of tags are over
-        town.lines.hold_last(line)
-        town.tell("grid", "held", None)
-        told = interrupted(town, client, job).disturbed.message
-        assert re.search(r"\(lane \d of [34]\)", told), told
-        town.lines.let_go(line)
+        with silent(town, line):
+            town.tell("grid", "held", None)
+            told = interrupted(town, client, job).disturbed.message
+            assert re.search(r"\(lane \d of [34]\)", told), told
         goes_on(town, client, job)
 
 
@@ -167,10 +176,9 @@ def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(t
     """Nobody waits for an array that is to come over it: the grid stands within a step until this is over."""
     with in_its_midst(town, EARLY) as (client, job):
         eventually(lambda: town.lines.connections(line) == (4 if line == LINE else 3))
-        town.lines.hold_last(line)
-        told = interrupted(town, client, job).disturbed.message
-        assert re.search(r"\(lane \d of [34]\)", told), told
-        town.lines.let_go(line)
+        with silent(town, line):
+            told = interrupted(town, client, job).disturbed.message
+            assert re.search(r"\(lane \d of [34]\)", told), told
         goes_on(town, client, job)
 
 

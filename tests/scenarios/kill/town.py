@@ -79,6 +79,9 @@ class Disturbed(Trial):
         eventually(lambda: (self.folder / f"{name}.held").exists(), 60.0)
         try:
             yield begun
+        except AssertionError as error:
+            error.add_note(self.account())
+            raise
         finally:
             self.tell(name, "held", None)
 
@@ -132,7 +135,7 @@ class Disturbed(Trial):
 
     def account(self) -> str:
         """What each daemon is doing: whether it runs, by which array it was killed in each life that was, its log's end."""
-        lines = []
+        lines = [f"connections: {self.lines.all_connections()}"]
         for name in self.daemons:
             code, killed = self.processes[name].poll(), self.folder / f"{name}.killed"
             lives = killed.read_text().splitlines() if killed.exists() else ["never"]
