@@ -72,7 +72,7 @@ class Excel:
 def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[tuple[str, ...], list[list[Any]]]:
     """(what is to be said of the sheet, its cells)."""
     try:
-        from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
+        from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum
     except ImportError:
         raise ConfigError(
             f"{path}: an Excel workbook, and what reads it is not installed",
@@ -82,6 +82,9 @@ def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[tuple[str,
         with CalamineWorkbook.from_path(str(path)) as book:
             hidden = {sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.Visible}
             sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
+    except PasswordError:
+        what = "the workbook is protected by a password"
+        raise origin.fault(what, remedy="Save a copy without one, or save the sheet as CSV UTF-8.") from None
     except (CalamineError, OSError, ValueError):
         raise origin.fault("the file is not a workbook that can be read", remedy="Save the sheet as CSV UTF-8.") from None
     filled = [name for name, rows in sheets.items() if rows and name not in hidden]

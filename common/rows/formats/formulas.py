@@ -9,7 +9,9 @@ from zipfile import BadZipFile, ZipFile
 _SHEET = re.compile(rb"<(?:\w+:)?sheet [^>]*?/?>")
 _ATTRIBUTE = re.compile(rb'([\w:]+)="([^"]*)"')
 _RELATION = re.compile(rb"<Relationship [^>]*?/?>")
-_EMPTY = re.compile(rb'<c r="([A-Z]+\d+)"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>')
+_FORMULA = rb'<c r="([A-Z]+\d+)"%s[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*%s</c>'
+_EMPTY = re.compile(_FORMULA % (rb"", rb"(?:<v\s*/>|<v>\s*</v>)?\s*"))
+_EMPTY_TEXT = re.compile(_FORMULA % (rb'(?= [^>]*t="str")', rb"(?:<v\s*/>|<v>\s*</v>)\s*"))
 _VALUE = re.compile(rb'<c r="([A-Z]+)(\d+)"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*<v>([^<]+)</v>')
 _TO_COMPUTE = re.compile(rb'<(?:\w+:)?calcPr [^>]*fullCalcOnLoad="(?:1|true)"')
 _ERROR = re.compile(rb'<c r="([A-Z]+\d+)"(?: [^>]*)? t="e"')
@@ -20,8 +22,9 @@ Found = tuple[int, str]  # how many such cells, and the first
 def passed_over(path: Path, sheet: str) -> tuple[Found | None, Found | None]:
     """Formulas without a value of `sheet` of an .xlsx, and its errors; None of where there are none, or of other workbooks.
 
-    XlsxWriter, which computes nothing, writes 0 as the value of each formula, and that all is to be computed when the workbook
-    is opened: where it says so, a column whose formulas are all 0 has no values.
+    A formula whose value is a text of no characters, as `=IF(B2>0,B2,"")` gives it, has one: spreadsheets write it, and that
+    it is text. XlsxWriter, which computes nothing, writes 0 as the value of each formula, and that all is to be computed when
+    the workbook is opened: where it says so, a column whose formulas are all 0 has no values.
     """
     try:
         with ZipFile(path) as book:
@@ -30,7 +33,7 @@ def passed_over(path: Path, sheet: str) -> tuple[Found | None, Found | None]:
             to_compute = bool(part) and _TO_COMPUTE.search(book.read("xl/workbook.xml")) is not None
     except (BadZipFile, KeyError, OSError):
         return None, None
-    return _found(_EMPTY, cells) or (_zeros(cells) if to_compute else None), _found(_ERROR, cells)
+    return _found(_EMPTY, _EMPTY_TEXT.sub(b"", cells)) or (_zeros(cells) if to_compute else None), _found(_ERROR, cells)
 
 
 def _zeros(cells: bytes) -> Found | None:

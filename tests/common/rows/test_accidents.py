@@ -7,6 +7,8 @@ import codecs
 import gzip
 import io
 import lzma
+import math
+import struct
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -126,7 +130,11 @@ FOREIGN: list[tuple[bytes, str]] = [
     (b"\x28\xb5\x2f\xfd\x00", "compressed by zstd"), (_zip(BODY), "a ZIP archive"),
     (b"ARROW1\x00\x00", "an Arrow or Feather file"),
     (b"ORC\x01\x02", "an ORC file"), (b"Obj\x01", "an Avro file"), (b"SQLite format 3\x00", "an SQLite database"),
-    (b"<stata_dta>", "a Stata file"), (b"\x00" * 12 + b"\xc2\xea\x81\x60", "a SAS file"),
+    (b"<stata_dta>", "a Stata file"), (b"\x6f\x01\x01\x00\x00\x03", "a Stata file"), (b"$FL3@(#) SPSS", "an SPSS file"),
+    (gzip.compress(b"X\n" + bytes([0, 0, 0, 3, 0, 4, 3, 1])), "an R file"), (b"X\n\x00\x00\x00\x03", "an R file"),
+    (gzip.compress(b"RDX3\nX\n\x00"), "an R file"), (b"\x89HDF\r\n\x1a\n\x00", "an HDF5 file"),
+    (b"FEA1\x00", "an Arrow or Feather file"),
+    (b"\x00\x01\x00\x00Standard ACE DB\x00", "an Access database"), (b"\x00" * 12 + b"\xc2\xea\x81\x60", "a SAS file"),
     (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!", "a SAS transport file"), (b"%PDF-1.7", "a PDF file"),
     (b"<html><table>", "HTML or XML"), (b'\xef\xbb\xbf<?xml version="1.0"?>', "HTML or XML"), (b'[{"id": 1}]', "JSON"),
     (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"), (b"PARE\x00\x01", "an encrypted Parquet file"),
@@ -141,8 +149,22 @@ def test_a_file_that_is_no_table_is_named_for_what_it_is(data: bytes, what: str,
     assert f"the file is {what}" in refused(put(tmp_path, data))
 
 
-def test_a_column_named_like_a_format_is_no_such_file(tmp_path: Path) -> None:
-    assert load(put(tmp_path, "ORC,id,month\n1,A1,2024-01\n")).table.order == ("ORC",)
+@pytest.mark.parametrize(
+    ("write", "what"),
+    [
+        (pd.DataFrame.to_stata, "a Stata file"),
+        (pd.DataFrame.to_pickle, "a Python pickle"),
+        (lambda frame, path: duckdb.connect(str(path)).close(), "a DuckDB database"),
+    ],
+)
+def test_what_pandas_and_duckdb_write_unless_told_otherwise(write: Callable[..., object], what: str, tmp_path: Path) -> None:
+    write(pd.DataFrame({"id": ["A1", "A2"], "month": "2024-01", "x": [1.5, 2.5]}), tmp_path / "t.csv")
+    assert f"the file is {what}" in refused(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["ORC", "FEA1", "sRGB"])
+def test_a_column_named_like_a_format_is_no_such_file(name: str, tmp_path: Path) -> None:
+    assert load(put(tmp_path, f"{name},id,month\n1,A1,2024-01\n")).table.order == (name,)
 
 
 def test_gzip_members_one_after_another_are_one_file_and_a_cut_one_is_refused(tmp_path: Path) -> None:
@@ -254,6 +276,45 @@ def workbook(folder: Path, fill: Callable[[Any, Any], object]) -> Path:
     return folder / "t.xlsx"
 
 
+def computed(folder: Path, changes: list[tuple[str, bytes, bytes]]) -> Path:
+    """A workbook whose last two x are formulas. changes: (part, what goes, what comes in the place of its first)."""
+    path = workbook(folder, lambda book, sheet: [sheet.append([f"A{k}", "2024-02", "=1+1"]) for k in (3, 4)])
+    with ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    for part, old, new in changes:
+        (name,) = (name for name in parts if name.endswith(f"/{part}.xml"))
+        assert old in parts[name]
+        parts[name] = parts[name].replace(old, new, 1)
+    with ZipFile(path, "w") as book:
+        for name, data in parts.items():
+            book.writestr(name, data)
+    return path
+
+
+def test_a_formula_whose_value_is_an_empty_text_is_a_missing_value(tmp_path: Path) -> None:
+    """Excel writes it as text, `t="str"`, of no characters, where a formula that nothing has computed has no type."""
+    for empty in (b"<v></v>", b"<v/>"):
+        cell = [("sheet1", b'<c r="C4">', b'<c r="C4" s="1" t="str">'), ("sheet1", b"<v />", empty)]
+        other = [("sheet1", b"<v />", b"<v>7</v>")]
+        found = load(computed(tmp_path, [*cell, *other])).table.numeric["x"].tolist()
+        assert found == pytest.approx([1.5, 2, math.nan, 7], nan_ok=True)
+        assert "1 cells hold a formula that nothing has computed (first: C5 of 'Sheet')" in refused(computed(tmp_path, cell))
+
+
+def test_a_workbook_behind_a_password_says_so(tmp_path: Path) -> None:
+    """A compound file of a header, a table of its sectors and a directory that names the encrypted package."""
+
+    def entry(name: str, kind: int, child: int) -> bytes:
+        text = name.encode("utf-16-le") + bytes(2)
+        return struct.pack("<64sHBBiii36xii4x", text, len(text), kind, 1, -1, -1, child, -2, 0)
+
+    head = struct.pack("<16xHHHHH6xIIiIIiIiI", 62, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4096, -2, 0, -2, 0)
+    sectors = struct.pack("<109i", 0, *[-1] * 108) + struct.pack("<128i", -3, -2, *[-1] * 126)
+    directory = entry("Root Entry", 5, 1) + entry("EncryptedPackage", 2, -1) + bytes(256)
+    said = refused(put(tmp_path, bytes.fromhex("d0cf11e0a1b11ae1") + head + sectors + directory, "t.xlsx"))
+    assert "protected by a password" in said and "Save a copy without one" in said
+
+
 def test_a_formula_that_was_never_computed_is_refused_by_its_cell(tmp_path: Path) -> None:
     path = workbook(tmp_path, lambda book, sheet: sheet.append(["A3", "2024-02", "=1+1"]))
     assert "1 cells hold a formula that nothing has computed (first: C4 of 'Sheet')" in refused(path)
@@ -264,19 +325,8 @@ def test_a_formula_that_was_never_computed_is_no_0(zero: str, tmp_path: Path) ->
     """XlsxWriter, by which pandas and Polars write workbooks, gives each formula that value: such a column was constant."""
 
     def saved(values: list[str], *, marked: bool = True) -> Path:
-        path = workbook(tmp_path, lambda book, sheet: [sheet.append([f"A{k}", "2024-02", "=1+1"]) for k in (3, 4)])
-        with ZipFile(path) as book:
-            parts = {name: book.read(name) for name in book.namelist()}
-        for value in values:
-            parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(
-                b"<v />", f"<v>{value}</v>".encode(), 1
-            )
-        if not marked:
-            parts["xl/workbook.xml"] = parts["xl/workbook.xml"].replace(b' fullCalcOnLoad="1"', b"")
-        with ZipFile(path, "w") as book:
-            for name, part in parts.items():
-                book.writestr(name, part)
-        return path
+        changes = [("sheet1", b"<v />", f"<v>{value}</v>".encode()) for value in values]
+        return computed(tmp_path, changes if marked else [*changes, ("workbook", b' fullCalcOnLoad="1"', b"")])
 
     assert "2 cells hold a formula that nothing has computed (first: C4 of 'Sheet')" in refused(saved([zero, zero]))
     assert load(saved([zero, "2"])).table.numeric["x"].tolist() == [1.5, 2, 0, 2]  # computed: another program's mark
