@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from common.disclosure import Opened
-from common.learn.linear.deal import KEPT_BYTES, Masks, ScoreDemand, TrainingDemand, Work, deal_scores
+from common.learn.linear.deal import KEPT_BYTES, Masks, TrainingDemand, Work
+from common.learn.linear.deal_scores import ScoreDemand, deal_scores
 from common.match.agree import Match
 from common.match.aided import match_aided
 from common.match.intersect import intersect

@@ -81,7 +81,7 @@ def test_the_states_are_as_the_protocol_says() -> None:
 
 def test_the_worked_example_adds_up() -> None:
     columns = {Party.GRID: 17, Party.BANK: 14}
-    work = Work(nesterov(14_280, 12, STEP), Fourier(), 14_280, columns, 20, closed=True, joint=True)
+    work = Work(nesterov(14_280, 12, STEP), Fourier(), 14_280, columns, 20, closed=True, joint=True, ones=True)
     example = section(11).split("**Example**")[1]
     cells = {row[0]: row[1:] for row in rows(example)[2:]}  # without head and rule
     table = {name: [int(cell.replace(",", "") or 0) for cell in row] for name, row in cells.items()}
@@ -94,7 +94,7 @@ def test_the_worked_example_adds_up() -> None:
     assert table["total"] == list(whole.bytes.values())
     assert f"= {whole.rounds} messages one after another" in example
     assert table["start, ids, periods"][0] == SEEDS + aligned[Party.GRID].peer_sent
-    assert table["matrices"][:2] == [matrices(14_280, 17, 6), matrices(14_280, 14, 6)]
+    assert table["matrices"][:2] == [matrices(14_280, 17, 6), matrices(14_280, 14, 6, 1)]
     assert table["split, sizes, compared, through"][:2] == [SIZES + 2 * COMPARED, SIZES + 2 * COMPARED + split(20_400)]
     scored = scoring(Party.GRID, 6120, 17, 14)
     assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]

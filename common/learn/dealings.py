@@ -11,8 +11,9 @@ from functools import partial
 
 from common.errors import PeerProtocolError
 from common.learn.layout import LineDemand, LineEpochDemand
-from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
+from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, TrainingDemand
 from common.learn.linear.deal_reasons import ReasonsDemand, deal_reasons
+from common.learn.linear.deal_scores import ScoreDemand, deal_scores
 from common.learn.linear.deal_several import deal_several
 from common.learn.linear.steps import deal_training
 from common.learn.network import deal as network

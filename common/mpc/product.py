@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import PolicyError
+from common.errors import LocalProtocolError, PolicyError
 from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
 from common.mpc.session import MAX_ARRAY_BYTES, Kind, Session
 from common.mpc.short import WIDE, Sent, fill, lengthen, sent_as, shorten
+from common.party import Party
 
 # The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.
 _SAME_WORDS: dict[Any, Any] = {np.dtype(np.int32): np.int64, np.dtype(np.uint64): np.uint64}
@@ -41,12 +42,14 @@ class Matrices:
     """`own`, (n, m_own), in clear; `masked`, (n, m_other), the other's minus its mask. The ridge matrices likewise, (m, m).
 
     All are column-major, own int32 and the others uint64: both A @ v and A.T @ w then run at memory speed.
+    ones: whether the bank's last column is known to both, and masked by nothing: E is X there.
     """
 
     own: Rows
     own_ridge: Words
     masked: Rows
     masked_ridge: Words
+    ones: bool = False
 
 
 def check_width(rows: int, columns: int, cell: int) -> None:
@@ -75,12 +78,13 @@ async def share_matrices(
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
     width: int = WIDE,
+    ones: Words | None = None,
 ) -> Matrices:
     """Rows as `share_rows` exchanges them, then the ridge matrices in whole words: (width n + 8 m) m bytes from each."""
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(own.shape[1])).T)
-    masked = await share_rows(session, correlations, own, other_columns, room, width, behind=mine)
+    masked = await share_rows(session, correlations, own, other_columns, room, width, behind=mine, ones=ones)
     theirs = await session.collect(Kind.MASKED_MATRIX, mine.dtype, (other_columns, other_columns))
-    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
+    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T), ones is not None)
 
 
 async def share_rows(
@@ -92,39 +96,51 @@ async def share_rows(
     width: int = WIDE,
     *,
     behind: Words | None = None,
+    ones: Words | None = None,
 ) -> Rows:
     """Each party sends E = X - U and keeps X; the other's E, (n, m_other). In blocks of 65,536 rows.
 
     own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero. behind: what
-    leaves behind the last block, before the other's is waited for; whoever asks for it collects the other's.
+    leaves behind the last block, before the other's is waited for; whoever asks for it collects the other's. ones: the
+    bank's last column, (n,), where both know it: it is not sent, and E is X there, of a mask that is zero. Raises
+    LocalProtocolError at a bank that has another.
     """
     rows, columns = own.shape
+    bank = session.party is Party.BANK
+    mine, theirs_sent = columns - (ones is not None and bank), other_columns - (ones is not None and not bank)
     masked = room((rows, other_columns))
     blocks = [slice(low, min(rows, low + MATRIX_BLOCK)) for low in range(0, rows, MATRIX_BLOCK)]
-    masking = (partial(_masked, correlations, block, own, at, width) for block, at in enumerate(blocks))
+    masking = (partial(_masked, correlations, block, own, at, width, mine, ones) for block, at in enumerate(blocks))
     sizes = (columns * (at.stop - at.start) for at in blocks)
     async with one_ahead(map(session.begin, masking, sizes)) as hidden:
         for at in blocks:
             await session.post(Kind.MASKED_MATRIX, await hidden())
             if behind is not None and at.stop == rows:
                 await session.post(Kind.MASKED_MATRIX, behind)
-            shape = other_columns, at.stop - at.start
+            shape = theirs_sent, at.stop - at.start
             theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
-            await session.compute(partial(_put, masked, at.start, theirs, width, shape), theirs.size)
+            beside = None if ones is None or bank else ones[at]
+            await session.compute(partial(_put, masked, at.start, theirs, width, shape, beside), theirs.size)
     return masked
 
 
-def _put(masked: Rows, low: int, theirs: Sent, width: int, shape: tuple[int, int]) -> None:
+def _put(masked: Rows, low: int, theirs: Sent, width: int, shape: tuple[int, int], ones: Words | None) -> None:
     at = slice(low, low + shape[1])
     if width < WIDE and isinstance(masked, np.ndarray):
-        fill(masked[at].T, theirs, width)
+        fill(masked[at].T[: shape[0]], theirs, width)
+        if ones is not None:
+            masked[at, -1] = ones
     else:
-        masked[at] = lengthen(theirs, width, shape).T
+        words = lengthen(theirs, width, shape)
+        masked[at] = (words if ones is None else np.concatenate([words, ones[None]])).T
 
 
-def _masked(correlations: Correlations, block: int, own: Rows, at: slice, width: int) -> Sent:
+def _masked(correlations: Correlations, block: int, own: Rows, at: slice, width: int, columns: int, ones: Words | None) -> Sent:
     part = own[at].T  # (columns, rows), row-major as it is sent
-    hidden = correlations.matrix_mask(block, part.shape[1], part.shape[0])
+    if columns < len(part) and not np.array_equal(part[-1].astype(np.int64).view(np.uint64), ones[at]):  # type: ignore[index]
+        raise LocalProtocolError("the bank's last column is not what both take it for", got=columns)
+    part = part[:columns]
+    hidden = correlations.matrix_mask(block, part.shape[1], columns)
     for column, mask in zip(part, hidden, strict=True):  # in place of the mask, in the processor's cache
         np.subtract(column.astype(_SAME_WORDS[part.dtype]).view(np.uint64), mask, out=mask)
     return shorten(hidden, width)

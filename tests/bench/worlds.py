@@ -111,6 +111,7 @@ def measure(world: World, model: Model, seed: int = 1, held: int = 0) -> dict[st
     anew with replacement, which is what chance makes of it.
     """
     *drawn, labels = replace(world, rows=world.rows + held).draw(seed)
+    drawn[1][:, :-1] -= drawn[1][: world.rows, :-1].mean(axis=0)  # as preparation does: the column of ones then stays one
     label, parts = labels[: world.rows], [part[: world.rows] for part in drawn]
     whitened, ridges, further = dict[Party, Reals](), dict[Party, Reals](), list[Reals]()
     for party, part, every in zip(Party, parts, drawn, strict=True):

@@ -203,6 +203,12 @@ def negative(values: Vector) -> Vector:
     return [-value % RING for value in values]
 
 
+def matrix_mask(seed: bytes, party: str, n: int, m: int) -> Matrix:
+    """Section 3: U_P, each a row a column; of the bank's last one, which both know, zeros."""
+    hidden = m - (party == BANK)
+    return cut(words(seed, MATRIX, 0, n * hidden), n) + [[0] * n] * (m - hidden)
+
+
 def operand_mask(seeds: dict[str, bytes], number: int, count: int) -> Vector:
     return plus(*(words(seeds[p], OPERAND, number, count) for p in (GRID, BANK)))
 
@@ -221,7 +227,7 @@ def mean_factors(n: int) -> tuple[int, int]:
 
 def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
     """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
-    columns = [cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in ((GRID, g), (BANK, b))]
+    columns = [matrix_mask(seeds[p], p, n, m) for p, m in ((GRID, g), (BANK, b))]
     factor = mean_factors(n)[0] * 2**16
     c = cut(operand_mask(seeds, SETUP, g * b), b)
     more, mask = m_lacks(seeds, c, g, b)
@@ -259,11 +265,12 @@ class Side:
     def matrices(self) -> tuple[Matrix, Matrix]:
         """Section 3: E in 6 bytes and the ridge matrix under its mask, each a row a column of X as they are sent."""
         n, m = len(self.x), len(self.x[0])
-        e = [less(c, u) for c, u in zip(turned(self.x), cut(words(self.seed, MATRIX, 0, n * m), n), strict=True)]
+        e = [less(c, u) for c, u in zip(turned(self.x), matrix_mask(self.seed, self.party, n, m), strict=True)]
+        known = [e.pop()] if self.party == BANK else []
         r = [less(c, u) for c, u in zip(turned(self.ridge), cut(words(self.seed, RIDGE_MATRIX, 0, m * m), m), strict=True)]
         said = planes(joined(e))
         self.sent += [("masked_matrix", said), ("masked_matrix", joined(r))]
-        return cut(from_planes(said), n), r
+        return cut(from_planes(said), n) + known, r
 
     def take(self, e: Matrix, ridge: Matrix) -> None:
         self.e, self.e_ridge = turned(e), turned(ridge)
@@ -314,7 +321,7 @@ class Side:
         """Section 6: a share of X_G^T X_B, off by the product of both masks."""
         if self.party == GRID:
             return product(turned(self.x), self.e)
-        mine = cut(words(self.seed, MATRIX, 0, len(self.x) * len(self.x[0])), len(self.x))
+        mine = matrix_mask(self.seed, self.party, len(self.x), len(self.x[0]))
         return product(turned(self.e), turned(mine))
 
     def hide(self, number: int, values: Vector) -> tuple[Vector, Vector]:

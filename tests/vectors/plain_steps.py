@@ -11,7 +11,6 @@ from tests.vectors.plain import (
     GRADIENT,
     GRID,
     LINK,
-    MATRIX,
     RESIDUAL,
     RIDGE_MATRIX,
     TRUNCATION,
@@ -22,6 +21,7 @@ from tests.vectors.plain import (
     cut,
     joined,
     less,
+    matrix_mask,
     negative,
     plus,
     share_known,
@@ -53,7 +53,7 @@ def link_dealt(
     columns = {p: len(share) for p, share in shares.items()}
     v = {p: words(seeds[other[p]], WEIGHTS, span >> 24, m) for p, m in columns.items()}
     h = {p: lifted(words(seeds[other[p]], RESIDUAL, span, n)) for p in columns}
-    masks = {p: [row[slice(*rows)] for row in cut(words(seeds[p], MATRIX, 0, whole * m), whole)] for p, m in columns.items()}
+    masks = {p: [row[slice(*rows)] for row in matrix_mask(seeds[p], p, whole, m)] for p, m in columns.items()}
     ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
     o = plus(*(times(turned(masks[p]), shares[p]) for p in columns))
     angles = [words(seeds[p], ANGLE, span, n, 4) for p in columns]

@@ -109,7 +109,8 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
     async def side(session: Session, correlations: DealtCorrelations) -> tuple[Share, Share]:
         own = session.party
         columns = problem.columns[own.other]
-        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=matrix_width(steps, link))
+        width, known = matrix_width(steps, link), words[Party.BANK][:, -1]
+        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=width, ones=known)
         products = Dealt(session, correlations, matrices, link, gain is not None)
         descent = Descent(session, correlations, products, link, label if own is Party.BANK else None)
         joint = None
@@ -120,7 +121,7 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         return found.own, found.other
 
     async def deal(dealer: Dealer) -> None:
-        await deal_work(dealer, problem.work(steps, link, WEIGHT_SCALE, gain is not None))
+        await deal_work(dealer, replace(problem.work(steps, link, WEIGHT_SCALE, gain is not None), ones=True))
 
     shares = await trio.run(side, deal)
     return {

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from common.learn.linear.deal import SCORE_WIDTH, Work
+from common.learn.linear.deal import Work
 from common.learn.linear.deal_reasons import ReasonsDemand
+from common.learn.linear.deal_scores import SCORE_WIDTH
 from common.learn.linear.hessian import openings, sums, truncations
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
@@ -45,9 +46,12 @@ LONG = WHOLE * DEGREE  # and of a polynomial
 TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
 
 
-def matrices(rows: int, own_columns: int, width: int = WIDE) -> int:
-    """The masked matrix in words of `width` bytes and the masked ridge matrix, once a job. Sections 2 and 3."""
-    return (width * rows + 8 * own_columns) * own_columns
+def matrices(rows: int, own_columns: int, width: int = WIDE, ones: int = 0) -> int:
+    """The masked matrix in words of `width` bytes and the masked ridge matrix, once a job. Sections 2 and 3.
+
+    ones: how many of the columns both know, which are not sent.
+    """
+    return width * rows * (own_columns - ones) + 8 * own_columns * own_columns
 
 
 def residuals(step: Step, link: Link) -> int:
@@ -199,7 +203,8 @@ def descent(party: Party, work: Work) -> Cost:
     shared = work.revealed_bits is not None
     step = undealt_step if work.undealt else shared_step if shared else owned_step
     width, dealt = matrix_width(work.steps, work.link), 0
-    sent, received = (undealt_matrices(rows, m) if work.undealt else matrices(rows, m, width) for m in (own, other))
+    sides = [(work.columns[p], work.columns[p] - work.hidden(p)) for p in (party, party.other)]
+    sent, received = (undealt_matrices(rows, m) if work.undealt else matrices(rows, m, width, ones) for m, ones in sides)
     both = own + other
     if work.undealt:
         sent += undealt_across(party, own, other)

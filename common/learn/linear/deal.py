@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from common.errors import LocalProtocolError, PeerProtocolError
+from common.errors import LocalProtocolError
 from common.learn.linear.hessian import (
     AWAY,
     CUT_HESSIAN,
@@ -41,25 +41,19 @@ from common.learn.span import Span
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import PIECE_ROWS, MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed
-from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation, mask_parts
-from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Words
+from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tags, deal_truncation, mask_parts
+from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
 from common.mpc.session import Kind, Round
-from common.mpc.tags import LIMBS, MARK_WORDS
 from common.mpc.threads import in_order, within
 from common.mpc.truncate import known
 from common.party import Party
 
 KEPT_BYTES = 1 << 30
-PRODUCT_SCALE = X_SCALE + WEIGHT_SCALE  # of u when rows are scored
-SCORE_WIDTH = 6  # bytes of a word of masked rows then
-SCORE_SPARE = np.uint64(64 - 8 * SCORE_WIDTH)  # what shares of u are moved up by, which takes off what is not sent
-SCORE_SCALE = PRODUCT_SCALE + int(SCORE_SPARE)
 KEPT_MASKS = 1 << 24  # bytes up to which a cache may hold masks: expanding them again takes less than larger memory
-_FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training: no step, block or span comes near
-MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
+MOST_ROWS, MOST_COLUMNS = 1 << 31, 100_000
 
 
 Lacks = Callable[[Step], Generator[Dealt, None, Words]]  # what a step is dealt, and then what its update lacks
@@ -82,7 +76,8 @@ class Work:
     revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
     joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`. first: the step with which it begins.
     undealt: whether the parties mask matrices themselves, so that their shares lack nothing; see `undealt`.
-    quadratic: whether steps multiply a shared matrix, for which rows are needed once; see `hessian`.
+    quadratic: whether steps multiply a shared matrix, for which rows are needed once; see `hessian`. ones: whether both know
+    the bank's last column, which nothing hides; see `product.share_rows`.
     """
 
     steps: list[Step]
@@ -95,6 +90,11 @@ class Work:
     first: int = 0
     undealt: bool = False
     quadratic: bool = False
+    ones: bool = False
+
+    def hidden(self, party: Party) -> int:
+        """How many of a party's columns are masked: the first ones."""
+        return self.columns[party] - (self.ones and party is Party.BANK)
 
 
 class Masks:
@@ -115,7 +115,7 @@ class Masks:
         if work.undealt:
             return
         mask = matrix_mask if 8 * work.rows * columns <= min(memory, KEPT_MASKS) else MaskRows
-        self._matrix = {party: mask(prg[party], work.rows, work.columns[party]) for party in Party}
+        self._matrix = {party: mask(prg[party], work.rows, work.hidden(party)) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
     @property
@@ -124,8 +124,7 @@ class Masks:
 
     def deal(self) -> Iterator[Dealt]:
         """Everything the job consumes, in the order in which the parties ask for it."""
-        work = self._work
-        bits = work.revealed_bits
+        work, bits = self._work, self._work.revealed_bits
         steering = Steering(self._prg, work.columns, self._update_scale)
         lacks_of: Lacks = self.sweep
         if work.joint and not (work.undealt or work.quadratic):
@@ -151,8 +150,9 @@ class Masks:
             grid = work.columns[Party.GRID]
             yield deal_tags(self._prg, work.steps[-1].number, steering.held(slice(grid), slice(grid, None)))
         if bits is not None and bits < WEIGHT_SCALE:
-            zero = np.zeros(sum(work.columns.values()), np.uint64)
-            yield deal_truncation(self._prg, len(work.steps), zero, WEIGHT_SCALE - bits)
+            yield deal_truncation(
+                self._prg, len(work.steps), np.zeros(sum(work.columns.values()), np.uint64), WEIGHT_SCALE - bits
+            )
 
     def sweep(self, step: Step, ahead: Mapping[Party, Words] | None = None) -> Generator[Dealt, None, Words]:
         """The tables of one step; returns what its update then lacks, the grid's columns first: (m,), or that of each part.
@@ -180,7 +180,7 @@ class Masks:
         whole = [_pieces(self._matrix[p], slice(0, self._work.rows)) for p in Party]
         for (rows, grid), (_, bank) in zip(*whole, strict=True):
             taken = slice(-rows.start % sample.stride, None, sample.stride)
-            total += cross(grid[taken], bank[taken])
+            total[:, : self._work.hidden(Party.BANK)] += cross(grid[taken], bank[taken])
         return total
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
@@ -204,11 +204,11 @@ class Masks:
         spare, lacks = np.uint64(step.scales(self._work.link).spare), np.zeros(span.rows, np.uint64)
         pulled = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
         for p in Party:
-            hide = self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare
+            hide, hidden = self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare, self._work.hidden(p)
             for rows, mask in _pieces(self._matrix[p], span.slice):
-                pulled[p] += backward(mask, hide[rows])
+                pulled[p][:hidden] += backward(mask, hide[rows])
                 if weights is not None:
-                    lacks[rows] += forward(mask, weights[p])
+                    lacks[rows] += forward(mask, weights[p][:hidden])
         return self._link(step, span, lacks), pulled
 
     def _link(self, step: Step, span: Span, offset: Words | None = None) -> Dealt:
@@ -341,57 +341,3 @@ class Steering:
 def operand_mask(prg: Prgs, number: int, count: int) -> Words:
     """What hides an operand, (count,): the sum of both parties' masks."""
     return both(prg, Purpose.OPERAND, number, count)
-
-
-@dataclass(frozen=True)
-class ScoreDemand:
-    """Asks the dealer for the scoring of `rows` rows, in steps of 2^-bits log-odds; the job's scorings are numbered."""
-
-    number: int
-    rows: int
-    grid_columns: int
-    bank_columns: int
-    bits: int
-
-    @property
-    def fits(self) -> bool:
-        """Whether the numbers are ones that are scored with."""
-        columns = self.grid_columns, self.bank_columns
-        sizes = 0 < self.rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
-        return sizes and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits < PRODUCT_SCALE
-
-    @property
-    def key(self) -> int:
-        """The number under which the first mask of this scoring is expanded; those of its blocks follow."""
-        return _FIRST | self.number << _BLOCK_BITS
-
-    def arrays(self) -> Iterator[tuple[Round, tuple[int, ...]]]:
-        """Label and shape of each array that either party is dealt for it."""
-        yield Round(Kind.DEALT_TAGS, self.key), (LIMBS + MARK_WORDS,)
-        yield from ((Round(Kind.DEALT_TRUNCATION, key), (rows.stop - rows.start,)) for key, rows in self.blocks())
-
-    def blocks(self) -> Iterator[tuple[int, slice]]:
-        """The key and the rows of each block."""
-        for block, low in enumerate(range(0, self.rows, MATRIX_BLOCK)):
-            yield self.key | block, slice(low, min(self.rows, low + MATRIX_BLOCK))
-
-
-def deal_scores(prg: Prgs, demand: ScoreDemand, workers: int = 1) -> Iterator[Dealt]:
-    """The truncation of each block of rows, which takes back mask times mask. Raises PeerProtocolError for other sizes.
-
-    workers: blocks worked on at a time, or as many as `threads.within` has room for.
-    """
-    if not demand.fits:
-        raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
-    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-    # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
-    weights = {p: prg[p.other].words(Purpose.WEIGHTS, demand.key, columns[p]) for p in Party}
-    yield deal_tag(prg, demand.key, {p.other: weights[p] for p in Party})
-
-    def deal(key: int, size: int) -> Dealt:
-        matrix = {p: prg[p].words(Purpose.MATRIX, key, columns[p] * size).reshape(columns[p], size).T for p in Party}
-        offset = forward(matrix[Party.GRID], weights[Party.GRID]) + forward(matrix[Party.BANK], weights[Party.BANK])
-        return deal_truncation(prg, key, offset << SCORE_SPARE, SCORE_SCALE - demand.bits)
-
-    several = within(workers, 8 * min(demand.rows, MATRIX_BLOCK) * sum(columns.values()))
-    yield from in_order((partial(deal, key, rows.stop - rows.start) for key, rows in demand.blocks()), several)

@@ -253,14 +253,14 @@ def correlation(party: Party, correlations: Correlations, matrices: Matrices, sa
     """A share of X_G^T X_B over the sample's rows, (m_G, m_B), off by the product of both masks."""
     own, other = matrices.own.shape[1], matrices.masked.shape[1]
     grid, bank = (own, other) if party is Party.GRID else (other, own)
-    total = np.zeros((grid, bank), np.uint64)
+    total, hidden = np.zeros((grid, bank), np.uint64), bank - matrices.ones
     for block, low, rows in sample.blocks(matrices.own.shape[0]):
         whole = slice(low, low + rows.stop)
         theirs = matrices.masked[whole][rows]
         if party is Party.GRID:
             total += cross(_words(matrices.own[whole][rows]), theirs)
         else:
-            total += cross(theirs, correlations.matrix_mask(block, rows.stop, bank).T[rows])
+            total[:, :hidden] += cross(theirs, correlations.matrix_mask(block, rows.stop, hidden).T[rows])
     return total
 
 

@@ -18,7 +18,8 @@ from common.learn.diary import Diary, Forgetful, all_steps
 from common.learn.learner import Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
-from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.deal_scores import ScoreDemand
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
@@ -106,6 +107,7 @@ class LinearTask:
             start=np.pad(inputs.start, (0, spare)),
             label=None if inputs.label is None else np.pad(inputs.label, (0, size.rows - data_rows)),
             data_rows=data_rows,
+            ones=size.bank_columns == (self.other_columns if party is Party.GRID else inputs.own.shape[1]),
         )
         return replace(self, inputs=wide)
 

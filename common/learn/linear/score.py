@@ -18,7 +18,7 @@ import numpy as np
 from common.errors import DataError, PeerProtocolError
 from common.learn.dither import dither
 from common.learn.learner import Request, Telling
-from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
+from common.learn.linear.deal_scores import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
 from common.learn.linear.half import ClosedModel, CommittedModel, LinearModel, PartyModel
 from common.learn.linear.score_undealt import Asked as AskedUndealt
 from common.learn.linear.score_undealt import UndealtScorer

@@ -43,7 +43,8 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     steps, link = make_steps(model, demand.rows, sum(columns.values())), model.make_link()
     check_first(steps, demand.first)
-    how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half", is_quadratic(model, demand.rows)
+    quadratic, half = is_quadratic(model, demand.rows), model.dealer == "half"
+    how = model.revealed_bits, model.closed, model.joint, demand.first, half, quadratic, not (half or quadratic)
     return Work(steps, link, demand.rows, columns, *how)
 
 

@@ -26,7 +26,7 @@ from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.beside import ending
 from common.mpc.correlations.asked import Correlations, Places
-from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Link
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
@@ -59,7 +59,8 @@ class TrainingInputs:
 
     own: whitened training rows, int32 (n, m_own) at X_SCALE. own_ridge: the ridge on them, (m_own, m_own) at RIDGE_SCALE.
     start: where own weights begin, (m_own,). label: (n,) of 0.0 and 1.0; None at the grid, which has none.
-    data_rows: how many rows come first that are data, if the others are zeros; None: all.
+    data_rows: how many rows come first that are data, if the others are zeros; None: all. ones: whether the bank's last
+    column is of ones; else it is one of the zeros that fill a stock.
     gain: what the steps are multiplied by, in secret; the bank says it, and the grid 0. fitted: what tells it by a fit of its
     own, `gain.secret_gain`, which goes on beside the first messages; None: as `gain` says. made: a stock, where nobody deals.
     """
@@ -71,6 +72,7 @@ class TrainingInputs:
     start: Reals
     label: Reals | None
     data_rows: int | None = None
+    ones: bool = True
     gain: float = 0.0
     fitted: Callable[[], float] | None = None
     made: MadeAhead | None = None
@@ -78,6 +80,13 @@ class TrainingInputs:
     def secret_gain(self) -> Words:
         """This party's share of the gain, a word at JOINT_SCALE; takes as long as the fit."""
         return encode(self.gain if self.fitted is None else self.fitted(), JOINT_SCALE)
+
+    def last_column(self) -> Words:
+        """The bank's last column, (n,) at X_SCALE, as both parties know it."""
+        column: Words = np.zeros(self.own.shape[0], np.uint64)
+        if self.ones:
+            column[: self.data_rows] = 1 << X_SCALE
+        return column
 
     def demand(self, party: Party) -> TrainingDemand:
         """What the dealer is asked for, the same at both parties."""
@@ -143,7 +152,7 @@ async def _descended(
         products = await share_undealt(session, *mine, link, place)
     else:
         width = matrix_width(steps, link)
-        matrices = await share_matrices(session, correlations, *mine, place, width)
+        matrices = await share_matrices(session, correlations, *mine, place, width, inputs.last_column())
         products = Dealt(session, correlations, matrices, link, known=model.joint)
     labels = None if label is None else label.astype(np.uint8)
     descent, first = Descent(session, correlations, products, link, labels, course), encode(inputs.start, WEIGHT_SCALE)

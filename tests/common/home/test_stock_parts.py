@@ -17,8 +17,8 @@ from common.learn.dealings import dealings
 from common.learn.learner import Size
 from common.learn.learners import scores_dealt
 from common.learn.linear import deal_reasons as linear_reasons
-from common.learn.linear.deal import ScoreDemand
 from common.learn.linear.deal_reasons import ReasonsDemand
+from common.learn.linear.deal_scores import ScoreDemand
 from common.learn.network import deal_reasons as network_reasons
 from common.learn.trees import deal_reasons as tree_reasons
 from common.mpc.prg import Prg

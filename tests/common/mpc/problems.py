@@ -72,6 +72,7 @@ class Problem:
 def make_problem(rows: int, grid: int, bank: int, ridge: float = 1e-3, seed: int = 0) -> Problem:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((rows, grid + bank))
+    x -= x.mean(axis=0)  # as prepared columns are, so that the column of ones stays one when it is whitened
     x[:, -1] = 1.0
     beta = rng.standard_normal(grid + bank) / 2
     y = (rng.random(rows) < sigmoid(x @ beta - 0.5)).astype(np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import LocalProtocolError
 from common.learn.linear.cost import matrices
 from common.mpc import product
 from common.mpc.correlations import dealt
@@ -41,12 +42,13 @@ OWN = {party: uniform(ROWS, COLUMNS[party], seed=party.index) for party in Party
 RIDGE = {party: uniform(COLUMNS[party], COLUMNS[party], seed=2 + party.index) for party in Party}
 
 
-async def shared(width: int = WIDE) -> tuple[Trio, dict[Party, Matrices]]:
+async def shared(width: int = WIDE, ones: Words | None = None) -> tuple[Trio, dict[Party, Matrices]]:
     trio = Trio()
 
     async def side(session: Session, correlations: DealtCorrelations) -> Matrices:
         party = session.party
-        return await share_matrices(session, correlations, OWN[party], RIDGE[party], COLUMNS[party.other], width=width)
+        own, others = OWN[party], COLUMNS[party.other]
+        return await share_matrices(session, correlations, own, RIDGE[party], others, width=width, ones=ones)
 
     async def nothing(dealer: Dealer) -> None:
         pass
@@ -88,6 +90,24 @@ async def test_short_matrices_lose_no_bit_that_counts(width: int) -> None:
                 assert (total << spare).tolist() == [(value << int(spare)) % 2**64 for value in exactly(matrix, w)]
                 lifted = times(OWN[owner], w - v << spare) + times(theirs, v << spare) + times(mask, v << spare)
                 assert lifted.tolist() == exactly(matrix, w << spare)
+
+
+@pytest.mark.parametrize("width", [6, WIDE])
+async def test_a_column_that_both_know_is_neither_masked_nor_sent(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ones = np.where(np.arange(ROWS) < 7, 1024, 0).astype(np.uint64)
+    monkeypatch.setitem(OWN, Party.BANK, np.asfortranarray(np.column_stack([OWN[Party.BANK][:, :1], ones])))
+    trio, held = await shared(width, ones)
+    mask, theirs, cut = matrix_mask(trio.dealer._prg[Party.BANK], ROWS, 1), held[Party.GRID].masked, np.uint64(64 - 8 * width)
+    assert (theirs[:, 1] == ones).all() and held[Party.BANK].ones and held[Party.GRID].ones
+    assert (theirs[:, :1] << cut == OWN[Party.BANK][:, :1] - mask << cut).all()
+    for party in Party:
+        sent = {Kind.MASKED_MATRIX: matrices(ROWS, COLUMNS[party], width, party is Party.BANK)}
+        assert trio.session[party].traffic.sent == sent
+
+
+async def test_a_bank_that_has_another_column_there_sends_nothing_of_it() -> None:
+    with pytest.raises(LocalProtocolError, match="the bank's last column is not what both take it for"):
+        await shared(6, OWN[Party.BANK][:, -1] + np.uint64(1))
 
 
 async def test_column_major() -> None:

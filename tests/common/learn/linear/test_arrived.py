@@ -131,7 +131,8 @@ async def test_values_that_cancel_in_one_combination_are_seen_in_another(monkeyp
 
 def worlds() -> dict[str, tuple[Problem, dict[str, Any]]]:
     near, rng = make_problem(500, 6, 5, ridge=1e-4, seed=8), np.random.default_rng(1)
-    bank = np.column_stack([near.x[Party.GRID][:, :4] + 0.3 * rng.standard_normal((500, 4)), np.ones(500)])
+    mixed = near.x[Party.GRID][:, :4] + 0.3 * rng.standard_normal((500, 4))
+    bank = np.column_stack([mixed - mixed.mean(axis=0), np.ones(500)])
     bank = bank @ np.linalg.inv(np.linalg.cholesky(bank.T @ bank / 500)).T
     alike = Problem({Party.GRID: near.x[Party.GRID], Party.BANK: bank}, near.ridge, near.y)
     return {

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import PolicyError
 from common.learn.learner import Telling
-from common.learn.linear.deal import SCORE_SCALE
+from common.learn.linear.deal_scores import SCORE_SCALE
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.score import Scores
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -63,7 +63,7 @@ SHAPES: list[tuple[int, list[Asked]]] = [
 async def test_rows_that_may_be_are_scored_across_blocks_and_no_mask_serves_twice(
     monkeypatch: pytest.MonkeyPatch, dealt: int, asked: list[Asked], warm: bool
 ) -> None:
-    monkeypatch.setattr("common.learn.linear.deal.MATRIX_BLOCK", 16)
+    monkeypatch.setattr("common.learn.linear.deal_scores.MATRIX_BLOCK", 16)
     halves, u = models()
     trio = Trio()
     found = await request(trio, halves, dealt, asked, warm)

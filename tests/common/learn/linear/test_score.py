@@ -11,8 +11,8 @@ import pytest
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.features.options import Preparation
 from common.learn.learner import Telling
-from common.learn.linear import deal
-from common.learn.linear.deal import ScoreDemand, deal_scores
+from common.learn.linear import deal_scores as dealing
+from common.learn.linear.deal_scores import ScoreDemand, deal_scores
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.score import Scorer, demand_of
@@ -111,7 +111,7 @@ async def test_blocks_of_rows_go_through_one_behind_the_other() -> None:
 
 
 async def test_the_next_blocks_rows_are_hidden_in_a_thread_with_the_same_masks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deal, "MATRIX_BLOCK", 64)
+    monkeypatch.setattr(dealing, "MATRIX_BLOCK", 64)
     halves, u = models()
     logs = []
     for most in (OFFLOAD_WORDS, 0):
@@ -180,7 +180,7 @@ async def in_turn(trio: Trio, halves: dict[Party, ClosedModel], dealt: int, coun
 async def test_a_demand_serves_tables_one_after_the_other_across_its_blocks(
     monkeypatch: pytest.MonkeyPatch, dealt: int, counts: list[int]
 ) -> None:
-    monkeypatch.setattr("common.learn.linear.deal.MATRIX_BLOCK", 16)
+    monkeypatch.setattr("common.learn.linear.deal_scores.MATRIX_BLOCK", 16)
     halves, u = models()
     trio = Trio()
     for found, count in zip(await in_turn(trio, halves, dealt, counts), counts, strict=True):

@@ -10,9 +10,10 @@ import pytest
 
 from common.learn.dealings import dealings, together
 from common.learn.layout import LineDemand
-from common.learn.linear import deal, joint, path
+from common.learn.linear import deal, deal_scores, joint, path
 from common.learn.linear import products as spans_products
-from common.learn.linear.deal import Masks, ScoreDemand, Work
+from common.learn.linear.deal import Masks, Work
+from common.learn.linear.deal_scores import ScoreDemand
 from common.learn.linear.path import Step
 from common.learn.linear.schedule import nesterov, sgd
 from common.mpc import crossed, product, session, threads
@@ -35,6 +36,7 @@ COLUMNS = {Party.GRID: GRID, Party.BANK: BANK}
 FULL, BATCHES = nesterov(ROWS, 3, 2.5), sgd(ROWS, 300, 1, 1.0)
 WORKS = {
     "shared": Work(FULL, Fourier(), ROWS, COLUMNS, 20),
+    "of ones": Work(FULL, Fourier(), ROWS, COLUMNS, 20, closed=True, joint=True, ones=True),
     "kept closed": Work(FULL, Fourier(), ROWS, COLUMNS, 20, closed=True, joint=True),
     "owned": Work(BATCHES, Taylor(), ROWS, COLUMNS, None),
     "goes on": Work(FULL, Taylor(), ROWS, COLUMNS, 20, first=1),
@@ -96,7 +98,7 @@ def test_spans_that_are_ahead_hold_no_more_than_is_allowed(name: str, memory: in
 
 
 def test_any_number_of_threads_deals_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deal, "MATRIX_BLOCK", 50)
+    monkeypatch.setattr(deal_scores, "MATRIX_BLOCK", 50)
     demand = ScoreDemand(1, ROWS, GRID, BANK, 5)
 
     def scores(workers: int) -> list[tuple[Party, Round, bytes]]:
