@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from common.rows.table import FeatureTable
 DAY = 86_400.0  # seconds
 _FORGET = 60.0  # seconds within which what counts no longer is looked for once
 _TOGETHER = 3600.0  # seconds within which charges of one model are kept as one, that counts from the last of them
+_AHEAD = 3600.0  # seconds by which a clock may be set back
 _VERSION = 2
 _TABLES = (
     "create table if not exists jobs (client text not null, job text not null, at real not null)",
@@ -127,6 +128,7 @@ class Rates:
                     )
                 return
             had = [at for (at,) in book.execute("select at from jobs where client = ? order by at", (client,))]
+            now = _not_before(now, [at for (at,) in book.execute("select at from scored union all select at from jobs")])
             most = limits.jobs_per_day + sum(word.jobs for word in _words(book, now, client))
             if len(had) >= most:
                 free = had[len(had) - most] if most else None
@@ -185,16 +187,21 @@ class Rates:
             _forget(book, now)
             self._forgotten = now
         sets = RowSets(book)
-        new, had = self._look(book, sets, client, asked, model, limits, now)
+        new, had, now = self._look(book, sets, client, asked, model, limits, now)
         number = self._enter(book, sets, client, model, new, now, had)
         book.execute(_COUNT)
         return Counted(number, new, book.execute(_COUNTED).fetchone()[0])
 
     def _look(
         self, book: sqlite3.Connection, sets: RowSets, client: str, asked: Keys, model: str, limits: Limits, now: float
-    ) -> tuple[Keys, list[_Scored]]:
-        """The rows that this model has not scored for the client in a day, and what counts of that day. Raises PolicyError."""
-        had = [_Scored(*row) for row in book.execute(_SCORED, (client, now - DAY))]
+    ) -> tuple[Keys, list[_Scored], float]:
+        """The rows that this model has not scored for the client in a day, what counts of that day, and the time it is.
+
+        Raises PolicyError.
+        """
+        every = book.execute(_SCORED).fetchall()
+        now = _not_before(now, [row[4] for row in every])
+        had = [_Scored(*row) for whose, *row in every if whose == client and row[3] > now - DAY]
         for one in had:
             asked = lacking(asked, sets.held(one.owner, asked)) if one.model == model else asked
         words = _words(book, now, client)
@@ -204,7 +211,7 @@ class Rates:
             models = limits.models_per_day + sum(word.models for word in words)
             others = [(one.at, asked[:0] if one.model == model else sets.held(one.owner, asked)) for one in had]
             self._check_models(client, asked, models, others)
-        return asked, had
+        return asked, had, now
 
     def _enter(
         self, book: sqlite3.Connection, sets: RowSets, client: str, model: str, rows: Keys, now: float, had: list[_Scored]
@@ -213,7 +220,7 @@ class Rates:
 
         The number of their set.
         """
-        last = next((one for one in reversed(had) if one.model == model and one.begun > now - _TOGETHER), None)
+        last = next((one for one in reversed(had) if one.model == model and now - _TOGETHER < one.begun <= now), None)
         if last is None:
             values = (client, model, now, now, len(rows))
             made = book.execute("insert into scored (client, model, begun, at, rows) values (?, ?, ?, ?, ?)", values).lastrowid
@@ -309,7 +316,7 @@ class _Scored:
 
 
 _COUNT, _COUNTED = "update counted set number = number + 1", "select number from counted"
-_SCORED = "select number, model, begun, at, rows from scored where client = ? and at > ? order by at"
+_SCORED = "select client, number, model, begun, at, rows from scored order by at"
 
 
 def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, Keys]], words: list[Word]) -> Usage:
@@ -318,6 +325,14 @@ def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, K
     models = int(np.unique(every, return_counts=True)[1].max(initial=0))
     own = tuple(word for word in words if word.client == client)
     return Usage(client, sum(name == client for name, _ in jobs), len(every), models, own)
+
+
+def _not_before(now: float, entered: Iterable[float]) -> float:
+    """The time it is, by a clock that may have been set back: no earlier than the last entry, which would count shorter else.
+
+    An entry of more than an hour ahead was made by a clock that was wrong: nothing else waits for its day.
+    """
+    return max([now, *(at for at in entered if at <= now + _AHEAD)])
 
 
 def _words(book: sqlite3.Connection, now: float, client: str | None = None) -> list[Word]:

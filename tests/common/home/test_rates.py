@@ -257,6 +257,32 @@ def test_what_is_a_day_old_counts_no_more_by_a_book_that_forgets_once_a_minute(t
     rates.charge(TWO, table(range(10)), "m1", desk.limits)
 
 
+@pytest.mark.parametrize("back", [60, 3599])
+def test_a_clock_that_is_set_back_and_on_again_lets_no_row_count_for_less_than_a_day(desk: Desk, back: float) -> None:
+    desk.charge(range(50), "m1")
+    desk.clock.at -= back
+    desk.charge(range(50, 60), "m1")
+    desk.charge(range(10), "m2")
+    desk.begin()
+    desk.clock.at = NOON + DAY - 1
+    with pytest.raises(PolicyError, match="of which 30 are left"):
+        desk.charge(range(60, 100), "m1")
+    assert [(usage.rows, usage.models, usage.jobs) for usage in desk.rates.usage()] == [(70, 2, 1)]
+    desk.clock.at = NOON + DAY
+    desk.charge(range(60, 160), "m1")
+
+
+def test_what_a_clock_entered_that_was_days_ahead_keeps_nothing_else_from_its_day(desk: Desk) -> None:
+    desk.clock.at = NOON + 9 * DAY
+    desk.charge(range(50), "m1")
+    desk.clock.at = NOON
+    desk.charge(range(50, 60), "m1")
+    desk.clock.at = NOON + DAY
+    with pytest.raises(PolicyError, match="of which 50 are left"):
+        desk.charge(range(60, 111), "m1")
+    desk.charge(range(60, 110), "m1")
+
+
 def test_who_is_told_that_a_charge_is_allowed_is_told_before_it_is_on_disk_and_of_no_other(tmp_path: Path) -> None:
     desk, seen = Desk(tmp_path), list[int]()
     rates = desk.rates
