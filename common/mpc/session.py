@@ -254,7 +254,7 @@ class Session:
         self.settled = True  # at the bank: not where a training moved further at its end, or a network in all, than is usual
         self._enter = enter
         self._sent = self._received = 0
-        self._said, self._taken = Transcript(), Transcript()
+        self.said, self.taken = Transcript(), Transcript()
         self._posting: asyncio.Task[None] | None = None
 
     def beside(self, channel: Channel, whom: str) -> Session:
@@ -302,7 +302,7 @@ class Session:
         self.traffic.rounds += 1
         self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + mine.nbytes
         label = Round(kind, self._sent)
-        self._said.add(label, mine)
+        self.said.add(label, mine)
         if self._holding is not None and self._holding.keep(label, mine):
             return
         self._posting = asyncio.create_task(self._peer.send(label, mine))
@@ -324,7 +324,7 @@ class Session:
         self._received += 1
         label = Round(kind, self._received)
         theirs = self._checked(label, await self._peer.receive(label), wanted, shape)
-        self._taken.add(label, theirs)
+        self.taken.add(label, theirs)
         return theirs
 
     async def compare(self) -> None:
@@ -332,7 +332,7 @@ class Session:
 
         Raises PeerProtocolError where a word is another.
         """
-        said, taken = self._said.said, self._taken.said
+        said, taken = self.said.sum, self.taken.sum
         theirs = await self.exchange(Kind.TRANSCRIPT, np.concatenate([said, taken]))
         for way, own, other in (("took", said, theirs[SUM_BYTES:]), ("sent", taken, theirs[:SUM_BYTES])):
             if not np.array_equal(own, other):

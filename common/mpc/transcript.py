@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from common.errors import LocalProtocolError
+
 SUM_BYTES = 16
 _TAGS = AESGCM(b"wattscore.said.1")  # public: no secret would help against who hashes what it should have sent
 _FEW = 1 << 12  # bytes that are copied sooner than looked at where they are
@@ -34,13 +36,20 @@ class Transcript:
     """Sums over all arrays of one way, whatever the order in which they are added, modulo 2^128."""
 
     def __init__(self) -> None:
-        self._sum = 0
+        self._sum: int | None = 0
+
+    def stop(self) -> None:
+        """For who never looks at the sum: to add a small array takes as long as to send it."""
+        self._sum = None
 
     def add(self, label: object, values: Array) -> None:
         """label: with the array's number in its way, as no other has it."""
-        self._sum = (self._sum + checksum(label, values)) % _MODULUS
+        if self._sum is not None:
+            self._sum = (self._sum + checksum(label, values)) % _MODULUS
 
     @property
-    def said(self) -> Bytes:
-        """(SUM_BYTES,) by now."""
+    def sum(self) -> Bytes:
+        """(SUM_BYTES,) by now. Raises LocalProtocolError once nothing is added any more."""
+        if self._sum is None:
+            raise LocalProtocolError("what was exchanged here is summed no more, and cannot be compared")
         return np.frombuffer(self._sum.to_bytes(SUM_BYTES, "little"), np.uint8)

@@ -5,10 +5,13 @@ Nothing global: a registry is an argument. Served as plain HTTP without authenti
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -16,8 +19,9 @@ from pathlib import Path
 from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from common import __version__
 from common.errors import ConfigError, WattScoreError
@@ -67,6 +71,33 @@ class Links(Collector):
                 family.add_metric((name, "sent"), sum(counter.sent for counter in counters))
                 family.add_metric((name, "received"), sum(counter.received for counter in counters))
         return [family]
+
+
+class Rounds(Collector):
+    """Arrays of the other party's: how many, seconds from one to the next, seconds of waiting for them.
+
+    Written by the event loop alone: a counter of prometheus_client takes a lock for each value, as long as it takes to parse
+    the array.
+    """
+
+    def __init__(self) -> None:
+        self._within = [0] * (len(_ROUND_SECONDS) + 1)
+        self._seconds = self._waited = 0.0
+
+    def took(self, seconds: float, waited: float) -> None:
+        """One has come."""
+        self._within[bisect_left(_ROUND_SECONDS, seconds)] += 1
+        self._seconds += seconds
+        self._waited += waited
+
+    def collect(self) -> Iterable[Metric]:
+        below = [*itertools.accumulate(self._within)]
+        edges = [*map(floatToGoString, (*_ROUND_SECONDS, math.inf))]
+        text, buckets = "From one array of the other party's to the next.", [*zip(edges, below, strict=True)]
+        yield CounterMetricFamily("wattscore_rounds", "Arrays received from the other party.", below[-1])
+        yield HistogramMetricFamily("wattscore_round_seconds", text, buckets, self._seconds)
+        text = "Spent waiting for the other party's arrays."
+        yield CounterMetricFamily("wattscore_round_wait_seconds", text, self._waited)
 
 
 class Expiry(Collector):
@@ -119,14 +150,8 @@ class PartyMetrics:
         )
         self.running = Gauge("wattscore_jobs_running", "Jobs that run.", registry=registry)
         self.attending = Gauge("wattscore_attending", "1 while connected to the coordinator.", registry=registry)
-        self._rounds = Counter("wattscore_rounds", "Arrays received from the other party.", registry=registry)
-        self._round = Histogram(
-            "wattscore_round_seconds",
-            "From one array of the other party's to the next.",
-            buckets=_ROUND_SECONDS,
-            registry=registry,
-        )
-        self._waited = Counter("wattscore_round_wait_seconds", "Spent waiting for the other party's arrays.", registry=registry)
+        self.round_took = (rounds := Rounds()).took
+        registry.register(rounds)
         self._stage = Histogram(
             "wattscore_stage_seconds", "Seconds of a stage.", ("stage",), buckets=_STAGE_SECONDS, registry=registry
         )
@@ -147,11 +172,6 @@ class PartyMetrics:
 
     def stage_took(self, name: str, seconds: float) -> None:
         self._stage.labels(name).observe(seconds)
-
-    def round_took(self, seconds: float, waited: float) -> None:
-        self._rounds.inc()
-        self._round.observe(seconds)
-        self._waited.inc(waited)
 
 
 class JobWatch:

@@ -17,15 +17,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from common.errors import DataError, LocalProtocolError, PeerProtocolError, PolicyError
-from common.learn.learner import Half, Request, Telling
-from common.learn.learners import begin_scores, check_on_request, scored_undealt, takes_stock
+from common.learn.learner import Half
+from common.learn.learners import takes_stock
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
 from common.mpc.fixedpoint import Reals
@@ -37,16 +37,15 @@ from common.rows.formats.paths import Stamp, stamp_of
 from common.rows.given import Given
 from common.rows.origin import Mask
 from common.rows.table import FeatureTable, Index
-from common.stages.ahead import ASKED, scores_ahead, usable
 from common.stages.align import check_once, common_months, row_names
 from common.stages.desk import Answer, Desk, Remains, Warm
 from common.stages.job import PartyJob
 from common.stages.reasons import AskedReasons, Named
+from common.stages.supply import Supply
 
 _log = logging.getLogger(__name__)
 
 MOST = 1000  # rows of one request
-_ENDLESS = 1 << 62  # rows, where none takes what can be used up
 _MAY, _NEWER = 1, 3  # the grid's books let these rows be scored; and it has newer ones, for a session that begins now
 _REFUSES, _ABSENT = 0, 4  # they do not; it holds no such row
 _SAYS = frozenset((_MAY, _NEWER, _REFUSES, _ABSENT))
@@ -84,6 +83,8 @@ async def serve_requests(
 
     Raises PolicyError once no stock is left that both hold, DataError where rows are asked for by id and one has several.
     """
+    for way in (job.session.said, job.session.taken):
+        way.stop()  # requests are compared with nothing
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=1)
     rows, by_period = np.arange(table.rows), "period" in plan.keys
     if by_period:
@@ -95,7 +96,7 @@ async def serve_requests(
     if plan.grid_reasons:
         reasons = await AskedReasons.begin(job.session, model, job.role.reasons(job, model), plan.grid_reasons)
     async with AsyncExitStack() as stack:
-        supply = _Supply(job, plan, model, stack, reasons)
+        supply = Supply(job, plan, model, stack, reasons)
         if job.party is Party.GRID:
             listed = await Listed.show(job.session, names, job.id.encode(), limits)
             await _Grid(job, model, table, rows, listed, supply, scored, read).run()
@@ -114,61 +115,6 @@ async def serve_requests(
     return found, scored.scores(), scored.named(reasons.named) if reasons is not None and found.rows else None
 
 
-class _Supply:
-    """The stock that rows are scored from: the next one where the last does not do. Both parties count alike."""
-
-    def __init__(
-        self, job: PartyJob, plan: ScorePlan, model: Half, stack: AsyncExitStack, reasons: AskedReasons | None = None
-    ) -> None:
-        self._job, self._plan, self._model, self._stack, self.reasons = job, plan, model, stack, reasons
-        self.left = 0  # rows that the stock in use still serves
-
-    def waiting(self) -> list[int]:
-        """How many rows each of the stocks behind it serves, as they lie on disk."""
-        model, plan = self._model, self._plan
-        if not takes_stock(model):
-            return []
-        return [label.rows for label in usable(self._job.home.stocks, model, plan.on_request, plan.score_bits)]
-
-    async def make_room(self, rows: int) -> None:
-        """From here on so many rows can be scored. Raises PolicyError where no stock serves them."""
-        if self.left >= rows:
-            return
-        check_on_request(self._model)  # before a stock is spent
-        await self._stack.aclose()
-        job, model, bits = self._job, self._model, self._plan.score_bits
-        telling, correlations, label = Telling(Kind.SCORES, bits), job.correlations, None
-        if takes_stock(model):
-            least = max(rows, self._plan.on_request)
-            texts = 0 if self.reasons is None else self.reasons.texts
-            ahead = scores_ahead(job.session, job.shelf, job.home.key, model, least, bits, ASKED, reasons=texts)
-            async with nullcontext() if job.desk is None else job.desk.taking():
-                correlations, label = await self._stack.enter_async_context(ahead)
-            assert label is not None  # noqa: S101  (where others have all it has failed)
-            telling = Telling(Kind.SCORES, bits, dealt=label.rows)
-        self.left = label.rows if label is not None else (_ENDLESS if scored_undealt(model) else self._plan.on_request)
-        self._scores = await begin_scores(job.session, correlations, model, self.left, telling)
-        await self._scores.warm()
-        if self.reasons is not None:
-            await self.reasons.take(correlations, self.left, 0 if label is None else label.reasons)
-
-    @property
-    def untold(self) -> str:
-        """Why rows have no reasons of the grid though the plan asks for them."""
-        return self.reasons.untold if self.reasons is not None else ""
-
-    async def ask(self, table: FeatureTable, at: Index, count: int) -> Request:
-        """See `RowScores.ask`."""
-        request = await self._scores.ask(table, at, count)
-        self.left -= request.taken
-        return request
-
-    async def open(self, request: Request, kept: Index) -> Reals | None:
-        if not request.taken:
-            self.left -= len(kept)
-        return await request.open(kept)
-
-
 class _Grid:
     """The grid's end of the conversation."""
 
@@ -179,7 +125,7 @@ class _Grid:
         table: FeatureTable,
         rows: Index,
         listed: Listed,
-        supply: _Supply,
+        supply: Supply,
         scored: _Scored,
         read: Stamp,
     ) -> None:
@@ -277,7 +223,7 @@ class _Bank:
         table: FeatureTable,
         places: dict[str, int],
         asking: Asking,
-        supply: _Supply,
+        supply: Supply,
         scored: _Scored,
         desk: Desk,
     ) -> None:

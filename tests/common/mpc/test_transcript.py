@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import PeerProtocolError
+from common.errors import LocalProtocolError, PeerProtocolError
 from common.mpc.session import Array, Kind, Round
 from common.mpc.transcript import SUM_BYTES, Transcript
 from common.party import Party
@@ -23,8 +23,8 @@ def said(arrays: list[tuple[int, Array]]) -> bytes:
     found = Transcript()
     for number, values in arrays:
         found.add(Round(Kind.MASKED_U, number), values)
-    assert found.said.shape == (SUM_BYTES,)
-    return found.said.tobytes()
+    assert found.sum.shape == (SUM_BYTES,)
+    return found.sum.tobytes()
 
 
 def test_arrays_are_added_in_any_order() -> None:
@@ -58,6 +58,15 @@ def test_an_array_counts_with_its_number_shape_and_type(other: list[tuple[int, A
 def test_columns_count_row_by_row_as_they_travel() -> None:
     turned = np.asfortranarray(ARRAYS[1])
     assert said([(1, turned)]) == said([(1, ARRAYS[1])])
+
+
+def test_what_was_not_summed_is_not_compared() -> None:
+    found = Transcript()
+    found.add(Round(Kind.MASKED_U, 1), ARRAYS[0])
+    found.stop()
+    found.add(Round(Kind.MASKED_U, 2), ARRAYS[0])
+    with pytest.raises(LocalProtocolError, match="summed no more"):
+        found.sum  # noqa: B018
 
 
 async def talk(trio: Trio) -> list[Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import PlanError, PolicyError
 from common.stages import asked
+from common.stages.supply import Supply
 
 
 @pytest.mark.parametrize("seated", [True, False])
@@ -37,8 +38,8 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
     async def begin(*_: Any) -> Any:
         return SimpleNamespace(warm=warm)
 
-    monkeypatch.setattr(asked, "scores_ahead", stock)
-    monkeypatch.setattr(asked, "begin_scores", begin)
+    monkeypatch.setattr("common.stages.supply.scores_ahead", stock)
+    monkeypatch.setattr("common.stages.supply.begin_scores", begin)
     home = SimpleNamespace(key=b"")
     desk = SimpleNamespace(taking=taking) if seated else None
     job: Any = SimpleNamespace(session=None, home=home, correlations=None, desk=desk, shelf=None)
@@ -46,7 +47,7 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
     model: Any = SimpleNamespace(closed=True, learner="linear")
     whole = ["taking", "stock", "taken"] if seated else ["stock"]
     async with AsyncExitStack() as stack:
-        supply = asked._Supply(job, plan, model, stack)
+        supply = Supply(job, plan, model, stack)
         await supply.make_room(2)
         assert done == [*whole, "warm"] and supply.left == 3
         supply.left = 1
@@ -56,7 +57,7 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
     async with AsyncExitStack() as stack:
         done.clear()
         with pytest.raises(PlanError, match="not scored on request by models of kind means"):
-            await asked._Supply(job, plan, means, stack).make_room(2)
+            await Supply(job, plan, means, stack).make_room(2)
         assert not done  # no stock is spent for it
 
 

@@ -19,7 +19,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable
-from common.stages import asked
+from common.stages import asked, supply
 from common.stages.desk import Answer, Remains, Requests, Warm
 from common.wire.peer import Counter, FrameChannel
 from tests.common.learn.linear.test_score import BITS, models, rows
@@ -168,8 +168,8 @@ async def converse(
     def stocked(session: Session, *more: Any, **how: Any) -> Any:
         return by[session.party](*more, **how)
 
-    monkeypatch.setattr(asked, "scores_ahead", stocked)
-    monkeypatch.setattr(asked, "usable", lambda *_: [])
+    monkeypatch.setattr(supply, "scores_ahead", stocked)
+    monkeypatch.setattr(supply, "usable", lambda *_: [])
     await asyncio.wait_for(coordinate(Trio(), side), patience(60))
     for channel in channels.values():
         await channel.stop()
