@@ -15,7 +15,7 @@ from common.daemon import stalled
 from common.daemon.account import Account
 from common.daemon.again import Again
 from common.daemon.booked import Booked
-from common.daemon.broken import stop_broken
+from common.daemon.broken import Watches
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.dealer_line import dealer_line
 from common.daemon.meet import Meeting
@@ -74,14 +74,17 @@ class Attempts:
     async def run(self, job: str, running: Running, send: Send, stop: Callable[[str, WattScoreError], None]) -> None:
         """One of them, to its end. send: delivers messages to who asked for the job. stop: ends it, for the cause given."""
         reporter = running.report(job, send)
-        watching = [running.watching(self.party.value, partial(stop, job))]
-        running.begun = lambda line: watching.append(asyncio.create_task(stop_broken(line, partial(stop, job))))
+        watches = Watches(partial(stop, job))
+        watches.begin(partial(running.watch_rows, self.party.value))
+        running.begun, running.through = watches.line, watches.end
         if running.direct:
             idle = stalled.IDLE if self.party is Party.GRID else math.inf
-            ends = stalled.stop_stalled(running, self.settings.stall_timeout, partial(stop, job), idle)
-            watching.append(asyncio.create_task(ends))
+            watches.begin(lambda ends: stalled.stop_stalled(running, self.settings.stall_timeout, ends, idle))
         try:
-            done = await self._compute(job, running, reporter)
+            try:
+                done = await self._compute(job, running, reporter)
+            finally:
+                watches.end()
             reporter.stop()
             await send(wire.FromParty(done=wire.Done(job=job, report=done, attempt=running.attempt)))
             running.watch.ended()
@@ -105,8 +108,6 @@ class Attempts:
                     )
                 )
         finally:
-            for watch in watching:
-                watch.cancel()
             reporter.stop()
 
     def _account(self, job: str, running: Running, error: str) -> None:
@@ -173,6 +174,7 @@ class Attempts:
             outcome = partial(self._conduct.outcome, job, running, session, course, dealer, reporter)
             return await self._through(job, running, course, outcome)
         except (Exception, asyncio.CancelledError) as error:
+            running.through()
             if peer is not None:
                 await peer.abort(self._fault(running, error))
             raise
@@ -185,6 +187,14 @@ class Attempts:
         self, job: str, running: Running, course: Course, compute: Callable[[], Awaitable[Outcome]]
     ) -> wire.Report:
         """The report of a job of which all parties have met: an earlier attempt's, where all had come so far."""
+        try:
+            return await self._reported(job, running, course, compute)
+        finally:
+            running.through()
+
+    async def _reported(
+        self, job: str, running: Running, course: Course, compute: Callable[[], Awaitable[Outcome]]
+    ) -> wire.Report:
         await course.agree()
         if (kept := course.at(Point.REPORTED)) is not None:
             self._account(job, running, "")

@@ -58,9 +58,9 @@ class Running:
     grant: AllInForce | None = None  # of that dataset
     pins: Mapping[str, str] = field(default_factory=dict)  # the grants that it rests on, as `Grants.check` says them
 
-    def watching(self, whose: str, stop: Callable[[WattScoreError], None]) -> asyncio.Task[None]:
-        """What stops it once the use of its rows is not allowed any more."""
-        return asyncio.create_task(watch_consents(self.consents, whose, stop, self.grant))
+    async def watch_rows(self, whose: str, stop: Callable[[WattScoreError], None]) -> None:
+        """Stops it once the use of its rows is not allowed any more."""
+        await watch_consents(self.consents, whose, stop, self.grant)
 
     @property
     def check_grant(self) -> Callable[[Loaded], None] | None:
@@ -102,6 +102,7 @@ class Running:
     requests: Requests = field(default_factory=Requests)  # of a session that scores on request
     desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where
     begun: Callable[[FrameChannel], None] = lambda line: None  # told each line to another process that the attempt has
+    through: Callable[[], None] = lambda: None  # told that its work is done, or has failed: what is left is to say so
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
 
@@ -169,7 +170,8 @@ class Conduct:
         dataset = declared(running.dataset)
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         lanes = min(running.match_lanes, self._home.policy.lanes)
-        match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt, lanes=lanes)
+        about = (running.coordinator, running.attempt)
+        match = choose_match(plan, job, self._coordinator, *about, lanes=lanes, begun=running.begun)
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
         bank = plan.bank_named or (self._settings.peer.who if self._party is Party.GRID else self._own)
         chain = chain_of(plan.bank_named, self._settings, self._party)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -30,10 +30,17 @@ AIDED_BYTES, ECDH_BYTES = 40, 450  # of memory for each own id, beside the id; t
 
 
 def choose_match(
-    plan: Plan, job: str, coordinator: Connection | None, counter: Counter, attempt: int = 0, line: int = 0, lanes: int = 1
+    plan: Plan,
+    job: str,
+    coordinator: Connection | None,
+    counter: Counter,
+    attempt: int = 0,
+    line: int = 0,
+    lanes: int = 1,
+    begun: Callable[[FrameChannel], None] = lambda line: None,
 ) -> Match:
     """The plan's way of matching; `counter` counts what goes to and from the coordinator. line: from 1, of several banks.
-    lanes: of the streams by which tags go there, as the coordinator allows.
+    lanes: of the streams by which tags go there, as the coordinator allows. begun: told that line, once it is there.
 
     It raises ConfigError, before anything is sent, for more ids than there is memory for.
     """
@@ -41,7 +48,7 @@ def choose_match(
         return partial(_with_room, match_ids, ECDH_BYTES)
     if coordinator is None:
         raise LocalProtocolError("without a coordinator the parties match ids between them")
-    aided = partial(match_aided, neutral=partial(_line, plan, job, attempt, coordinator, counter, line, lanes))
+    aided = partial(match_aided, neutral=partial(_line, plan, job, attempt, coordinator, counter, line, lanes, begun))
     return partial(_with_room, aided, AIDED_BYTES)
 
 
@@ -60,7 +67,14 @@ async def _with_room(
 
 @asynccontextmanager
 async def _line(
-    plan: Plan, job: str, attempt: int, coordinator: Connection, counter: Counter, line: int, lanes: int
+    plan: Plan,
+    job: str,
+    attempt: int,
+    coordinator: Connection,
+    counter: Counter,
+    line: int,
+    lanes: int,
+    begun: Callable[[FrameChannel], None],
 ) -> AsyncIterator[Channel]:
     wish = Wish.fresh(lanes)
 
@@ -75,6 +89,7 @@ async def _line(
         channel = FrameChannel(stream, WHOM, counter)
         try:
             channel.start()
+            begun(channel)
             yield channel
         finally:
             await channel.stop()

@@ -183,6 +183,7 @@ class SeveralJob:
                     return await self._at_grid(open_, through)
                 return await self._at_bank(open_, through, self.plan.identities.index(self.own))
             except (Exception, asyncio.CancelledError) as error:
+                self.running.through()
                 told = fault(error)
                 await asyncio.gather(*(peer.abort(told) for peer in self._peers))
                 raise
@@ -296,7 +297,8 @@ class SeveralJob:
         dataset = declared(self.running.dataset)
         chain = chain_of(self.plan.identities[place], self.settings, self.role.party)
         lanes, running = min(self.running.match_lanes, self.home.policy.lanes), self.running
-        match = choose_match(plan, self.id, self.coordinator, running.coordinator, running.attempt, place + 1, lanes)
+        about = (running.coordinator, running.attempt, place + 1, lanes, running.begun)
+        match = choose_match(plan, self.id, self.coordinator, *about)
         return PartyJob(
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
             course=course, chain=chain, client=self.running.client, agreed=self.plan, place=place,

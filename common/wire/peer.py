@@ -51,7 +51,7 @@ class FrameChannel:
         self, stream: Duplex, whom: str, counter: Counter, largest: int = MAX_ARRAY_BYTES, ahead: int = _READ_AHEAD
     ) -> None:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
-        self._closed = False  # by the other side, in order
+        self._closed = self._told = False  # by the other side, in order; why it ends the job
         self._held: list[Piece] | None = None  # what waits for others to leave with it
         self._held_bytes, self._throughout, self._writing = 0, False, asyncio.Lock()
         self._taken, self._ahead = asyncio.Event(), 0  # an array was asked for; bytes that have arrived and were not
@@ -142,7 +142,8 @@ class FrameChannel:
 
         The reader hears of it only while it reads: it waits where as many arrays have arrived as are taken ahead.
         """
-        return (await first_of([self._broken.get(), self._stream.broken()]))[1]
+        _, error = await first_of([self._broken.get(), self._stream.broken()])
+        return await asyncio.Future[WattScoreError]() if self._told else error
 
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""
@@ -169,6 +170,7 @@ class FrameChannel:
                     raise PeerLost(f"{whom} closed the connection{ended(self._stream)}", remedy=f"See the log of {whom}.")
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
+                    self._told = True
                     await self._arrived.put(_failed(frame.abort.fault, whom))
                     return
                 for one in parts(frame):

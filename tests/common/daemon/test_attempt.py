@@ -50,6 +50,42 @@ async def test_who_has_met_the_other_party_says_so_before_it_says_that_it_lost_i
     assert (failed.failed.fault.kind, failed.failed.fault.message) == ("PeerLost", "the bank closed the connection")
 
 
+async def test_an_attempt_that_ends_is_not_stopped_again_by_a_line_that_broke_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cause would be that of the line, and what it does at its end be cut short: it would not be told at all."""
+    desk, told = Desk(tmp_path, no_dealer=True, own_weights=True), list[Any]()
+    monkeypatch.setattr("common.daemon.broken._LEFT", 0.0)
+
+    class Line:
+        async def broken(self) -> PeerLost:
+            return PeerLost("the connection broke")
+
+        async def abort(self, fault: Any) -> None:
+            for _ in range(50):  # turns of the loop, as it takes to write on a slow line
+                await asyncio.sleep(0)
+            told.append(fault)
+
+        async def stop(self) -> None:
+            pass
+
+    def fails(*_: Any) -> Any:
+        raise DataError("row 7 is damaged", public="a row is damaged")
+
+    async def meet(*_: Any) -> Any:
+        return Line()
+
+    monkeypatch.setattr(desk.door, "meet", meet)
+    monkeypatch.setattr("common.daemon.attempt.open_session", fails)
+    await desk.offer(plan(model={"dealer": "none", "reveal": "owners"}, matching="ecdh"))
+    await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
+    task = desk.runner._jobs["train-1"].task
+    assert task is not None
+    await task
+    *_, failed = desk.sent
+    assert [(one.kind, one.message) for one in (*told, failed.failed.fault)] == [("DataError", "a row is damaged")] * 2
+
+
 async def test_an_attempt_that_a_disk_has_ended_says_in_the_audit_log_what_it_was_charged_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

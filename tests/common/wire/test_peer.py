@@ -280,6 +280,29 @@ async def test_a_line_that_breaks_is_heard_of_by_who_waits_for_no_array_and_how_
             assert channel._broken.empty()
 
 
+async def test_who_has_said_why_the_job_ends_has_not_lost_its_line_by_leaving() -> None:
+    """Its process may end at once: the cause that waits to be read here is better than that nobody answers."""
+    one, two = duplex()
+    channel = FrameChannel(one, "the grid", Counter(), ahead=1)
+    channel.start()
+    try:
+        for piece in encode(SPLIT, BITS):
+            await two.write(piece)
+        watch = asyncio.create_task(channel.broken())
+        await two.write(Frame(abort=Abort(fault=to_fault(PeerStopped("the grid is shutting down"), "grid"))))
+        async with asyncio.timeout(SOON):
+            while not channel._told:
+                await asyncio.sleep(0)
+        one.breaks.set_result(PeerLost("the connection broke"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not watch.done() and (await channel.receive(SPLIT)).tolist() == BITS.tolist()
+        assert isinstance(await failure(channel, SHAPE), PeerStopped)
+        watch.cancel()
+    finally:
+        await channel.stop()
+
+
 # What ends where it should
 
 

@@ -125,11 +125,11 @@ def test_models_and_scores_are_the_same_bytes_over_any_number_of_lanes(tmp_path:
 
 
 @contextmanager
-def in_its_midst(town: Town, when: str = MIDST) -> Iterator[tuple[Client, str]]:
-    """A client, and a job over four lanes whose grid waits within a step, until it is told to go on."""
+def in_its_midst(town: Town, when: str = MIDST, who: str = "grid") -> Iterator[tuple[Client, str]]:
+    """A client, and a job over four lanes of which one party waits within a step, until it is told to go on."""
     if wished != {"grid": 4, "bank": 4}:
         wish(town, 4, 4)
-    with town.client() as client, town.held("grid", when, lambda: client.submit(PLAN).id) as job:
+    with town.client() as client, town.held(who, when, lambda: client.submit(PLAN).id) as job:
         SUBMITTED.append(job)
         yield client, job
 
@@ -152,11 +152,12 @@ def interrupted(town: Town, client: Client, job: str) -> wire.Job:
     return found
 
 
-def goes_on(town: Town, client: Client, job: str) -> None:
-    town.tell("grid", "held", None)
+def goes_on(town: Town, client: Client, job: str, who: str = "grid") -> None:
+    town.tell(who, "held", None)
     found = town.until(client, job)
     assert found.state == "succeeded" and found.attempt, found.fault.message
     eventually(town.settled)
+    eventually(lambda: max(town.lines.all_connections().values()) <= 1)  # none of any attempt is left
 
 
 @pytest.mark.parametrize("line", [LINE, "bank-coordinator"])
@@ -180,6 +181,17 @@ def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(t
             told = interrupted(town, client, job).disturbed.message
             assert re.search(r"\(lane \d of [34]\)", told), told
         goes_on(town, client, job)
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_a_lane_of_tags_that_falls_silent_interrupts_the_job(town: Town, name: str) -> None:
+    """The bank's, while it is about to send tags, or waits for the answer as the grid does."""
+    with in_its_midst(town, f"{Kind.PSI_TAGS.value} 1", name) as (client, job):
+        eventually(lambda: town.lines.connections("bank-coordinator") == 5)  # two more of what is dealt, two of tags
+        with silent(town, "bank-coordinator"):
+            told = interrupted(town, client, job).disturbed.message
+            assert re.search(r"\(lane \d of 3\)", told), told
+        goes_on(town, client, job, name)
 
 
 @pytest.mark.parametrize("name", PARTIES)

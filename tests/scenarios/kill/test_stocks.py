@@ -56,6 +56,22 @@ def test_a_party_killed_before_both_have_said_that_they_have_a_stock_loses_none(
     assert not faults(town, client, SUBMITTED, FAILED)
 
 
+@pytest.mark.parametrize(("name", "before"), [("bank", 4), ("grid", 3)], ids=["bank", "grid"])
+def test_a_party_killed_once_it_has_spent_a_stock_and_before_it_says_so_loses_that_one_alone(
+    town: Town, client: Client, name: str, before: int
+) -> None:
+    """Neither has masked anything by it, and neither will."""
+    for _ in range(2 - len(stocks(town)["grid"])):
+        dealt(town, client)
+    held = stocks(town)
+    assert len(held["grid"]) == 2 and held["grid"] == held["bank"]
+    town.tell(name, "kill", f"{Kind.STOCK.value} {before}")
+    done(town, client, AHEAD, attempt=1)  # it goes on with what is dealt then
+    left = stocks(town)
+    assert len(left["grid"]) == 1 and left["grid"] == left["bank"] and set(left["grid"]) < set(held["grid"])
+    assert not faults(town, client, SUBMITTED, FAILED)
+
+
 def test_the_next_job_takes_what_others_gave_back_and_a_killed_one_that_had_used_it_up_did_so_for_good(
     town: Town, client: Client
 ) -> None:

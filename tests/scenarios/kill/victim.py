@@ -4,11 +4,12 @@
 
 `NAME.kill` holds a number: after so many arrays, of the kind named before it if one is, it ends as by `kill -9`, before the
 last one leaves, and says so in `NAME.killed`; 0: not any more. `NAME.hold` holds a number likewise: that array waits, and all
-that comes after it, as long as there is a file `NAME.held`, which it then makes; all else goes on. While there is a file
-`NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record
-of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its process id. KEPT in its environment: how
-many times as often a training keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another
-process of the same name draws, so that jobs of two towns can be compared byte by byte. What it holds it says as `counted` does.
+that comes after it, as long as there is a file `NAME.held`, which it then makes; all else goes on. A party's word that its job
+is done, which is no array, counts where its kind `done` is named. While there is a file `NAME.full`, its disk takes nothing.
+`NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the
+fingerprint of each seed that it expands, with its process id. KEPT in its environment: how many times as often a training
+keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another process of the same name draws, so
+that jobs of two towns can be compared byte by byte. What it holds it says as `counted` does.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ import common.match.aided
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Array, Round
+from common.wire.client import Stream
 from common.wire.dealing import DealtChannel
+from common.wire.party_pb2 import FromParty
 from common.wire.peer import FrameChannel
 from tests.scenarios.end_to_end.counted import answer
 from tests.scenarios.kill.masks import Sent, write_frame
@@ -48,14 +51,14 @@ class Told:
     def __init__(self, file: Path) -> None:
         self._file, self._left, self._counted = file, 0, ""
 
-    def due(self, kind: str) -> bool:
-        """Whether an array of this kind is that one."""
+    def due(self, kind: str, *, named: bool = False) -> bool:
+        """Whether an array of this kind is that one. named: where its kind is, alone."""
         if self._file.exists():
             taken = self._file.rename(f"{self._file}.taken")  # what it is told from now on is not lost
             *counted, number = (taken.read_text() or "1").split()
             self._left, self._counted = int(number), "".join(counted)
             taken.unlink()  # the next life is its own
-        if self._counted not in ("", kind):
+        if self._counted != kind and (self._counted or named):
             return False
         self._left -= 1
         return self._left == 0
@@ -82,11 +85,15 @@ class Victim:
         if round.kind.value.startswith(MASKED):
             write_frame(self._frames, Sent(round.kind.value, os.getpid(), values))
             self._frames.flush()
-        if self._told["hold"].due(round.kind.value):
+        self.comes_to(round.kind.value)
+
+    def comes_to(self, kind: str, *, named: bool = False) -> None:
+        """Before one of this kind leaves: whether this is where it is to wait, or to end."""
+        if self._told["hold"].due(kind, named=named):
             self._held.touch()
-        if self._told["kill"].due(round.kind.value):
+        if self._told["kill"].due(kind, named=named):
             with self._killed.open("a") as file:
-                file.write(f"{os.getpid()} before {round.kind.value}\n")
+                file.write(f"{os.getpid()} before {kind}\n")
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def waits(self) -> None:
@@ -114,6 +121,7 @@ def watch(victim: Victim) -> None:
     for channel in (FrameChannel, DealtChannel):
         channel.send = _watched(channel.send, victim)  # type: ignore[assignment,method-assign]
     FrameChannel.keep = _kept(FrameChannel.keep, victim)  # type: ignore[method-assign]
+    Stream.write = _last_word(Stream.write, victim)  # type: ignore[method-assign]
     begin = Prg.__init__
 
     def init(self: Prg, seed: bytes, key: bytes = b"") -> None:  # the key is for all jobs, and masks nothing
@@ -146,6 +154,16 @@ def _watched(send: Any, victim: Victim) -> Any:
         await send(self, round, values)
 
     return watched
+
+
+def _last_word(write: Any, victim: Victim) -> Any:
+    async def said(self: Any, message: Any) -> None:
+        if isinstance(message, FromParty) and message.WhichOneof("message") == "done":
+            victim.comes_to("done", named=True)
+            await victim.waits()
+        await write(self, message)
+
+    return said
 
 
 def _kept(keep: Any, victim: Victim) -> Any:
