@@ -240,11 +240,19 @@ def stamp(text: str) -> datetime | None:
 
 
 def _of_format(origin: Origin, column: str, texts: Any, form: str, zone: str | None) -> tuple[Months, Mask, str]:
+    if form == "%Y.%m" and _tenths(texts):
+        said = f"column {column!r} holds months such as 2024.1: January, or October as a number, which has no zero at its end"
+        raise origin.fault(said, remedy="Write months as 2024-01, in a column of text.")
     found = [None if text is None else _by_format(text, form) for text in texts.to_pylist()]
     if any(moment is not None and moment.tzinfo for moment in found):
         return _of_moments(origin, column, found, zone)
     counted = [0 if moment is None else moment.year * 12 + moment.month - 1 for moment in found]
     return np.array(counted, np.int32), np.array([moment is None for moment in found], np.bool_), f"by {form}"
+
+
+def _tenths(texts: Any) -> bool:
+    """Whether some of these years and months end in .1, and none in .10 shows that they were not written as numbers."""
+    return pc.any(pc.ends_with(texts, ".1")).as_py() is True and pc.any(pc.ends_with(texts, ".10")).as_py() is not True
 
 
 def _by_format(text: str, form: str) -> datetime | None:

@@ -45,6 +45,8 @@ _SAME = {
     "year": "years",
 }
 _TENS = {"%": -2, "‰": -3, "千": 3, "万": 4, "百万": 6, "亿": 8}
+_COUNTED = ("", "元", "美元", "度", "千瓦时", "kwh", "千瓦", "kw", "千伏安", "kva")  # units before which one of these may stand
+_DOTS = str.maketrans("", "", "·⋅•∙‧・")  # kW·h, as standards write it, is kWh
 _SIGN = "|".join(re.escape(sign) for sign in _SIGNS)
 _SHAPE = (
     rf"^(?P<open>[(]?)(?P<s1>[+-]?) *(?P<pre>(?:{_SIGN})?) *(?P<s2>[+-]?)"
@@ -353,12 +355,11 @@ class _Shaped:
 
 def _unit(before: str, behind: str) -> tuple[str, int]:
     """(the unit in lower case, the power of ten that it stands for): 12万元 is 120000 of the unit 元."""
-    before, behind = before.strip(), behind.strip()
-    tens = 0
+    before, behind, tens = before.strip(), behind.strip().translate(_DOTS), 0
     for word, power in _TENS.items():
         rest = behind[len(word) :]
-        if behind.startswith(word) and (rest == "" or (word not in "%‰" and rest in ("元", "度", "千瓦时", "美元"))):
-            tens, behind = power, behind if word in "%‰" else rest
+        if behind.startswith(word) and (rest == "" or (word not in "%‰" and rest.strip().lower() in _COUNTED)):
+            tens, behind = power, behind if word in "%‰" else rest.strip()
             break
     unit = (behind or before).lower()
     return _SAME.get(unit, unit), tens

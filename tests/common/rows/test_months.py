@@ -63,6 +63,18 @@ def test_a_declared_form_decides(form: str, written: str) -> None:
     assert months(text(written, "x"), form) == ["2024-01", None]
 
 
+@pytest.mark.parametrize("others", [[], ["2024.01", "2024.09"], ["2024.2", "2024.11"]])
+def test_a_month_behind_a_point_may_have_lost_its_zero(others: list[str]) -> None:
+    """As a number October is 2024.1: of a spreadsheet, a Parquet file of doubles, or a CSV of either."""
+    numbers = pa.chunked_array([pa.array([*map(float, others), 2024.1])])
+    for table in (text(*others, "2024.1"), Made({"x": numbers})):
+        with pytest.raises(DataError, match="January, or October") as caught:
+            months(table, "%Y.%m")
+        assert "2024-01" in caught.value.remedy
+    assert months(text("2024.1", "2024.10", "2024.11"), "%Y.%m") == ["2024-01", "2024-10", "2024-11"]
+    assert months(text("2024.01", "2024.10"), "%Y.%m") == ["2024-01", "2024-10"]
+
+
 @pytest.mark.parametrize(
     ("form", "written"), [("epoch_s", "1704038400"), ("epoch_ms", "1704038400000"), ("%Y-%m-%d %H %z", "2023-12-31 16 +0000")]
 )

@@ -85,6 +85,9 @@ def test_text_read_some_rows_at_a_time_is_what_it_is_at_once(last: str, coded: b
         (["1'234.5", "2’000"], [1234.5, 2000], "apostrophes between thousands"),
         (["12%", "13.5 %", "\\N"], [0.12, 0.135, NAN], "the unit %, a hundredth"),
         (["12kWh", "13 KWH"], [12, 13], "the unit kwh"),
+        (["12kW·h", "13 kWh", "14kW⋅h"], [12, 13, 14], "the unit kwh"),
+        (["1.5万kWh", "2 万 kW·h", "300kWh"], [15000, 20000, 300], "the unit kwh"),
+        (["315kV·A", "1.6万kVA"], [315, 16000], "the unit kva"),
         (["$1,234.56", "-$5.00", "($7.10)"], [1234.56, -5, -7.1], "commas between thousands, the unit $"),
         (["￥1,234.5", "RMB 3"], [1234.5, 3], "commas between thousands, the unit ¥"),
         (["12万元", "3,000.5元", "1.5亿元"], [120000, 3000.5, 150000000], "commas between thousands, the unit 元"),
@@ -135,6 +138,7 @@ def test_what_is_not_certain_is_said_with_the_first_row(values: list[str], doubt
         (["4.5-", "7"], [-4.5, 7], "a minus behind a number is its sign"),
         (["1.5万", "2000"], [15000, 2000], "万 is 10,000"),
         (["1.5亿元", "3万元"], [150000000, 30000], "万 is 10,000, 亿 is 100,000,000"),
+        (["1.5亿kWh", "3万kWh"], [150000000, 30000], "万 is 10,000, 亿 is 100,000,000"),
         (["-4.5", "7%"], [NAN, 0.07], ""),
     ],
 )
