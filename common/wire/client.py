@@ -55,37 +55,42 @@ class Stream:
         try:
             message = await call.read()
         except grpc.aio.AioRpcError as error:
-            raise from_rpc(error, self._server) from None
+            failure: Exception = from_rpc(error, self._server)
         except asyncio.CancelledError:
-            if call.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                raise self._cut or PeerLost(f"the stream to {self._server} was closed") from None
-            raise
-        return None if message is grpc.aio.EOF else message
+            if not call.cancelled() or asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            failure = self._cut or PeerLost(f"the stream to {self._server} was closed")
+        else:
+            return None if message is grpc.aio.EOF else message
+        del call  # who keeps the failure keeps this frame, and all that it was raised in the course of: see `close`
+        raise failure
 
     async def write(self, message: Message | Piece | Together) -> None:
         call = await self._proven()
         try:
             await call.write(message)
+            return
         except grpc.aio.AioRpcError as error:
+            failure: Exception = from_rpc(error, self._server)
             if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
                 # A write that comes too late: grpc then forgets why the other has ended the stream.
-                raise PeerLost(f"{self._server} has ended the stream", remedy="See its log.") from None
-            raise from_rpc(error, self._server) from None
+                failure = PeerLost(f"{self._server} has ended the stream", remedy="See its log.")
         except asyncio.InvalidStateError:
-            raise self._cut or await self._cause(call) from None
+            failure = self._cut or await self._cause(call)
+        del call  # as above
+        raise failure
 
     async def broken(self) -> WattScoreError:
         """Why the stream broke or was cut, once it has, also while nobody reads; never where a side ends it or says why."""
-        call = await self._proven()
-        code = await call.code()
-        if self._cut is not None:
-            return self._cut
-        if code is not grpc.StatusCode.OK and not call.cancelled():
+        over = asyncio.Event()
+        (await self._proven()).add_done_callback(lambda _: over.set())
+        await over.wait()  # in no frame that a task's end would keep is the call meanwhile: see `close`
+        if (call := self._call) is not None and self._cut is None and not call.cancelled():
             error = await self._cause(call)
-            if isinstance(error, PeerLost) and not error.origin:
+            if isinstance(error, PeerLost) and not error.origin and await call.code() is not grpc.StatusCode.OK:
                 return error
-        del call  # see `close`
-        return await asyncio.Future[WattScoreError]()
+        del call
+        return self._cut or await asyncio.Future[WattScoreError]()
 
     async def _proven(self) -> Any:
         """The call, once the server has proven who it is: reader and writer may both come first."""
@@ -102,8 +107,12 @@ class Stream:
         self._call = call
         answer = await call.initial_metadata()
         if not answer:  # refused, or never connected: the status says why
+            cause = None
             with contextlib.suppress(TimeoutError):
-                raise await asyncio.wait_for(self._cause(call), _CAUSE)
+                cause = await asyncio.wait_for(self._cause(call), _CAUSE)
+            if cause is not None:
+                del call
+                raise cause
         try:
             certificate = await in_time(lambda: challenge.check(answer, self._server, self._trust))
         except WattScoreError:
@@ -127,17 +136,25 @@ class Stream:
             if self._proof is not None:
                 self._proof.cancel()
             return
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_LAST):  # of both: what was written before may wait for a server that reads no more
-                await call.done_writing()
-                await call.code()
-        call.cancel()
+        last = asyncio.create_task(_last(call))
+        try:
+            await asyncio.wait({last})
+        finally:  # also where who closes it is cancelled, in whose frames nothing of the call stays
+            call.cancel()
+            del call, last
 
     async def _cause(self, call: Any) -> Exception:
         code, details, trailing = await call.code(), await call.details(), await call.trailing_metadata()
         if code is grpc.StatusCode.OK:
             return PeerLost(f"{self._server} has closed the stream")
         return from_rpc(grpc.aio.AioRpcError(code, await call.initial_metadata(), trailing, details), self._server)
+
+
+async def _last(call: Any) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_LAST):  # of both: what was written before may wait for a server that reads no more
+            await call.done_writing()
+            await call.code()
 
 
 @dataclass
@@ -264,8 +281,10 @@ class Connection:
 
 async def close_all(streams: Sequence[Stream], connections: Sequence[Connection]) -> None:
     """Ends streams that are of one conversation side by side, as none may end by itself, then connections made for them."""
-    await asyncio.gather(*(stream.close() for stream in streams))
-    await asyncio.gather(*(connection.close() for connection in connections))
+    try:
+        await asyncio.gather(*(stream.close() for stream in streams))
+    finally:
+        await asyncio.gather(*(connection.close() for connection in connections))
 
 
 def _metadata(challenge: Challenge) -> Any:

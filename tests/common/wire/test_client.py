@@ -20,7 +20,7 @@ from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2, party_pb2
-from common.wire.client import Connection, Stream, _Line
+from common.wire.client import Connection, Stream, _Line, close_all
 from common.wire.lanes import Braid
 from common.wire.methods import ATTEND, COORDINATOR, EXCHANGE, PARTIES, PEER, SHOW, WATCH
 from common.wire.peer import Counter, FrameChannel
@@ -251,3 +251,63 @@ async def test_a_line_that_falls_silent_is_heard_of_also_where_all_that_is_taken
             finally:
                 await channel.stop()
                 await asyncio.gather(*(one.close() for one in apart))
+
+
+async def wait(_: Any, call: Call) -> None:
+    """Ends no call by itself."""
+    await call.write(party_pb2.ToParty(offer=party_pb2.Offer(job="one")))
+    await asyncio.Event().wait()
+
+
+async def refuse(_: Any, call: Call) -> None:
+    await call.write(party_pb2.ToParty(offer=party_pb2.Offer(job="one")))
+    raise JobNotFound("it is gone")
+
+
+@asynccontextmanager
+async def apart(folder: Path, attend: Any = wait) -> AsyncIterator[tuple[Stream, Connection]]:
+    """A stream over a connection of its own, both to be closed within, of which nothing is left then."""
+    async with connected(folder, Service(PARTIES, {"Attend": attend})) as straight:
+        with Lines() as lines:
+            port = lines.port("line", int(straight._address.rpartition(":")[2]))
+            connection = Connection(f"127.0.0.1:{port}", HERE, load(folder, THERE)).apart()
+            stream = connection.stream(ATTEND)
+            assert (await stream.read()).offer.job == "one" and lines.connections("line") == 1
+            yield stream, connection
+            async with asyncio.timeout(patience(10)):
+                while lines.connections("line"):
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_stream_that_is_closed_leaves_no_connection_whoever_holds_the_task_that_watched_it(tmp_path: Path) -> None:
+    """A task that was cancelled holds all that it was at, and gRPC its connection as long as a call is held."""
+    async with apart(tmp_path) as (stream, connection):
+        watch = asyncio.create_task(stream.broken())
+        for _ in range(5):  # until it waits for the call's end
+            await asyncio.sleep(0)
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        await close_all([stream], [connection])
+    assert watch.cancelled()
+
+
+async def test_who_is_cancelled_while_it_closes_a_stream_leaves_no_connection(tmp_path: Path) -> None:
+    """As a job that is stopped while it ends a line of which a lane broke: the others would be kept as long as the process."""
+    async with apart(tmp_path) as (stream, connection):
+        closing = asyncio.create_task(close_all([stream], [connection]))
+        while stream._call is not None:
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+    assert closing.cancelled()
+
+
+async def test_who_keeps_why_a_stream_failed_keeps_no_connection(tmp_path: Path) -> None:
+    """As a job does, until it is over, of each of its attempts."""
+    async with apart(tmp_path, refuse) as (stream, connection):
+        with pytest.raises(JobNotFound) as read:
+            await stream.read()
+        with pytest.raises(JobNotFound) as written:
+            await stream.write(party_pb2.FromParty())
+        await close_all([stream], [connection])
+    assert "it is gone" in str(read.value) and "it is gone" in str(written.value)

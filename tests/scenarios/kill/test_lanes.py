@@ -21,38 +21,44 @@ from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.test_resume import MIDST
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
 
-PLAN = make_plan("rows", model={"iterations": 96}, score_bits=16)  # of many more steps than are dealt ahead
+AHEAD = 8  # arrays dealt before they are taken: what the parties are dealt for a step that is held up is far from over
+PLAN = make_plan("rows", model={"iterations": 6 + 2 * AHEAD}, score_bits=16)  # each step takes an array at least
 LINE = "bank-grid"
 EARLY = f"{Kind.MASKED_WEIGHTS.value} 6"  # in a training: before anything of its steps is kept
 SIDE = Side(dataset="rows")
 SUBMITTED: list[str] = []
 FAILED: list[str] = []  # of these, what was to fail
-wished: dict[str, int] = {}  # lanes, by party
+
+
+class Roads(Town):
+    """A town whose parties wish for one lane at first."""
+
+    def __init__(self, folder: Path, lines: Lines) -> None:
+        super().__init__(folder, lines, deal_ahead=AHEAD)
+        self.wished = dict.fromkeys(PARTIES, 1)
+
+    def next(self, grid: int, bank: int) -> None:
+        """The parties' next lives wish for so many, and the coordinator's deals, and takes tags, over three at most."""
+        self.wished.update(grid=grid, bank=bank)
+        self.extra["coordinator"]["lanes"] = 3
+        for name, lanes in self.wished.items():
+            self.extra[name]["policy"]["lanes"] = lanes
+
+    def wish(self, grid: int, bank: int) -> None:
+        """From now on."""
+        if self.wished != {"grid": grid, "bank": bank}:
+            self.next(grid, bank)
+            for name in DAEMONS:
+                self.again(name)
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """One whose parties wish for one lane at first."""
-    with Lines() as lines, Town(tmp_path_factory.mktemp("lanes"), lines) as town:
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roads]:
+    with Lines() as lines, Roads(tmp_path_factory.mktemp("lanes"), lines) as town:
         yield town
 
 
-def wished_for(town: Town, grid: int, bank: int) -> None:
-    """The parties' next lives wish for so many lanes, and the coordinator's deals, and takes tags, over three at most."""
-    wished.update(grid=grid, bank=bank)
-    town.extra["coordinator"]["lanes"] = 3
-    for name, lanes in (("grid", grid), ("bank", bank)):
-        town.extra[name]["policy"]["lanes"] = lanes
-
-
-def wish(town: Town, grid: int, bank: int) -> None:
-    """From now on."""
-    wished_for(town, grid, bank)
-    for name in DAEMONS:
-        town.again(name)
-
-
-def trained(town: Town, client: Client, lanes: int) -> float:
+def trained(town: Roads, client: Client, lanes: int) -> float:
     """The AUC of a training that nothing disturbs, after which no connection of its own is left."""
     before = town.lines.connections(LINE)
     SUBMITTED.append(job := client.submit(PLAN).id)
@@ -62,14 +68,15 @@ def trained(town: Town, client: Client, lanes: int) -> float:
         told = re.findall(rf"job {job}: (\d) lanes", town.log(name).read_text())
         assert told == ([str(lanes)] if lanes > 1 else [])
         tags = re.findall(rf"job {job}: tags to the coordinator over (\d) lanes", town.log(name).read_text())
-        assert tags == ([str(min(wished[name], 3))] if wished.get(name, 1) > 1 else []), "the coordinator takes three at most"
+        wished = town.wished[name]
+        assert tags == ([str(min(wished, 3))] if wished > 1 else []), "the coordinator takes three at most"
     eventually(lambda: town.lines.connections(LINE) <= max(before, 1))
     return measured(town, found).joint.auc
 
 
-def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(town: Town, client: Client) -> None:
+def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(town: Roads, client: Client) -> None:
     one = trained(town, client, 1)
-    wish(town, 2, 4)
+    town.wish(2, 4)
     with town.client() as client:
         assert abs(trained(town, client, 2) - one) <= 0.0005
     with in_its_midst(town) as (client, job):
@@ -90,7 +97,8 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
         found = town.until(client, job)
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
-        eventually(lambda: {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {1})
+        eventually(lambda: set(town.lines.all_connections().values()) == {1})
+        eventually(town.settled)
         assert not faults(town, client, SUBMITTED, FAILED)
 
 
@@ -101,7 +109,7 @@ def made(folder: Path, grid: int, bank: int, again: int = 0) -> list[bytes]:
     """
     plan = PLAN.model_copy(update={"model": PLAN.model.model_copy(update={"iterations": 8})})
     with Lines() as lines:
-        wished_for(town := Town(folder, lines), grid, bank)
+        (town := Roads(folder, lines)).next(grid, bank)
         with town, town.client() as client:
             model = town.until(client, client.submit(plan).id)
             scored = town.until(client, client.submit(ScorePlan(model=model.id, grid=SIDE, bank=SIDE)).id)
@@ -125,17 +133,16 @@ def test_models_and_scores_are_the_same_bytes_over_any_number_of_lanes(tmp_path:
 
 
 @contextmanager
-def in_its_midst(town: Town, when: str = MIDST, who: str = "grid") -> Iterator[tuple[Client, str]]:
+def in_its_midst(town: Roads, when: str = MIDST, who: str = "grid") -> Iterator[tuple[Client, str]]:
     """A client, and a job over four lanes of which one party waits within a step, until it is told to go on."""
-    if wished != {"grid": 4, "bank": 4}:
-        wish(town, 4, 4)
+    town.wish(4, 4)
     with town.client() as client, town.held(who, when, lambda: client.submit(PLAN).id) as job:
         SUBMITTED.append(job)
         yield client, job
 
 
 @contextmanager
-def silent(town: Town, line: str) -> Iterator[None]:
+def silent(town: Roads, line: str) -> Iterator[None]:
     """Within, the lane of a job that was made last on this line carries nothing, and neither of its ends hears of it."""
     town.lines.hold_last(line)
     try:
@@ -144,7 +151,7 @@ def silent(town: Town, line: str) -> Iterator[None]:
         town.lines.let_go(line)
 
 
-def interrupted(town: Town, client: Client, job: str) -> wire.Job:
+def interrupted(town: Roads, client: Client, job: str) -> wire.Job:
     """The job once it is, with what interrupted it."""
     eventually(lambda: client.show(job).disturbed.kind != "", 30.0)
     found = client.show(job)
@@ -152,7 +159,7 @@ def interrupted(town: Town, client: Client, job: str) -> wire.Job:
     return found
 
 
-def goes_on(town: Town, client: Client, job: str, who: str = "grid") -> None:
+def goes_on(town: Roads, client: Client, job: str, who: str = "grid") -> None:
     town.tell(who, "held", None)
     found = town.until(client, job)
     assert found.state == "succeeded" and found.attempt, found.fault.message
@@ -161,7 +168,7 @@ def goes_on(town: Town, client: Client, job: str, who: str = "grid") -> None:
 
 
 @pytest.mark.parametrize("line", [LINE, "bank-coordinator"])
-def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Town, line: str) -> None:
+def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Roads, line: str) -> None:
     """Neither end hears of it, and the others go on: pings on that one connection find it."""
     with in_its_midst(town, EARLY) as (client, job):
         eventually(lambda: town.lines.connections(line) == (4 if line == LINE else 3))  # those of tags are over
@@ -173,7 +180,7 @@ def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Town, line:
 
 
 @pytest.mark.parametrize("line", [LINE, "bank-coordinator", "grid-coordinator"])
-def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(town: Town, line: str) -> None:
+def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(town: Roads, line: str) -> None:
     """Nobody waits for an array that is to come over it: the grid stands within a step until this is over."""
     with in_its_midst(town, EARLY) as (client, job):
         eventually(lambda: town.lines.connections(line) == (4 if line == LINE else 3))
@@ -184,7 +191,7 @@ def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(t
 
 
 @pytest.mark.parametrize("name", PARTIES)
-def test_a_lane_of_tags_that_falls_silent_interrupts_the_job(town: Town, name: str) -> None:
+def test_a_lane_of_tags_that_falls_silent_interrupts_the_job(town: Roads, name: str) -> None:
     """The bank's, while it is about to send tags, or waits for the answer as the grid does."""
     with in_its_midst(town, f"{Kind.PSI_TAGS.value} 1", name) as (client, job):
         eventually(lambda: town.lines.connections("bank-coordinator") == 5)  # two more of what is dealt, two of tags
@@ -195,7 +202,7 @@ def test_a_lane_of_tags_that_falls_silent_interrupts_the_job(town: Town, name: s
 
 
 @pytest.mark.parametrize("name", PARTIES)
-def test_a_process_that_stands_still_interrupts_the_job_by_name(town: Town, name: str) -> None:
+def test_a_process_that_stands_still_interrupts_the_job_by_name(town: Roads, name: str) -> None:
     with in_its_midst(town) as (client, job):
         town.processes[name].send_signal(signal.SIGSTOP)
         try:
@@ -207,7 +214,7 @@ def test_a_process_that_stands_still_interrupts_the_job_by_name(town: Town, name
 
 
 @pytest.mark.parametrize("name", ["bank", "coordinator"])
-def test_a_process_killed_in_the_midst_of_a_step_goes_on(town: Town, name: str) -> None:
+def test_a_process_killed_in_the_midst_of_a_step_goes_on(town: Roads, name: str) -> None:
     """By the kernel, before an array of a step that is over several lanes has left."""
     killed = town.folder / f"{name}.killed"
     lives = len(killed.read_text().splitlines()) if killed.exists() else 0
@@ -218,7 +225,7 @@ def test_a_process_killed_in_the_midst_of_a_step_goes_on(town: Town, name: str) 
         goes_on(town, client, job)
 
 
-def test_a_full_disk_ends_the_job_with_its_cause_at_both(town: Town) -> None:
+def test_a_full_disk_ends_the_job_with_its_cause_at_both(town: Roads) -> None:
     with in_its_midst(town, EARLY) as (client, job):
         town.tell("grid", "full", "")
         town.tell("grid", "held", None)
