@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -128,7 +128,7 @@ class Fourier(Link):
     def tables(self) -> int:  # type: ignore[override]
         return 2 * self.terms
 
-    @property
+    @cached_property
     def least_bits(self) -> int | None:  # type: ignore[override]
         """Factors as large as those of a wide period multiply the rounding of tables, and many factors have each its own."""
         return (12 if self.terms <= _FEW else 14) if sum(map(abs, self.coefficients)) <= SHORT_SUM else None

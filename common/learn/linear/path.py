@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -101,8 +102,13 @@ class Step:
     def scales(self, link: Link) -> LinkScales:
         """The split is that of all rows, for which tables were dealt; the step averages over those of data, or of all banks."""
         whole = self.rows if self.whole is None else self.whole
-        rows = whole if self.data_rows is None else self.data_rows
-        return LinkScales.choose(self.size, max(whole, rows), link.least_bits).over(self.size, rows)
+        return _scales(self.size, whole, whole if self.data_rows is None else self.data_rows, link.least_bits)
+
+
+@lru_cache(maxsize=1024)
+def _scales(size: float, whole: int, rows: int, least: int | None) -> LinkScales:
+    """Kept, as steps of mini-batches are many thousands, alike in this, and each is asked several times."""
+    return LinkScales.choose(size, max(whole, rows), least).over(size, rows)
 
 
 def matrix_width(steps: Sequence[Step], link: Link) -> int:
