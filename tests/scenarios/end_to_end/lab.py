@@ -129,9 +129,11 @@ class Lab(Trial):
         return Path(self._datasets[side][name]["path"])
 
     def write(self, name: str, grid: pd.DataFrame, bank: pd.DataFrame) -> None:
+        """Each whole or not at all: a bank that serves looks for newer rows once a second, and would read half of them."""
         for side, frame in (("grid", grid), ("bank", bank)):
-            self.table(side, name).parent.mkdir(parents=True, exist_ok=True)
-            frame.to_csv(self.table(side, name), index=False)
+            (table := self.table(side, name)).parent.mkdir(parents=True, exist_ok=True)
+            frame.to_csv(part := table.with_suffix(".part"), index=False)
+            part.replace(table)
 
     def tls(self, who: Identity) -> TlsConfig:
         return TlsConfig.model_validate(self._tls(who))

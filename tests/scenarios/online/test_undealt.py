@@ -31,12 +31,12 @@ _COUNTED = 18  # bits of a share above its lowest 46
 @pytest.fixture(scope="module")
 def undealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     for office in open_office(tmp_path_factory.mktemp("undealt"), no_dealer=True):
+        grid, bank = make_tables("U", ROWS, seed=31)
+        office.write("new", grid, bank.drop(columns="y"))  # first: whichever session scores by the model has read these
         with office.client() as client:
             trained = succeed(client, make_plan("main", model={"dealer": "none"}, matching="ecdh"))
             succeed(client, PromotePlan(model=trained.id, force=True))
         office.model = trained.id
-        grid, bank = make_tables("U", ROWS, seed=31)
-        office.write("new", grid, bank.drop(columns="y"))
         yield office
 
 
