@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from math import isnan
 
 import numpy as np
+import numpy.typing as npt
 
 from common.features.bins import BinnedColumn, Column
 from common.features.column import FittedColumn, Vector, absent, check_imputed, signed_log
-from common.rows.table import FeatureTable
+from common.rows.table import Abreast, FeatureTable
 
 MOST = 64  # rows that are few
 
@@ -32,6 +33,7 @@ class Few:
         self._others = [(j, column) for j, column in enumerate(columns) if j not in done]
         self._lines, self._cells = [column for _, column in lines], cells
         self._places = np.array([j for j, _ in lines], np.int64)
+        self._sources: tuple[tuple[str, ...], npt.NDArray[np.int64]] = ((), self._places)  # of lines, in columns side by side
         self._filled = np.array([c.fill is not None for c in self._lines], np.bool_)
         self._fill = np.array([0.0 if c.fill is None else c.fill for c in self._lines])
         self._logged = np.array([c.signed_log for c in self._lines], np.bool_)
@@ -62,8 +64,7 @@ class Few:
         return out
 
     def _of_lines(self, table: FeatureTable) -> Vector:
-        read = {source: _numbers(table, source) for source in dict.fromkeys(column.source for column in self._lines)}
-        raw = np.array([read[column.source] for column in self._lines]).T
+        raw = self._raw(table)
         missing = np.isnan(raw)
         if missing.any():
             for column, gaps in zip(self._lines, (missing & ~self._filled).T, strict=True):
@@ -75,6 +76,19 @@ class Few:
             squashed = np.clip((raw - self._mean) / self._deviation, self._low, self._high)
         found: Vector = (squashed - self._centre) / self._spread
         return found
+
+    def _raw(self, table: FeatureTable) -> Vector:
+        """What the lines are of, (n, lines)."""
+        if isinstance(columns := table.numeric, Abreast):
+            if self._sources[0] is not columns.names:
+                for column in self._lines:
+                    _numbers(table, column.source)
+                places = np.array([columns.names.index(column.source) for column in self._lines], np.int64)
+                self._sources = columns.names, places
+            raw: Vector = columns.cells[:, self._sources[1]]
+            return raw
+        read = {source: _numbers(table, source) for source in dict.fromkeys(column.source for column in self._lines)}
+        return np.array([read[column.source] for column in self._lines]).T
 
 
 def _numbers(table: FeatureTable, source: str) -> Vector:

@@ -157,6 +157,39 @@ class Columns(Mapping[str, Any]):
         return Columns({name: _take(self.held.pop(name), at, scratch) for name in list(self.held)})
 
 
+class Abreast(Mapping[str, Any]):
+    """Numeric columns side by side, float64 (n, m) row by row: a row that is asked for is read at one place, not at m.
+
+    names: of the columns, the same tuple in all that is taken of these.
+    """
+
+    __slots__ = ("cells", "names")
+
+    def __init__(self, names: tuple[str, ...], cells: npt.NDArray[np.float64]) -> None:
+        self.names, self.cells = names, cells
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
+        try:
+            return self.cells[:, self.names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def part(self, at: slice) -> Abreast:
+        return Abreast(self.names, self.cells[at])
+
+    def take(self, at: Index, scratch: Scratch | None) -> Abreast | Columns:
+        return Abreast(self.names, self.cells[at]) if scratch is None else Columns(self).take(at, scratch)
+
+    def move(self, at: Index, scratch: Scratch) -> Columns:
+        return Columns(self).move(at, scratch)
+
+
 def _take(values: Held, at: Index, scratch: Scratch) -> Held:
     if isinstance(values, Coded):
         return Coded(scratch.keep(_at(values.codes, at)), values.levels)
@@ -207,10 +240,13 @@ class FeatureTable:
         """As `take`, of a table that was read: after it this one has no columns."""
         return self._with(at, _columns(self.numeric).move(at, scratch), _columns(self.categorical).move(at, scratch))
 
-    def _with(self, at: Index, numeric: Columns, categorical: Columns) -> FeatureTable:
-        keys = self.keys(at)
-        ids = keys.ids.alone() if len(at) * _FEW < len(keys.ids.levels) else keys.ids
-        return replace(keys, ids=ids, numeric=numeric, categorical=categorical, order=self.order)
+    def _with(self, at: Index, numeric: Columns | Abreast, categorical: Columns | Abreast) -> FeatureTable:
+        ids = self.ids[at]
+        if len(at) * _FEW < len(ids.levels):
+            ids = ids.alone()
+        periods = None if self.periods is None else self.periods[at]
+        label = None if self.label is None else self.label[at]
+        return FeatureTable(ids, periods, numeric, categorical, label, self.order)
 
     def part(self, low: int, high: int) -> FeatureTable:
         """Rows low to high, in memory."""
@@ -227,9 +263,22 @@ class FeatureTable:
         periods = None if self.periods is None else self.periods[at]
         return FeatureTable(self.ids[at], periods, {}, {}, None if self.label is None else self.label[at])
 
+    def abreast(self, scratch: Scratch) -> FeatureTable:
+        """The same with numeric columns side by side, where all are in memory and fit once more; this one then has none."""
+        if not isinstance(held := _columns(self.numeric), Columns):
+            return self
+        columns = {name: values for name, values in held.held.items() if isinstance(values, np.ndarray)}
+        if len(columns) < len(held) or not scratch.fits(8 * self.rows * len(columns)):
+            return self
+        names, cells = tuple(columns), scratch.empty((len(columns), self.rows), np.float64).T
+        for k, name in enumerate(names):
+            cells[:, k] = columns.pop(name)
+            del held.held[name]
+        return replace(self, numeric=Abreast(names, cells))
+
     def __repr__(self) -> str:
         return f"FeatureTable({self.rows} rows, {len(self.order)} columns)"
 
 
-def _columns(columns: Mapping[str, npt.NDArray[Any]]) -> Columns:
-    return columns if isinstance(columns, Columns) else Columns(columns)
+def _columns(columns: Mapping[str, npt.NDArray[Any]]) -> Columns | Abreast:
+    return columns if isinstance(columns, (Columns, Abreast)) else Columns(columns)

@@ -163,7 +163,9 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     with job.stage(Stage.SCORE):
         named = None
         if plan.on_request:
-            table, u, named = await serve_requests(job, plan, model, loaded.table, read)
+            rows = await asyncio.to_thread(loaded.table.abreast, job.scratch)
+            table, u, named = await serve_requests(job, plan, model, rows, read)
+            del rows
         else:
             u = await tell_asked(job, plan, model, table)
         del loaded

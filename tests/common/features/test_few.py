@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.disk.scratch import Scratch
 from common.errors import DataError
 from common.features import few
 from common.features.bins import BinnedColumn
@@ -52,11 +53,13 @@ def fitted(seed: int, coding: str, missing: str = "median") -> tuple[FeatureTabl
 
 @pytest.mark.parametrize("coding", ["linear", "auto"])
 @pytest.mark.parametrize("seed", range(3))
-def test_few_rows_have_the_bytes_that_they_have_among_many(coding: str, seed: int) -> None:
+@pytest.mark.parametrize("abreast", [False, True])
+def test_few_rows_have_the_bytes_that_they_have_among_many(coding: str, seed: int, abreast: bool) -> None:
     data, preparation = fitted(seed, coding)
     if coding == "auto":
         assert any(isinstance(column, BinnedColumn) for column in preparation.fitted)
     whole = preparation.transform(data)
+    data = data.abreast(Scratch()) if abreast else data
     for rows in (1, 2, few.MOST):
         for low in np.random.default_rng(seed).integers(0, ROWS - rows, 60):
             part = data.part(int(low), int(low) + rows)
@@ -71,6 +74,7 @@ def test_values_never_seen_end_as_they_do_among_many() -> None:
     rows = table(**odd, flag=[2.0] * 6, whole=[0.5] * 6, kind=["mine", None, "mill", "", "farm", "Mill"])
     with np.errstate(invalid="ignore"):
         found = preparation.transform(rows)
+        assert found.tobytes("F") == preparation.transform(rows.abreast(Scratch())).tobytes("F")
         with column_by_column():
             assert found.tobytes("F") == preparation.transform(rows).tobytes("F")
 
