@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def bench_online(
 ) -> dict[str, Any]:
     """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one.
 
+    With it what both daemons hold of memory, MiB, and of descriptors, as each tenth of the time ends.
+
     Before that one row after another, each once the last is answered, by HTTPS and gRPC in turns. line: between the processes,
     the bank's own programs beside the bank. section: of the champion. reasons: so many of the grid's columns have a text; of a
     row two are told. by_grpc: in place of HTTPS.
@@ -124,7 +127,8 @@ def bench_online(
             load(way, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
             alone = _in_turns(trial, ways, ids[-2 * _ALONE :])
             before, own = _cpu(trial), _own()
-            found = load(way, ids[_WARM:], times, "one")
+            with _held(trial, seconds) as held:
+                found = load(way, ids[_WARM:], times, "one")
             spent = {side: round((now - before[side]) / len(times), 2) for side, now in _cpu(trial).items()}
             spent["client"] = round((_own() - own) / len(times), 2)
             parts = [ids[low : low + _MOST] for low in range(0, 4 * _MOST, _MOST)]
@@ -142,6 +146,7 @@ def bench_online(
         "way": "gRPC" if by_grpc else "HTTPS",
         "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
         "cpu_milliseconds": spent,
+        "held": held,
         "alone": alone,
         "late_milliseconds": round(1e3 * found.late, 1),
         "thousand": _quantiles(many, (50, 100)),
@@ -260,6 +265,33 @@ def _quantiles(values: Sequence[float], which: Sequence[float]) -> dict[str, flo
 def _cpu(trial: Trial) -> dict[str, float]:
     """Milliseconds of processor that each company's daemon has taken."""
     return {side: jobs.processor(trial.processes[side].pid) for side in ("grid", "bank")}
+
+
+@contextmanager
+def _held(trial: Trial, seconds: float) -> Iterator[dict[str, dict[str, list[int]]]]:
+    """Anonymous memory, MiB, and descriptors that each company's daemon holds: at the end of each tenth of `seconds`."""
+    found: dict[str, dict[str, list[int]]] = {side: {"mib": [], "descriptors": []} for side in ("grid", "bank")}
+    over = threading.Event()
+
+    def look() -> None:
+        for side, of in found.items():
+            process = Path(f"/proc/{trial.processes[side].pid}")
+            size = (process / "status").read_text().split("RssAnon:")[1].split()[0]
+            of["mib"].append(int(size) >> 10)
+            of["descriptors"].append(len([*(process / "fd").iterdir()]))
+
+    def watch() -> None:
+        while not over.wait(seconds / 10):
+            look()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        watching.join()
+    look()
 
 
 def _own() -> float:

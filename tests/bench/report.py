@@ -187,11 +187,13 @@ def online(found: dict[str, Any]) -> Text:
     alone = [f"{w['median']:.1f}, p99 {w['p99']:.1f}; {w['grid']:.1f} + {w['bank']:.1f}" for w in found["alone"].values()]
     columns = [
         "requests", "a second", "columns", "model", "line", *times, *(f"{side}'s CPU ms" for side in spent),
+        *(f"{side}'s MiB; descriptors" for side in found["held"]),
         *(f"{way} alone: ms; CPU ms of both" for way in found["alone"]), "1,000 rows: ms", "largest",
     ]  # fmt: skip
     what = [f"{found['grid']}+{found['bank']}", found["model"], found["line"]]
     rows = [[f"{found['requests']:,}", f"{found['rate']:g}", *what]]
-    rows[0] += [f"{value:.1f}" for value in (*times.values(), *spent.values())] + alone
+    rows[0] += [f"{value:.1f}" for value in (*times.values(), *spent.values())]
+    rows[0] += ["; ".join(f"{of[0]} to {of[-1]}" for of in side.values()) for side in found["held"].values()] + alone
     rows[0] += [f"{value:.1f}" for value in many.values()]
     return Text(f"On request over {found['way']}, milliseconds from when each was due", columns, rows)
 
