@@ -76,7 +76,7 @@ class Attempts:
         reporter = running.report(job, send)
         watches = Watches(partial(stop, job))
         watches.begin(partial(running.watch_rows, self.party.value))
-        running.begun, running.through = watches.line, watches.end
+        running.begun, running.through = watches.line, partial(_ending, running, watches)
         if running.direct:
             idle = stalled.IDLE if self.party is Party.GRID else math.inf
             watches.begin(lambda ends: stalled.stop_stalled(running, self.settings.stall_timeout, ends, idle))
@@ -84,7 +84,7 @@ class Attempts:
             try:
                 done = await self._compute(job, running, reporter)
             finally:
-                watches.end()
+                running.through()
             reporter.stop()
             await send(wire.FromParty(done=wire.Done(job=job, report=done, attempt=running.attempt)))
             running.watch.ended()
@@ -222,6 +222,12 @@ class Attempts:
         """What other parties are told of how the job ended here."""
         stopped = JobCancelled("the job was stopped") if isinstance(error, asyncio.CancelledError) else None
         return to_fault(running.cause or stopped or refused(error) or error, self.party.value)
+
+
+def _ending(running: Running, watches: Watches) -> None:
+    """From now on nobody stops it: who did would cut short what is told of its end, and put another cause in its place."""
+    running.ending = True
+    watches.end()
 
 
 async def _in_thread(work: Callable[[], object]) -> None:

@@ -103,6 +103,7 @@ class Running:
     desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where
     begun: Callable[[FrameChannel], None] = lambda line: None  # told each line to another process that the attempt has
     through: Callable[[], None] = lambda: None  # told that its work is done, or has failed: what is left is to say so
+    ending: bool = False  # that is so
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
 

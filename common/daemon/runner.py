@@ -138,9 +138,9 @@ class Runner:
             )
 
     def stop(self, job: str, cause: WattScoreError) -> None:
-        """Ends a job if it is here; the other party hears why."""
+        """Ends a job if it is here, and not at its end; the other party hears why."""
         running = self._jobs.get(job)
-        if running is None:
+        if running is None or running.ending:
             return
         running.cause = cause
         if running.task is not None:

@@ -14,6 +14,7 @@ from common.daemon import again
 from common.daemon import runner as module
 from common.errors import DataError, PeerLost
 from common.wire import party_pb2 as wire
+from common.wire.peer_pb2 import Fault
 from tests.common.daemon.test_runner import BANK, Desk, plan, scoring
 from tests.patience import patience
 
@@ -50,18 +51,22 @@ async def test_who_has_met_the_other_party_says_so_before_it_says_that_it_lost_i
     assert (failed.failed.fault.kind, failed.failed.fault.message) == ("PeerLost", "the bank closed the connection")
 
 
-async def test_an_attempt_that_ends_is_not_stopped_again_by_a_line_that_broke_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stops", ["a line", "the coordinator"])
+async def test_an_attempt_that_ends_is_not_stopped_again_for_what_is_heard_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: str
 ) -> None:
-    """Its cause would be that of the line, and what it does at its end be cut short: it would not be told at all."""
+    """Its cause would be another's, and what it does at its end be cut short: it would not be told at all."""
     desk, told = Desk(tmp_path, no_dealer=True, own_weights=True), list[Any]()
     monkeypatch.setattr("common.daemon.broken._LEFT", 0.0)
 
     class Line:
         async def broken(self) -> PeerLost:
-            return PeerLost("the connection broke")
+            return PeerLost("the connection broke") if stops == "a line" else await asyncio.Future[PeerLost]()
 
         async def abort(self, fault: Any) -> None:
+            if stops == "the coordinator":  # to which the other party has said so already
+                heard = wire.Stop(job="train-1", fault=Fault(kind="PeerFailed", message="the grid ended the job"))
+                await desk.runner.take(wire.ToParty(stop=heard), desk.send)
             for _ in range(50):  # turns of the loop, as it takes to write on a slow line
                 await asyncio.sleep(0)
             told.append(fault)
