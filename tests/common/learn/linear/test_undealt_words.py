@@ -32,7 +32,8 @@ from tests.peers import Trio
 
 NONE_TITLE, HALF_TITLE = "A changed word without a dealer", "A changed word with half a dealer"
 SPOILT, ANEW = 0.5, 3  # of a whitened weight: twice what combinations of the last step pass; all may be near zero by chance
-PROBLEM, MODEL = make_problem(4500, 4, 3), Model(dealer="none", reveal="owners", weight_bits=14)
+STEPS = 10  # after which such a training has arrived
+PROBLEM, MODEL = make_problem(4500, 4, 3), Model(dealer="none", reveal="owners", weight_bits=14, iterations=STEPS)
 
 
 def table(title: str) -> dict[str, set[str]]:
@@ -46,7 +47,7 @@ async def run(change: Change, title: str = NONE_TITLE) -> tuple[Reals, bool]:
     if title == NONE_TITLE:
         found, _ = await trained(PROBLEM, MODEL, trio=trio)
     else:
-        found, _ = await half_dealt(PROBLEM, Model(weight_bits=14, **HALF), trio=trio)
+        found, _ = await half_dealt(PROBLEM, Model(weight_bits=14, iterations=STEPS, **HALF), trio=trio)
     return found, trio.session[Party.BANK].settled
 
 
