@@ -41,7 +41,7 @@ FIRST, LAST = 1900 * 12, 2199 * 12 + 11
 
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 _SHORT = "|".join(_NAMES)
-_NAME = "|".join(f"{name}[a-z]*" for name in _NAMES)
+_NAME = "|".join(f"{name}(?:[a-qs-z][a-z]*)?" if name == "mar" else f"{name}[a-z]*" for name in _NAMES)  # marraskuu: November
 _YEAR, _OF_YEAR, _DAY = r"(?P<y>\d{4})", r"(?P<m>0?[1-9]|1[0-2])", r"(?P<d>0?[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[T ]+(?P<t>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?P<z>(?: ?(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?))?"
 _FORMS = (
@@ -219,20 +219,24 @@ def _shifted(parts: _Parts) -> bool:
 def _of_two(seconds: Collection[float]) -> bool:
     """Whether times of the day are one that is not midnight, or two an hour apart, as where clocks change.
 
-    Zones differ by quarters of an hour: 23:59:59 is the end of a month, not the midnight of another zone.
+    Zones differ by quarters of an hour: 23:59:59 is the end of a month, as 24:00 is, not the midnight of another zone.
     """
     low, high = min(seconds, default=0), max(seconds, default=0)
-    return low > 0 and low % 900 == 0 and high - low in (0, 3600) and len(set(seconds)) <= 2
+    return low > 0 and low % 900 == 0 and high < 86400 and high - low in (0, 3600) and len(set(seconds)) <= 2
 
 
 def stamp(text: str) -> datetime | None:
-    """A text with a time: an instant where a zone stands behind, else a local time; None where it is neither."""
+    """A text with a time: an instant where a zone stands behind, else a local time; None where it is neither.
+
+    24:00, by which ISO 8601 and meters write the end of a day, is the last moment of that day.
+    """
     text = re.sub(r" ?(UTC|GMT)$", "Z", text.strip()).replace("/", "-").replace(",", ".")
     text = re.sub(r"(\d) +(?=[+-]\d{2})", r"\1", text)
     text = re.sub(r"([+-]\d{2})$", r"\1:00", text) if "T" in text or ":" in text else text
     text = re.sub(r"^(\d{4})-(\d)(?=-)", r"\1-0\2", text)
     text = re.sub(r"^(\d{4}-\d{2})-(\d)(?=\D)", r"\1-0\2", text)
     text = re.sub(r"(?<=[ T])(\d)(?=:)", r"0\1", text)
+    text = re.sub(r"(?<=[ T])24:00(:00(\.0+)?)?(?![\d:.])", "23:59:59.999999", text)
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -63,6 +63,21 @@ def test_a_declared_form_decides(form: str, written: str) -> None:
     assert months(text(written, "x"), form) == ["2024-01", None]
 
 
+@pytest.mark.parametrize("hour", ["24:00", "24:00:00", "24:00:00.000"])
+def test_the_end_of_a_day_is_in_its_month(hour: str) -> None:
+    """As meters write what they froze at the end of a month's last day."""
+    assert months(text(f"2024-01-31 {hour}", f"2024-02-29T{hour}")) == ["2024-01", "2024-02"]
+    assert months(text(f"2024-01-31 {hour}", "2024-01-31 08:15")) == ["2024-01", "2024-01"]
+    assert months(text(f"2024-01-31T{hour}+08:00", f"2024/2/29 {hour}+08"), zone=SHANGHAI) == ["2024-01", "2024-02"]
+    assert months(text(f"2024-01-31T{hour}Z"), zone=SHANGHAI) == ["2024-02"]
+    assert months(text("2024-01-31T24:01Z", "2024-01-31T16:00Z"), zone=SHANGHAI) == [None, "2024-02"]
+
+
+def test_a_name_that_begins_like_another_months_is_none() -> None:
+    assert months(text("Mars 2024", "marzo 2024", "mar. 2024")) == ["2024-03"] * 3
+    assert months(text("Mar 2024", "marraskuu 2024", "maaliskuu 2024")) == ["2024-03", None, None]
+
+
 @pytest.mark.parametrize("others", [[], ["2024.01", "2024.09"], ["2024.2", "2024.11"]])
 def test_a_month_behind_a_point_may_have_lost_its_zero(others: list[str]) -> None:
     """As a number October is 2024.1: of a spreadsheet, a Parquet file of doubles, or a CSV of either."""
