@@ -1,14 +1,15 @@
 """Several computations side by side whose rounds go together, so that a slow line is waited for once and not for each.
 
-All of them run the same steps. What they send in one step travels as one message, one after the other in their order.
+Where all of them run the same steps, what they send in one step travels as one message, one after the other in their order.
+Where one has turns of its own, these come within the rounds of the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +20,56 @@ from common.mpc.session import Array, Kind, Session
 from common.party import Party
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-class Rounds(Protocol):
-    """What a computation asks of a session: one of its own, or a lane beside others."""
+class Exchanges(Protocol):
+    """What a computation that sends nothing one way asks of a session."""
 
     @property
     def party(self) -> Party: ...
 
     async def exchange(self, kind: Kind, mine: Array, *, shape: tuple[int, ...] | None = None) -> Array: ...
 
+    async def compute(self, work: Callable[[], T], words: int) -> T: ...
+
+
+class Rounds(Exchanges, Protocol):
+    """What a computation asks of a session: one of its own, or a lane beside others."""
+
     async def send(self, kind: Kind, mine: Array) -> None: ...
 
     async def receive(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array: ...
 
-    async def compute(self, work: Callable[[], T], words: int) -> T: ...
+
+class Between(Generic[R]):
+    """A session's rounds, in each of which, once this side has sent its array, another computation has a turn.
+
+    turns: what that gives, None but for its result at the end. In a turn it may take what was posted in earlier ones. Both
+    parties run the same two, so arrays come in one order: on a slow line the turns take no time.
+    """
+
+    def __init__(self, session: Session, turns: AsyncIterator[R | None]) -> None:
+        self._session, self._turns, self._result = session, turns, list[R]()
+
+    @property
+    def party(self) -> Party:
+        return self._session.party
+
+    async def exchange(self, kind: Kind, mine: Array, *, shape: tuple[int, ...] | None = None) -> Array:
+        await self._session.post(kind, mine)
+        if (found := await anext(self._turns, None)) is not None:
+            self._result.append(found)
+        return await self._session.collect(kind, mine.dtype, mine.shape if shape is None else shape)
+
+    async def compute(self, work: Callable[[], T], words: int) -> T:
+        return await self._session.compute(work, words)
+
+    async def rest(self) -> R:
+        """The result, after the turns that are left."""
+        self._result += [found async for found in self._turns if found is not None]
+        (found,) = self._result
+        return found
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,7 +6,8 @@ import numpy as np
 
 from common.mpc.correlations.asked import Places, TagParts, TruncationPart
 from common.mpc.fixedpoint import Words
-from common.mpc.session import Kind, Session
+from common.mpc.lockstep import Exchanges
+from common.mpc.session import Kind
 from common.mpc.tags import RING, Tagged
 from common.party import Party
 
@@ -16,7 +17,7 @@ _OFFSET = np.uint64(1 << 62)
 Shift = int | Words
 
 
-async def truncate(session: Session, part: TruncationPart, words: Words, shift: Shift) -> Words:
+async def truncate(session: Exchanges, part: TruncationPart, words: Words, shift: Shift) -> Words:
     """Shares of x >> shift, or one above, from shares of x with |x| < 2^62.
 
     1. both send their share of c = x + 2^62 + r and add them up: c is uniform
@@ -28,7 +29,7 @@ async def truncate(session: Session, part: TruncationPart, words: Words, shift: 
     return shifted(session.party, part, await open_sum(session, part, words), shift)
 
 
-async def open_sum(session: Session, part: TruncationPart, words: Words) -> Words:
+async def open_sum(session: Exchanges, part: TruncationPart, words: Words) -> Words:
     """c, (m,), the same at both: the one message of a truncation."""
     mine = masked(session.party, part, words)
     c: Words = mine + await session.exchange(Kind.MASKED_UPDATE, mine)

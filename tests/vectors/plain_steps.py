@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.vectors.plain import (
     ANGLE,
@@ -32,6 +32,8 @@ from tests.vectors.plain import (
     words,
 )
 from tests.vectors.plain_short import as_words, lifted, planes
+
+T = TypeVar("T")
 
 
 def link_dealt(
@@ -153,3 +155,14 @@ def measure(
             at(number, part)
             for p, side in sides.items():
                 kept[p].keep(part, side.pulled(r[turn - 2][other[p]], ridge=False))
+
+
+def one_by_one(dealt: list[T]) -> list[T]:
+    """Section 6: what D deals, with the table of the first step's one span behind the joint matrix's ten truncations."""
+    return [dealt[0], *dealt[2:11], dealt[1], *dealt[11:]]
+
+
+def beside(sent: list[T]) -> list[T]:
+    """Section 6: the first step's weights, u and residual within the rounds of the joint matrix, of two messages and three."""
+    matrices, joint, (weights, u, residual), after = sent[:2], sent[2:22], sent[22:25], sent[25:]
+    return [*matrices, joint[0], weights, u, joint[1], residual, *joint[2:], *after]

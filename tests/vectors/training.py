@@ -11,7 +11,7 @@ import numpy as np
 from common.learn.linear.course import NOWHERE
 from common.learn.linear.descent import Descent
 from common.learn.linear.hessian import Table, share_quadratic
-from common.learn.linear.joint import joint_matrix
+from common.learn.linear.joint import Operand, joint_matrix
 from common.learn.linear.path import Blocks, Step, matrix_width
 from common.learn.linear.products import Dealt
 from common.learn.linear.schedule import nesterov
@@ -19,6 +19,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, X_SCALE, encode
 from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.lockstep import Exchanges
 from common.mpc.product import share_matrices
 from common.mpc.session import Session
 from common.mpc.share import Share
@@ -113,11 +114,12 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=width, ones=known)
         products = Dealt(session, correlations, matrices, link, gain is not None)
         descent = Descent(session, correlations, products, link, label if own is Party.BANK else None)
-        joint = None
-        if gain is not None:
-            mine = encode(gain if own is Party.BANK else 0.0, JOINT_SCALE)
-            joint = await joint_matrix(session, correlations, matrices, problem.rows, mine)
-        found = await descent.shared(steps, start[own], joint)
+
+        async def joint(rounds: Exchanges) -> Operand:
+            mine = encode(gain if gain is not None and own is Party.BANK else 0.0, JOINT_SCALE)
+            return await joint_matrix(rounds, correlations, matrices, problem.rows, mine)
+
+        found = await descent.shared(steps, start[own], None if gain is None else joint)
         return found.own, found.other
 
     async def deal(dealer: Dealer) -> None:

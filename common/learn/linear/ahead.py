@@ -7,12 +7,13 @@ PROTOCOL.md section 6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 from common.errors import LocalProtocolError
 from common.learn.linear import hessian
 from common.learn.linear.deal import Work
-from common.learn.linear.joint import gradient_number, setup_number, setup_truncations
+from common.learn.linear.joint import gradient_number, setup_number, setup_truncations, taken_beside
+from common.learn.linear.path import Step
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.session import Kind, Round
@@ -26,17 +27,17 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
     if work.revealed_bits is None:
         raise LocalProtocolError("owned weights are not dealt ahead")
     columns = sum(work.columns.values())
-    if work.joint:
-        counts = (hessian.truncations if work.quadratic else setup_truncations)(*(work.columns[p] for p in Party))
-        yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in enumerate(counts))
-    for step in work.steps:
+    sizes, beside = [work.columns[p] for p in Party], work.joint and not (work.quadratic or work.undealt)
+    if beside:
+        yield from taken_beside(_setup(setup_truncations(*sizes)), _tables(party, work, work.steps[0]))
+    elif work.joint:
+        yield from _setup((hessian.truncations if work.quadratic else setup_truncations)(*sizes))
+    for place, step in enumerate(work.steps):
         if work.quadratic:
             yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
             continue
-        tables = len(dealt_tables(work.link, party))
-        width = step.scales(work.link).width
-        for span in step.spans():
-            yield Round(Kind.DEALT_LINK, span.number), dealt_shape((tables, span.rows), width)
+        if place or not beside:
+            yield from _tables(party, work, step)
         if step.measures:
             continue
         if work.joint:
@@ -49,3 +50,14 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         yield Round(Kind.DEALT_TAGS, work.steps[-1].number), (2 * LIMBS * work.columns[party.other] + MARK_WORDS,)
     if work.revealed_bits < WEIGHT_SCALE:
         yield Round(Kind.DEALT_TRUNCATION, len(work.steps)), (columns,)
+
+
+def _setup(counts: Sequence[int]) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """The truncations before the first step, of so many values each."""
+    yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in enumerate(counts))
+
+
+def _tables(party: Party, work: Work, step: Step) -> Generator[tuple[Round, tuple[int, ...]], None, None]:
+    tables, width = len(dealt_tables(work.link, party)), step.scales(work.link).width
+    for span in step.spans():
+        yield Round(Kind.DEALT_LINK, span.number), dealt_shape((tables, span.rows), width)

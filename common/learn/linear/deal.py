@@ -35,6 +35,7 @@ from common.learn.linear.joint import (
     point_number,
     setup_number,
     setup_openings,
+    taken_beside,
 )
 from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift
 from common.learn.span import Span
@@ -127,19 +128,17 @@ class Masks:
         work, bits = self._work, self._work.revealed_bits
         steering = Steering(self._prg, work.columns, self._update_scale)
         lacks_of: Lacks = self.sweep
-        if work.joint and not (work.undealt or work.quadratic):
-            steering.known = True
-            if work.first:
-                steering.begin()
-            lacks_of = lambda step: self.sweep(step, steering.ahead)  # noqa: E731
+        steps = work.steps[work.first :]
         if work.quadratic:
             halves = {p: self._prg[p].half_words for p in Party}
             lacks_of = yield from steering.quadratic(deal_crossed(halves, work.rows, sums(work.columns), self._workers))
+        elif work.joint and work.undealt:
+            yield from steering.joint_matrix(np.zeros([work.columns[p] for p in Party], np.uint64))
         elif work.joint:
-            sample = Sample(work.rows, *(work.columns[p] for p in Party))
-            lacks = np.zeros((sample.grid, sample.bank), np.uint64) if work.undealt else self.across(sample)
-            yield from steering.joint_matrix(lacks * sample.factor(sample.taken(work.rows)))
-        for step in work.steps[work.first :]:
+            lacks_of = lambda step: self.sweep(step, steering.ahead)  # noqa: E731
+            first = steps.pop(0)
+            yield from steering.moved(first, (yield from self._first(first, steering)))
+        for step in steps:
             if bits is None:
                 yield from self._owned_step(step)
             else:
@@ -153,6 +152,14 @@ class Masks:
             yield deal_truncation(
                 self._prg, len(work.steps), np.zeros(sum(work.columns.values()), np.uint64), WEIGHT_SCALE - bits
             )
+
+    def _first(self, step: Step, steering: Steering) -> Generator[Dealt, None, Words]:
+        """The joint matrix, and beside it the tables of the first step; what its update then lacks."""
+        sample, steering.known = Sample(self._work.rows, *(self._work.columns[p] for p in Party)), True
+        if self._work.first:
+            steering.begin()
+        matrix = steering.joint_matrix(self.across(sample) * sample.factor(sample.taken(self._work.rows)))
+        return (yield from taken_beside(matrix, self.sweep(step, steering.ahead)))
 
     def sweep(self, step: Step, ahead: Mapping[Party, Words] | None = None) -> Generator[Dealt, None, Words]:
         """The tables of one step; returns what its update then lacks, the grid's columns first: (m,), or that of each part.

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand
-from common.learn.linear.path import Arrived, Blocks, Path, Step
+from common.learn.linear.path import Arrived, Blocks, Cells, Path, Step
 from common.learn.span import Span
 from common.mpc.beside import ending, one_ahead
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import UPDATE_SHIFT, Words
 from common.mpc.link import Labels, Link, residual
+from common.mpc.lockstep import Between, Exchanges
 from common.mpc.session import Kind, Session
 from common.party import Party
+
+Joint = Callable[[Exchanges], Awaitable[Operand]]
+"""Makes the matrix that multiplies each gradient, by rounds of a session."""
 
 
 class Sweep(Protocol):
@@ -82,22 +88,38 @@ class Descent:
     label: Labels | None  # (n,)
     course: Course = NOWHERE
 
-    async def shared(self, steps: list[Step], start: Words | None = None, joint: Operand | None = None) -> Arrived:
+    async def shared(self, steps: list[Step], start: Words | None = None, joint: Joint | None = None) -> Arrived:
         """Trains on shared weights.
 
         start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
-        joint: the matrix that multiplies each gradient, none by default; it takes one round of the four of a step.
+        joint: makes the matrix that multiplies each gradient, none by default; it takes one round of the four of a step. The
+        first step goes on within its rounds, up to where it needs the matrix, if the products need no round to begin.
         """
         party, blocks, products = self.session.party, Blocks.zero(*self.products.columns), self.products
         grid = products.columns[0 if party is Party.GRID else 1]
+        begun = list[Between[list[Blocks]]]()
 
         async def pull(step: Step, ahead: Words) -> Words:
+            if begun:
+                return self._joined(step, await begun.pop().rest())
             return await self.pulled(step, blocks.split(party, ahead))
 
-        path = Path(self.session, self.correlations, grid, joint, products.update_scale)
-        first = blocks if start is None else Blocks(start, blocks.other)
-        every = sum(products.columns)
-        return await path.arrive(steps, first, pull, self.course, lambda step: step.rows * every, known=products.known)
+        async with AsyncExitStack() as closing:
+
+            async def beside(make: Joint, step: Step, ahead: Words) -> Operand:
+                turns = self._turns(step, partial(products.begin, step, blocks.split(party, ahead)))
+                begun.append(Between(self.session, await closing.enter_async_context(aclosing(turns))))
+                return await make(begun[0])
+
+            joined, matrix = None, None
+            if joint is not None and products.known:
+                joined = partial(beside, joint)
+            elif joint is not None:
+                matrix = await joint(self.session)
+            path = Path(self.session, self.correlations, grid, matrix, products.update_scale)
+            first, every = blocks if start is None else Blocks(start, blocks.other), sum(products.columns)
+            cells: Cells = lambda step: step.rows * every  # noqa: E731
+            return await path.arrive(steps, first, pull, self.course, cells, known=products.known, joined=joined)
 
     async def pulled(self, step: Step, ahead: Blocks) -> Words:
         """A share of step / n times X^T r plus the ridge's pull, at the products' scale, off by what the dealer knows.
@@ -105,11 +127,20 @@ class Descent:
         (m,), the grid's columns first; of a step that measures (parts, m). The products take the share of the look-ahead, and u
         of each row is local; residual by the link; the products take its share, and give X^T r.
         """
-        found = [one.joined(self.session.party) for one in await self._sweep(step, await self.products.begin(step, ahead))]
+        return self._joined(step, await self._sweep(step, partial(self.products.begin, step, ahead)))
+
+    def _joined(self, step: Step, pulled: list[Blocks]) -> Words:
+        found = [one.joined(self.session.party) for one in pulled]
         return np.stack(found) if step.measures else found[0]
 
-    async def _sweep(self, step: Step, sweep: Sweep) -> list[Blocks]:
-        """X^T r over each part of the step's rows and the ridge's pull, own and other block, each off by what the dealer knows.
+    async def _sweep(self, step: Step, begin: Callable[[], Awaitable[Sweep]]) -> list[Blocks]:
+        """X^T r over each part of the step's rows and the ridge's pull, both blocks, each off by what the dealer knows."""
+        async with aclosing(self._turns(step, begin)) as turns:
+            (found,) = [found async for found in turns if found is not None]
+        return found
+
+    async def _turns(self, step: Step, begin: Callable[[], Awaitable[Sweep]]) -> AsyncGenerator[list[Blocks] | None]:
+        """The same a turn at a time, each of which takes what was sent in the turns before; at the end the result.
 
         Spans of rows go through three stages, each one span behind the one before: the u of a span is masked and sent,
         while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
@@ -117,7 +148,7 @@ class Descent:
         computed meanwhile.
         """
         spans = step.spans()
-        opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
+        opened, hidden, sweep = deque[tuple[Span, Turns]](), deque[Span](), await begin()
         async with one_ahead(self._masked_u(span, sweep.u) for span in spans) as coming:
             with ending(sweep.begun):
                 # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span
@@ -135,7 +166,9 @@ class Descent:
                         hidden.append(span)
                     if turn > 1:
                         await sweep.take(hidden.popleft())
-                return await sweep.pulled()
+                    if turn <= len(spans):
+                        yield None
+                yield await sweep.pulled()
 
     def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Turns]:
         """What a span sends of u, begun."""
@@ -172,8 +205,11 @@ class Descent:
         await self.course.finish(weights, np.zeros(0, np.uint64))
         return weights
 
+    async def _owned(self, step: Step, weights: Words) -> Sweep:
+        return self.products.owned(step, weights)
+
     async def _owned_gradient(self, step: Step, weights: Words, other: int) -> Words:
-        (pulled,) = await self._sweep(step, self.products.owned(step, weights))
+        (pulled,) = await self._sweep(step, partial(self._owned, step, weights))
         mine, theirs = await self.correlations.gradient_mask(step.number, len(weights), other)
         rest = await self.session.exchange(Kind.GRADIENT_SHARE, pulled.other + theirs, shape=weights.shape)
         return pulled.own + mine + rest

@@ -68,6 +68,8 @@ def prepare(
     leverage: float = LARGEST,
     room: int = 0,
 ) -> tuple[Prepared, list[str]]:
-    """As `prepare_rows`, with the whitening."""
+    """As `prepare_rows`, with the whitening, which leaves the bank's column of ones as it is: the others have mean 0."""
     made, whiten, warnings = prepare_rows(table, columns, options, train_rows, ridge, party, binned, leverage, room)
+    if party is Party.BANK:
+        whiten[:, -1] = np.arange(len(whiten)) == len(whiten) - 1  # but for what rounding and the whitening's floor make of it
     return Prepared(made.fitted, made.table, made.party, made.columns, whiten), warnings

@@ -12,18 +12,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations, TruncationPart
 from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, Words
+from common.mpc.lockstep import Exchanges
 from common.mpc.product import Matrices, Rows, backward
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind
 from common.mpc.truncate import opened as told_by
 from common.mpc.truncate import shifted, truncate
 from common.party import Party
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 DOUBLINGS = 6  # 2^6 terms of the series
 CUT_POWER = 2 * FACTOR_SCALE - JOINT_SCALE  # off a product of C and C, to the scale of M
@@ -123,7 +128,26 @@ def setup_openings(grid: int, bank: int) -> list[int]:
 
 
 SETUP_ROUNDS = 2 * DOUBLINGS + 8
-"""Messages one after another before the first step: those truncations and openings."""
+"""Messages one after another before the first step: those truncations and openings, every other one a truncation."""
+
+
+def taken_beside(truncations: Iterator[T], spans: Generator[T, None, R]) -> Generator[T, None, R]:
+    """What is dealt for these and for the spans of a step beside them, in the order in which both parties take it.
+
+    Of each round a truncation's comes first, if it is one, then from the second round on that of a span whose u was opened in
+    the round before. Returns what `spans` returns.
+    """
+    for place in range(SETUP_ROUNDS):
+        yield from itertools.islice(truncations, 1 - place % 2)
+        if place:
+            try:
+                yield next(spans)
+            except StopIteration as over:
+                yield from truncations
+                found: R = over.value
+                return found
+    yield from truncations
+    return (yield from spans)
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,7 +186,7 @@ def times_cut(
     return g, found
 
 
-async def opened(session: Session, correlations: Correlations, number: int, *shares: Words) -> list[Operand]:
+async def opened(session: Exchanges, correlations: Correlations, number: int, *shares: Words) -> list[Operand]:
     """The operands of shared arrays: each less its mask is opened, in one round of 8 bytes a value."""
     flat = np.concatenate([share.ravel() for share in shares])
     mask = correlations.operand_mask(number, len(flat))
@@ -180,7 +204,7 @@ Cut = Callable[[Words, int], Awaitable[Words]]
 """Of shared values and a number of bits: shares of the values without so many of their low bits."""
 
 
-def cutting(session: Session, correlations: Correlations) -> Cut:
+def cutting(session: Exchanges, correlations: Correlations) -> Cut:
     """The truncations before the first step, numbered as they are asked for."""
     places = itertools.count()
 
@@ -197,7 +221,7 @@ def block_matrix(grid: Words, across: Words, bank: Words) -> Words:
 
 
 async def joint_matrix(
-    session: Session, correlations: Correlations, matrices: Matrices, data_rows: int, gain: Words
+    session: Exchanges, correlations: Correlations, matrices: Matrices, data_rows: int, gain: Words
 ) -> Operand:
     """M as an operand, (m, m) at JOINT_SCALE, the grid's columns first.
 
@@ -214,7 +238,7 @@ async def joint_matrix(
     return await joint_of(session, correlations, raw, sample.scale(sample.taken(rows), sample.taken(data_rows)), gain)
 
 
-async def joint_of(session: Session, correlations: Correlations, raw: Words, scale: np.uint64, gain: Words) -> Operand:
+async def joint_of(session: Exchanges, correlations: Correlations, raw: Words, scale: np.uint64, gain: Words) -> Operand:
     """The same from shares of C.
 
     raw: this party's share of the mean product of columns, (m_G, m_B) at scale 60, off by what the dealer knows. scale: of
@@ -225,7 +249,7 @@ async def joint_of(session: Session, correlations: Correlations, raw: Words, sca
     return await joint_by(session, correlations, c, gain, cut)
 
 
-async def joint_by(session: Session, correlations: Correlations, c: Operand, gain: Words, cut: Cut) -> Operand:
+async def joint_by(session: Exchanges, correlations: Correlations, c: Operand, gain: Words, cut: Cut) -> Operand:
     """The same from C, (m_G, m_B) at FACTOR_SCALE, which the opening before those here opened less its mask."""
     grid, bank = c.opened.shape
     openings = itertools.count(1)

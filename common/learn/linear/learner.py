@@ -138,6 +138,12 @@ def _steps(section: Model, size: Size) -> list[Step]:
     return make_steps(section, size.rows, size.grid_columns + size.bank_columns)
 
 
+def rounds_within(section: Model, first: Step) -> int:
+    """How many messages of the first step come within the rounds of the joint matrix."""
+    beside = section.joint and section.dealer == "whole"
+    return min(len(first.spans()) + 1, SETUP_ROUNDS - 1) if beside else 0
+
+
 class Linear:
     """The linear model: u = X_G w_G + X_B w_B."""
 
@@ -183,8 +189,9 @@ class Linear:
             return -(-rows // MATRIX_BLOCK) + hessian.ROUNDS + 2 * section.iterations + 1
         half = section.dealer == "half"
         each = 2 if section.weights == "owned" else 3 + half if section.joint else 3
-        spans = 0
-        for step in _steps(section, size):
+        steps = _steps(section, size)
+        spans = -rounds_within(section, steps[0])
+        for step in steps:
             measuring = 1 + len(step.measures) if half else 1
             spans += len(step.spans()) + (measuring if step.measures else each)
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end

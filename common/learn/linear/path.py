@@ -7,7 +7,7 @@ both blocks; with `owned` weights (the published method's literal flow) each hol
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
@@ -169,6 +169,9 @@ Pull = Callable[[Step, Words], Awaitable[Words]]
 """Of a step and a share of the look-ahead, (m,): a share of the update, off by what the dealer knows: (m,), or of each part."""
 
 
+Joined = Callable[[Step, Words], Awaitable[Operand]]
+"""Of the step that is next and a share of its look-ahead, (m,), at which it may begin: what multiplies each gradient."""
+
 Cells = Callable[[Step], int]  # of matrices that a step goes through
 Keep = Callable[[Step, Words, Words], Awaitable[None]]  # of a step that is through, the weights and the look-ahead after it
 
@@ -265,11 +268,20 @@ class Path:
         return moved
 
     async def arrive(
-        self, steps: list[Step], start: Blocks, pull: Pull, course: Course, cells: Cells, *, known: bool = False
+        self,
+        steps: list[Step],
+        start: Blocks,
+        pull: Pull,
+        course: Course,
+        cells: Cells,
+        *,
+        known: bool = False,
+        joined: Joined | None = None,
     ) -> Arrived:
         """The same of two parties, from where the course begins; it is told each step, which goes through so many cells.
 
-        known: whether a dealer is to know shares of the other's block. Before there are any, they are zero.
+        known: whether a dealer is to know shares of the other's block. Before there are any, they are zero. joined: makes
+        `joint` first.
         """
         party, ahead = self.session.party, None
         weights = start.joined(party)
@@ -283,7 +295,11 @@ class Path:
             kept = {"own_weights": now.own, "other_weights": now.other, "own_ahead": z.own, "other_ahead": z.other}
             await course.after(step.number, cells(step), **kept)
 
-        moved = await self.run(steps, weights, pull, begin=course.first, ahead=ahead, keep=keep)
+        path = self
+        if joined is not None:
+            ahead = weights << np.uint64(MOMENTUM_SCALE) if ahead is None else ahead
+            path = replace(self, joint=await joined(steps[course.first], ahead))
+        moved = await path.run(steps, weights, pull, begin=course.first, ahead=ahead, keep=keep)
         last = start.split(party, moved.weights)
         return Arrived(Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE), moved)
 

@@ -14,7 +14,7 @@ from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import Descent
 from common.learn.linear.hessian import Table, nearer, share_quadratic
-from common.learn.linear.joint import Sample, joint_matrix, joint_of
+from common.learn.linear.joint import Operand, Sample, joint_matrix, joint_of
 from common.learn.linear.made import MadeAhead
 from common.learn.linear.path import REST_SCALE, Arrived, Blocks, Moved, Step, matrix_width
 from common.learn.linear.products import Dealt
@@ -28,6 +28,7 @@ from common.mpc.beside import ending
 from common.mpc.correlations.asked import Correlations, Places
 from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Link
+from common.mpc.lockstep import Exchanges
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.mpc.tags import Tagged
@@ -158,16 +159,16 @@ async def _descended(
     descent, first = Descent(session, correlations, products, link, labels, course), encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
         return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64), None)
-    joint = None
-    if model.joint:
-        if isinstance(products, Undealt):
-            demand = inputs.demand(session.party)
-            sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
-            scale = sample.scale(sample.taken(demand.rows), sample.taken(data_rows))
-            joint = await joint_of(session, correlations, await products.across(sample), scale, await gained)
-        else:
-            joint = await joint_matrix(session, correlations, products.matrices, data_rows, await gained)
-    found = await descent.shared(steps, first, joint)
+
+    async def joint(rounds: Exchanges) -> Operand:
+        if isinstance(products, Dealt):
+            return await joint_matrix(rounds, correlations, products.matrices, data_rows, await gained)
+        demand = inputs.demand(session.party)
+        sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
+        scale = sample.scale(sample.taken(demand.rows), sample.taken(data_rows))
+        return await joint_of(rounds, correlations, await products.across(sample), scale, await gained)
+
+    found = await descent.shared(steps, first, joint if model.joint else None)
     return await _ended(session, correlations, inputs, steps, course, found, found.last.opened.tobytes())
 
 

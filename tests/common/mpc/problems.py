@@ -11,6 +11,7 @@ import numpy as np
 
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import Descent
+from common.learn.linear.joint import Operand
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
 from common.learn.linear.path import REST_SCALE, Step, matrix_width
 from common.learn.linear.products import Dealt
@@ -30,6 +31,7 @@ from common.mpc.fixedpoint import (
     encode,
 )
 from common.mpc.link import Link
+from common.mpc.lockstep import Exchanges
 from common.mpc.product import Matrices, share_matrices
 from common.mpc.session import Session
 from common.mpc.share import Share
@@ -130,11 +132,12 @@ async def train(
         first = None if start is None else encode(start[session.party], WEIGHT_SCALE)
         if bits is None:
             return decode(await descent.owned(steps, first), WEIGHT_SCALE)
-        joint = None
-        if gain is not None:
-            mine, data_rows = (gain if session.party is Party.BANK else 0.0), steps[0].data_rows or problem.rows
-            joint = await joint_matrix_of(session, correlations, matrices_of(descent), data_rows, encode(mine, JOINT_SCALE))
-        found = await descent.shared(steps, first, joint)
+
+        async def joint(rounds: Exchanges) -> Operand:
+            mine, data_rows = (gain or 0.0 if session.party is Party.BANK else 0.0), steps[0].data_rows or problem.rows
+            return await joint_matrix_of(rounds, correlations, matrices_of(descent), data_rows, encode(mine, JOINT_SCALE))
+
+        found = await descent.shared(steps, first, None if gain is None else joint)
         shares[session.party] = found.own, found.other
         sums = combinations(found.last.resting, found.last.opened.tobytes())
         await check_arrived(session, sums, REST_SCALE, REST)

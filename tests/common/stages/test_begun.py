@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,9 +95,13 @@ async def test_what_a_step_pulls_back_when_the_line_is_lost() -> None:
         future.set_result(turns)
         return future
 
+    async def begin() -> Any:
+        return sweep
+
     sweep: Any = SimpleNamespace(begun=pulls, u=None, settle=give, give=give, take=take)
     step: Any = SimpleNamespace(spans=lambda: [Span(0, 0, 1), Span(1, 1, 2), Span(2, 2, 3)])
     descent: Any = SimpleNamespace(session=Begins(), _masked_u=masked, _residual=give)
+    descent._turns = partial(Descent._turns, descent)
     with pytest.raises(PeerLost):
-        await Descent._sweep(descent, step, sweep)
+        await Descent._sweep(descent, step, begin)
     assert [one.cancelled() for one in pulls] == [True, True]

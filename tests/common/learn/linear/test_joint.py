@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import LocalProtocolError
 from common.learn.linear import joint
+from common.learn.linear.deal import Masks
 from common.learn.linear.joint import (
     DOUBLINGS,
     SETUP_ROUNDS,
@@ -70,7 +71,9 @@ async def opened_matrix(problem: Problem, gain: float) -> tuple[Reals, Trio]:
         return found.opened, found.mask
 
     async def deal(dealer: Dealer) -> None:
-        await deal_work(dealer, problem.work(nesterov(problem.rows, 1, 2.5), Taylor(), 20, joint=True))
+        work = problem.work(nesterov(problem.rows, 1, 2.5), Taylor(), 20, joint=True)
+        items = Masks(dealer._prg, work).deal()
+        await dealer.deal((item for item in items if item[0][1].kind is Kind.DEALT_TRUNCATION), 0)  # not the step beside it
 
     (opened, grid), (same, bank) = (await trio.run(side, deal)).values()
     assert (opened == same).all()
@@ -172,7 +175,10 @@ async def test_a_step_does_not_measure_by_shares_that_no_dealer_knows() -> None:
 
 
 async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_are_measured_side_by_side() -> None:
-    """Four messages one after another a step, and one more than parts where these are measured: u and residual alone."""
+    """Four messages one after another a step, and one more than parts where these are measured: u and residual alone.
+
+    Those of the first step but two go within the rounds of the matrix.
+    """
     problem, third = driven(0.5, 0.2, rows=300), ((0, 100), (100, 200), (200, 300))
     steps = [Step(0, 0, 100, STEP, 0), Step(1, 0, 300, STEP, 0, measures=third), Step(2, 100, 200, STEP, 0, corrected=True)]
     trio = Trio(seed=1)
@@ -187,8 +193,11 @@ async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_
     u, r = Kind.MASKED_U, Kind.MASKED_RESIDUAL
     for party in Party:
         kinds = [label.kind for label, _ in trio.peer[party].log]
-        begin = kinds.index(Kind.MASKED_WEIGHTS)
-        assert kinds[begin : begin + 16] == [*moves, u, u, r, u, r, r, *moves]
+        begin = kinds.index(Kind.MASKED_UPDATE)
+        through = begin + SETUP_ROUNDS + 3
+        assert kinds[begin : begin + 5] == [Kind.MASKED_UPDATE, *moves[:2], Kind.MASKED_OPERAND, r]
+        assert kinds[begin + 5 : through] == [Kind.MASKED_UPDATE, Kind.MASKED_OPERAND] * (SETUP_ROUNDS // 2 - 1)
+        assert kinds[through : through + 13] == [*moves[3:], u, u, r, u, r, r, *moves]
 
 
 @pytest.mark.parametrize("link", [Taylor(4096), Fourier(4096, 8), Fourier(), Fourier(64, 16, odd=False)], ids=str)
