@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bank_party.online.book import written
 from bank_party.online.messages import Answered, Asked, Health
 from bank_party.online.messages import Problem as Told
 from bank_party.online.problem import Problem, failed, unknown
@@ -108,7 +108,7 @@ async def _scored(service: ScoringService, caller: str, key: str, asked: Asked) 
         headers["WattScore-Stock-Left"] = str(left)
     if service.sessions.runs_out:
         headers["WattScore-Stock-Warning"] = "deal the next stock: wattscore predeal --scores"
-    return Response(json.dumps(answer, ensure_ascii=False), media_type=_JSON, headers=headers)
+    return Response(written(answer), media_type=_JSON, headers=headers)
 
 
 class Quick:

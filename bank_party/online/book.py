@@ -15,6 +15,7 @@ from typing import Any
 from common.disk.book import KeptBook, committed_aside, may_wait
 
 VERSION = 1
+_FORGET = 60.0  # seconds within which answers that are too old are looked for once: they are given to nobody meanwhile
 _FEW = 32  # rows, or answers that are too old: a millisecond of the loop
 _TABLE = """
 create table if not exists answers (
@@ -23,6 +24,10 @@ create table if not exists answers (
 ) without rowid;
 create index if not exists answers_at on answers (at);
 """
+
+
+written = json.JSONEncoder(ensure_ascii=False).encode  # an answer as text; json.dumps makes an encoder each time
+_sorted = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class AnotherRequest(Exception):
@@ -52,6 +57,7 @@ class AnswerBook:
         self._read = KeptBook(file, version=VERSION)  # of its own, so that who looks waits for no write
         with self._kept.open() as book:
             book.executescript(_TABLE)
+        self._forgotten = -_FORGET
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -93,11 +99,16 @@ class AnswerBook:
     def enter(self, entries: Sequence[Entry]) -> None:
         """Enters answers, all or none; those that are too old go."""
         now = self._clock()
-        rows = [(one.caller, one.key, one.asked, json.dumps(one.answer, ensure_ascii=False), now) for one in entries]
+        rows = [(one.caller, one.key, one.asked, written(one.answer), now) for one in entries]
         with self._kept.open() as book:
-            if len(book.execute("select 1 from answers where at <= ? limit ?", (now - self._keep, _FEW)).fetchall()) == _FEW:
-                may_wait()
-            book.execute("delete from answers where at <= ?", (now - self._keep,))
+            if not 0.0 <= now - self._forgotten < _FORGET:
+                if (
+                    len(book.execute("select 1 from answers where at <= ? limit ?", (now - self._keep, _FEW)).fetchall())
+                    == _FEW
+                ):
+                    may_wait()
+                book.execute("delete from answers where at <= ?", (now - self._keep,))
+                self._forgotten = now
             book.executemany("insert or replace into answers values (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
@@ -113,4 +124,4 @@ def _settle(group: Sequence[tuple[Entry, asyncio.Future[None]]], error: BaseExce
 
 def digest(asked: dict[str, Any]) -> bytes:
     """By this a request is known again."""
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).digest()
+    return hashlib.sha256(_sorted(asked).encode()).digest()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,24 @@ def test_answers_that_are_too_old_are_gone(tmp_path: Path) -> None:
     book.enter([Entry("desk", "2", OTHER, {})])
     book.close()
     assert b'"A"' not in (tmp_path / "answers.sqlite").read_bytes()
+
+
+def test_answers_that_are_too_old_are_given_to_nobody_in_the_minute_in_which_none_is_looked_for(tmp_path: Path) -> None:
+    now = 1000.0
+    book = AnswerBook(tmp_path / "answers.sqlite", 100.0, clock=lambda: now)
+
+    def stands() -> bool:
+        with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as other:
+            return bool(other.execute("select 1 from answers where key = '1'").fetchone())
+
+    for later, key in ((0.0, "1"), (90.0, "2"), (15.0, "3")):
+        now += later
+        book.enter([Entry("desk", key, ASKED, {"id": key})])
+    assert stands() and book.find("desk", "1", ASKED) is None and book.find("desk", "2", ASKED) == {"id": "2"}
+    now = 1150.0
+    book.enter([Entry("desk", "4", ASKED, {})])
+    assert not stands()
+    book.close()
 
 
 class Slow(AnswerBook):
