@@ -171,3 +171,12 @@ def test_a_name_that_a_program_made_for_a_column_without_one_is_none(name: str, 
     pq.write_table(table, tmp_path / "t.parquet")
     loaded = read_table(DatasetConfig(path=tmp_path / "t.parquet", id="id"), name="t", party=Party.GRID)
     assert list(loaded.columns) == ["x"] and loaded.warnings == (f"column {name!r}: has no name: left out",)
+
+
+def test_codes_that_name_the_parts_of_a_table_keep_their_zeros(tmp_path: Path) -> None:
+    for branch in ("0012", "0450", "1200"):
+        folder = tmp_path / f"branch={branch}"
+        folder.mkdir()
+        (folder / "a.csv").write_text(f"id,x\nA{branch},1.5\n")
+    loaded = read_table(DatasetConfig(path=tmp_path, id="id"), name="t", party=Party.GRID)
+    assert loaded.table.categorical["branch"].tolist() == ["0012", "0450", "1200"]
