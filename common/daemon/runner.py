@@ -128,7 +128,8 @@ class Runner:
             _log.warning("the coordinator says that job %s ends, which it has not offered: it goes on", job)
         elif what == "stop":
             cause = from_fault(message.stop.fault)
-            if (job := message.stop.job) not in self._jobs and self._home.unfinished.begun(job) is not None:
+            job, here = message.stop.job, self._jobs.get(message.stop.job)
+            if (here is None or here.ending) and self._home.unfinished.begun(job) is not None:
                 _log.warning("job %s, which has ended here, ends: %s", job, cause)  # by less, such as a line that broke
             self.stop(job, cause)
         elif what == "over":

@@ -53,7 +53,7 @@ async def test_who_has_met_the_other_party_says_so_before_it_says_that_it_lost_i
 
 @pytest.mark.parametrize("stops", ["a line", "the coordinator"])
 async def test_an_attempt_that_ends_is_not_stopped_again_for_what_is_heard_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stops: str
 ) -> None:
     """Its cause would be another's, and what it does at its end be cut short: it would not be told at all."""
     desk, told = Desk(tmp_path, no_dealer=True, own_weights=True), list[Any]()
@@ -89,6 +89,8 @@ async def test_an_attempt_that_ends_is_not_stopped_again_for_what_is_heard_meanw
     await task
     *_, failed = desk.sent
     assert [(one.kind, one.message) for one in (*told, failed.failed.fault)] == [("DataError", "a row is damaged")] * 2
+    heard_of = "job train-1, which has ended here, ends: the grid ended the job"  # it may be the better cause
+    assert (heard_of in caplog.text) == (stops == "the coordinator")
 
 
 async def test_an_attempt_that_a_disk_has_ended_says_in_the_audit_log_what_it_was_charged_for(
