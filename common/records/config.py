@@ -16,7 +16,7 @@ from common.records.fields import KNOWN
 from common.records.samples import Samples
 from common.rows.formats.options import FileOptions
 from common.rows.months import Month, MonthFormat, Zone
-from common.rows.numbers import Style
+from common.rows.numbers import Style, check_unit
 
 Rule = Literal["drop", "null", "refuse"]
 RangeRule = Literal["drop", "clip", "null", "refuse"]
@@ -196,6 +196,7 @@ class FieldConfig(StrictModel):
             raise ValueError("negative, several (but for last), decimal, thousands and unit are for numeric fields")
         if self.kind != "numeric" and self.outliers.rule != "keep":
             raise ValueError("outliers are for numeric fields")
+        check_unit(self.unit or "")
         if self.role == "label" and self.kind != "flag":
             raise ValueError("a label is of kind flag")
         if self.label_month is not None and (self.role != "label" or not isinstance(self.column, str)):

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from common.config import StrictModel
 from common.rows.formats.options import FileOptions
 from common.rows.months import MonthFormat, Zone
-from common.rows.numbers import PLAIN, Style
+from common.rows.numbers import PLAIN, Style, check_unit
 
 Kind = Literal["numeric", "categorical"]
 Missing = Literal["median", "mean", "zero", "mode", "category", "drop", "refuse"]
@@ -92,6 +92,7 @@ class ColumnConfig(StrictModel):
             raise ValueError("decimal, thousands and unit are for numeric columns")
         if self.decimal == self.thousands:
             raise ValueError("decimal and thousands are the same")
+        check_unit(self.unit)
         return self
 
     @property

@@ -365,5 +365,15 @@ def _unit(before: str, behind: str) -> tuple[str, int]:
     return _SAME.get(unit, unit), tens
 
 
+def check_unit(unit: str) -> None:
+    """Raises ValueError for a declared one that counts, as 万元 does: what stands behind a number says so there."""
+    kept, tens = _unit("", unit)
+    if tens > 0:
+        said = f"unit is what is counted, and {unit} is {10**tens:,} {kept}".rstrip()
+        raise ValueError(
+            f"{said}: say unit = {kept!r}; what else stands behind a number is seen there, and bare ones are as they are"
+        )
+
+
 def _is_unit(unit: str) -> bool:
     return unit in _UNITS or unit in [sign.lower() for sign in _SIGNS]

@@ -71,6 +71,7 @@ def test_every_known_default_is_valid(party: str) -> None:
         (BASE, {"fields": {"overdue": {}, "late": {"kind": "flag", "role": "label"}}}, "one label only"),
         (BASE, {"party": "grid", "fields": {"y": {"kind": "flag", "role": "label"}}}, "the grid has no label"),
         (BASE, {"fields": {"y": {"role": "label"}}}, "a label is of kind flag"),
+        (BASE, {"fields": {"x": {"unit": "万kWh", "factor": 10000.0}}}, "unit = 'kwh'"),
         (BASE, {"fields": {"overdue": {"label_month": "2024-01"}}}, "label_month is for a wide source"),
         (BASE, {"fields": {"x": {"label_month": "2024-01"}}}, "label_month is for a label"),
         (BASE, {"fields": {"x": {"min": 2.0, "max": 1.0}}}, "min is above max"),

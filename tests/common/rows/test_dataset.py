@@ -338,6 +338,7 @@ def test_bad_parquet_values_are_refused_by_row(parquet: Any) -> None:
         *({"kind": "numeric", "reason": text} for text in ("", "=cmd", "a;b", "a\nb", "x" * 61, "a\u202eb")),
         {"kind": "numeric", "categories": ["a"]},
         {"kind": "numeric", "min": 2, "max": 1},
+        *({"kind": "numeric", "unit": unit} for unit in ("万元", "亿kWh", "千")),
         {"kind": "number"},
         {"kind": "numeric", "maximum": 1},
     ],
