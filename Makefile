@@ -36,9 +36,9 @@ PARTS := part-end-to-end part-scenarios part-kill part-alone part-stages part-un
 test: $(READY)  ## all tests that need no container engine
 	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m pytest" $(PARTS)
 
-coverage: $(READY)  ## the same under coverage.py: which lines tests in process reach; fails below the floors
+coverage: $(READY)  ## the same under coverage.py, by more examples of each property: which lines tests in process reach; fails below the floors
 	$(BIN)/python -m coverage erase
-	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m coverage run --parallel-mode -m pytest" $(PARTS)
+	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m coverage run --parallel-mode -m pytest --hypothesis-profile=thorough" $(PARTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	for room in mpc learn wire home; do \

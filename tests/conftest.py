@@ -20,8 +20,10 @@ from tests.source import ROOT
 # A shell that starts the tests in its background has them ignore Ctrl-C, and with them all processes that they send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The machine that runs the tests is shared: how long one example takes says nothing.
-hypothesis.settings.register_profile("shared", deadline=None)
+# The machine that runs the tests is shared: how long one example takes says nothing. Each run draws others, so that few of them
+# do for who changes something; `make coverage`, by which a change is taken, has `--hypothesis-profile=thorough`.
+hypothesis.settings.register_profile("shared", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
 hypothesis.settings.load_profile("shared")
 
 MEMORY = Path("/dev/shm")
