@@ -107,6 +107,9 @@ class Stuck(Lines):
     def cut(self, name: str) -> None:
         raise OSError("the line holds")
 
+    def all_connections(self) -> dict[str, int]:
+        return {"grid-coordinator": 3}
+
 
 def test_what_fails_is_told_with_its_operation_its_job_its_seed_and_each_process(tmp_path: Path) -> None:
     class Asleep(Town):
@@ -131,6 +134,7 @@ def test_what_fails_is_told_with_its_operation_its_job_its_seed_and_each_process
         Play(Asleep(), seed).run(jobs=1, operations=1)
     said = str(error.value)
     assert f"seed {seed}, job 0 (train-7), while {_first(seed)} is done" in said and "OSError: the line holds" in said
+    assert "connections: {'grid-coordinator': 3}" in said
     assert "bank: ended with -9, killed 12 before masked_u" in said and "the last words of the grid" in said
 
 
