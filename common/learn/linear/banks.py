@@ -15,7 +15,7 @@ from common.learn.linear import cost
 from common.learn.linear.design import Prepared
 from common.learn.linear.half import ClosedModel, make_half
 from common.learn.linear.layout import Layout
-from common.learn.linear.learner import Linear, LinearTask, LinearTrained, rounds_within
+from common.learn.linear.learner import Linear, LinearTask, LinearTrained, stepped_rounds
 from common.learn.linear.several import Ended, Line, train_several
 from common.learn.linear.steps import step_size
 from common.learn.linear.train import Shares, TrainingInputs
@@ -129,9 +129,13 @@ class LinearOfSeveral:
         return cost.several_dealt(layout, section, rows)
 
     def more_rounds(self, section: Model, layout: Layout) -> int:
-        """A sum a step, one of the start, and one of the joint matrix, after which weights are shared anew and steps begin."""
-        steps = layout.steps(section, layout.total)
-        return len(steps) + 1 + 2 * section.joint + rounds_within(section, steps[0])
+        """A sum a step, one of the start, and one of the joint matrix, after which weights are shared anew and steps begin.
+
+        Each is over rows, whatever the link: one bank's by `taylor` need none.
+        """
+        steps, one = layout.steps(section, layout.total), Size(layout.total, layout.grid, layout.bank)
+        stepped = stepped_rounds(section, steps) - Linear().rounds(section, one)
+        return stepped + len(steps) + 1 + 2 * section.joint
 
     def at_bank(
         self, part: Part, layout: Layout, section: Model, prepared: Prepared, label: Reals, scratch: Scratch | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -138,7 +138,17 @@ def _steps(section: Model, size: Size) -> list[Step]:
     return make_steps(section, size.rows, size.grid_columns + size.bank_columns)
 
 
-def rounds_within(section: Model, first: Step) -> int:
+def stepped_rounds(section: Model, steps: Sequence[Step]) -> int:
+    """How many messages one after another a descent by steps over rows takes, none of a step beside the joint matrix."""
+    half, found = section.dealer == "half", SETUP_ROUNDS if section.joint else 0
+    each = 2 if section.weights == "owned" else 3 + half if section.joint else 3
+    for step in steps:
+        measuring = 1 + len(step.measures) if half else 1
+        found += len(step.spans()) + (measuring if step.measures else each)
+    return found + (section.weights == "shared")  # the check at the end
+
+
+def _within(section: Model, first: Step) -> int:
     """How many messages of the first step come within the rounds of the joint matrix."""
     beside = section.joint and section.dealer == "whole"
     return min(len(first.spans()) + 1, SETUP_ROUNDS - 1) if beside else 0
@@ -187,14 +197,8 @@ class Linear:
             return _UNAIDED_ROUNDS + 2 * blocks + (spans + 4) * section.iterations
         if is_quadratic(section, rows):
             return -(-rows // MATRIX_BLOCK) + hessian.ROUNDS + 2 * section.iterations + 1
-        half = section.dealer == "half"
-        each = 2 if section.weights == "owned" else 3 + half if section.joint else 3
         steps = _steps(section, size)
-        spans = -rounds_within(section, steps[0])
-        for step in steps:
-            measuring = 1 + len(step.measures) if half else 1
-            spans += len(step.spans()) + (measuring if step.measures else each)
-        return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
+        return stepped_rounds(section, steps) - _within(section, steps[0])
 
     def work(self, section: Model, size: Size) -> float:
         columns = size.grid_columns + size.bank_columns

@@ -80,9 +80,10 @@ class World:
 
 
 async def trained(
-    world: World, optimiser_steps: int, period: int = 32, banks: Banks | None = None
+    world: World, optimiser_steps: int, period: int = 32, banks: Banks | None = None, link: str = "fourier"
 ) -> tuple[Reals, list[Words]]:
-    plan = several_plan(len(world.rows), model={"iterations": optimiser_steps, "ridge": RIDGE, "period": period})
+    how = {"iterations": optimiser_steps, "ridge": RIDGE, "period": period, "link": link}
+    plan = several_plan(len(world.rows), model=how)
     layout, model = world.layout, plan.model
     start = np.zeros(layout.columns)
 
@@ -171,16 +172,16 @@ def test_no_training_is_dealt_from_where_none_goes_on(monkeypatch: pytest.Monkey
         next(deal_several(Masks((), {}), asked, plan, 1 << 30))
 
 
-@pytest.mark.parametrize("level", [1 << 13, 100])
+@pytest.mark.parametrize(("level", "link"), [(1 << 13, "fourier"), (100, "fourier"), (100, "taylor")])
 @pytest.mark.parametrize("rows", [(400, 300), (150, 260, 170)])
 async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
-    monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], level: int
+    monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], level: int, link: str
 ) -> None:
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", level)
     monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
     world, banks = World(rows), Banks(len(rows))
-    await trained(world, 12, banks=banks)
-    model = several_plan(len(rows), model={"iterations": 12, "ridge": RIDGE, "period": 32}).model
+    await trained(world, 12, banks=banks, link=link)
+    model = several_plan(len(rows), model={"iterations": 12, "ridge": RIDGE, "period": 32, "link": link}).model
     for k, own in enumerate(rows):
         expected = several(world.layout, model, own, speaks=k == 0)
         sent, heard = (sum(values.nbytes for _, values in banks.peer[k][party].log) for party in (Party.BANK, Party.GRID))
