@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from common.errors import PolicyError
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations, TruncationPart
 from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, Words
 from common.mpc.lockstep import Exchanges
@@ -30,6 +31,7 @@ from common.party import Party
 T = TypeVar("T")
 R = TypeVar("R")
 
+MOST_OPENED = 252 << 20  # bytes of an array: of 2^28 that a line takes ahead, what comes beside it has the rest
 DOUBLINGS = 6  # 2^6 terms of the series
 CUT_POWER = 2 * FACTOR_SCALE - JOINT_SCALE  # off a product of C and C, to the scale of M
 CUT_SERIES, CUT_ACROSS = JOINT_SCALE, FACTOR_SCALE  # off one of its powers, and off one with C
@@ -125,6 +127,21 @@ def setup_openings(grid: int, bank: int) -> list[int]:
     """How many values each opening before the first step has: C, N and S of each doubling, N, C N, the grid's block of M."""
     square = bank * bank
     return [grid * bank, *[2 * square] * DOUBLINGS, square, grid * bank, grid * grid]
+
+
+def check_beside(grid: int, bank: int) -> None:
+    """Raises PolicyError for columns of which a line could not take an array of these beside those of a step.
+
+    Both sides would then wait with what they send until the other takes what came before it, which it does after sending.
+    """
+    if 8 * max(setup_openings(grid, bank)) > MOST_OPENED:
+        most = math.isqrt(MOST_OPENED // 8), math.isqrt(MOST_OPENED // 16)
+        raise PolicyError(
+            "the products of so many columns are more than a line takes beside a step",
+            expected=f"at most {most[0]} columns of the grid and {most[1]} of the bank",
+            got=f"{grid} and {bank}",
+            remedy="Name fewer columns in the plan, or give those in bins fewer of them.",
+        )
 
 
 SETUP_ROUNDS = 2 * DOUBLINGS + 8

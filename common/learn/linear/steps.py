@@ -9,6 +9,7 @@ from dataclasses import replace
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.hessian import MOST_ROWS
+from common.learn.linear.joint import check_beside
 from common.learn.linear.path import LONGER, LONGER_BITS, MOVED_SHIFT, Step, matrix_width
 from common.learn.linear.schedule import count_parts, count_steps, nesterov, sgd
 from common.mpc.arrived import Rest
@@ -39,11 +40,13 @@ def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int,
 
 
 def make_work(model: Model, demand: TrainingDemand) -> Work:
-    """All that dealing a training of this size depends on."""
+    """All that dealing a training of this size depends on. Raises PolicyError as `joint.check_beside` does."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     steps, link = make_steps(model, demand.rows, sum(columns.values())), model.make_link()
     check_first(steps, demand.first)
     quadratic, half = is_quadratic(model, demand.rows), model.dealer == "half"
+    if model.joint and not (half or quadratic):
+        check_beside(demand.grid_columns, demand.bank_columns)
     how = model.revealed_bits, model.closed, model.joint, demand.first, half, quadratic, not (half or quadratic)
     return Work(steps, link, demand.rows, columns, *how)
 

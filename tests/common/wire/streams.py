@@ -38,8 +38,8 @@ class End:
         await self.out.put(None)
 
 
-def duplex() -> tuple[End, End]:
-    """Two connected ends."""
-    one: asyncio.Queue[Any] = asyncio.Queue()
-    two: asyncio.Queue[Any] = asyncio.Queue()
+def duplex(limit: int = 0) -> tuple[End, End]:
+    """Two connected ends; `limit` bounds the messages on their way each way (0: no bound)."""
+    one: asyncio.Queue[Any] = asyncio.Queue(limit)
+    two: asyncio.Queue[Any] = asyncio.Queue(limit)
     return End(one, two), End(two, one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import LocalProtocolError
-from common.learn.linear import joint
-from common.learn.linear.deal import Masks
+from common.errors import LocalProtocolError, PolicyError
+from common.learn.linear import joint, path
+from common.learn.linear.deal import Masks, TrainingDemand
 from common.learn.linear.joint import (
     DOUBLINGS,
+    MOST_OPENED,
     SETUP_ROUNDS,
     Operand,
     Sample,
@@ -25,9 +27,9 @@ from common.learn.linear.joint import (
     setup_truncations,
     times_cut,
 )
-from common.learn.linear.path import MOVED_SHIFT, Step
+from common.learn.linear.path import MOVED_SHIFT, SPAN_ROWS, Step
 from common.learn.linear.schedule import nesterov
-from common.learn.linear.steps import MAX_STEPS, STEP
+from common.learn.linear.steps import MAX_STEPS, STEP, make_work
 from common.mpc.correlations import dealt
 from common.mpc.correlations.asked import TruncationPart
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -37,9 +39,14 @@ from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import masked
 from common.party import Party
+from common.plan.linear import Model
+from common.wire import codec, peer
+from common.wire.peer import Counter, FrameChannel
 from tests import reference
 from tests.common.mpc.problems import Problem, begin, matrices_of, train
-from tests.peers import Trio, deal_work
+from tests.common.wire.streams import duplex
+from tests.patience import patience
+from tests.peers import ALL, Trio, deal_work
 
 ROWS = 2000
 CLOSE = 1e-3
@@ -198,6 +205,41 @@ async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_
         assert kinds[begin : begin + 5] == [Kind.MASKED_UPDATE, *moves[:2], Kind.MASKED_OPERAND, r]
         assert kinds[begin + 5 : through] == [Kind.MASKED_UPDATE, Kind.MASKED_OPERAND] * (SETUP_ROUNDS // 2 - 1)
         assert kinds[through : through + 13] == [*moves[3:], u, u, r, u, r, r, *moves]
+
+
+async def test_a_line_that_takes_little_ahead_takes_an_opening_beside_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three spans and 24 columns of the bank's, in pieces of 512 bytes of which four are on their way."""
+    monkeypatch.setattr(path, "SPAN_ROWS", 64)
+    for name in ("CHUNK_BYTES", "LEAST_CHUNK"):
+        monkeypatch.setattr(codec, name, 512)
+    problem, trio = driven(0.5, 0.2, rows=192, width=23), Trio(seed=1)
+    beside = 64 * (4 + 8) + 8 * 24  # of a step: a span's u and residual, and shares of weights
+    monkeypatch.setattr(peer, "_AHEAD_BYTES", 8 * max(setup_openings(23, 24)) + beside)
+    ends = duplex(4)
+    channels = [FrameChannel(end, "the other", Counter()) for end in ends]
+    for party, channel in zip(Party, channels, strict=True):
+        channel.start()
+        trio.session[party] = Session(party, channel, allowed=ALL)
+    steps = nesterov(problem.rows, 2, STEP)
+    assert len(steps[0].spans()) == 3
+    try:
+        found = await asyncio.wait_for(train(trio, problem, steps, Fourier(), gain=1.0), patience(60))
+    finally:
+        for channel in channels:
+            await channel.stop()
+    alike = await train(Trio(seed=1), problem, steps, Fourier(), gain=1.0)
+    np.testing.assert_array_equal(found.weights, alike.weights)
+
+
+def test_columns_of_which_a_line_takes_no_opening_beside_a_step_are_refused() -> None:
+    beside = 2 * SPAN_ROWS * (4 + 8) + 8 * (5747 + 4063)  # a span has half as many rows more at most
+    assert MOST_OPENED + beside < peer._AHEAD_BYTES
+    for grid, bank in ((5747, 4063), (1, 4063), (5747, 2)):
+        make_work(Model(), TrainingDemand(50_000, grid, bank))
+    for grid, bank in ((5748, 2), (1, 4064)):
+        with pytest.raises(PolicyError, match=rf"5747 columns of the grid and 4063 of the bank, got {grid} and {bank}"):
+            make_work(Model(), TrainingDemand(50_000, grid, bank))
+    make_work(Model(link="taylor"), TrainingDemand(50_000, 5748, 2))  # whose steps come behind
 
 
 @pytest.mark.parametrize("link", [Taylor(4096), Fourier(4096, 8), Fourier(), Fourier(64, 16, odd=False)], ids=str)
