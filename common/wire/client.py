@@ -47,21 +47,23 @@ class Stream:
         """begin: makes the call, at the first use."""
         self._begin, self._server, self._trust = begin, server, trust
         self._call: Any = None
+        # By `call.read` nothing could be read any more once a write came too late, not even what has arrived.
+        self._incoming: AsyncGenerator[Any] | None = None
         self._proof: asyncio.Task[None] | None = None
         self._cut: WattScoreError | None = None
 
     async def read(self) -> Any:
         call = await self._proven()
+        if self._incoming is None:
+            self._incoming = aiter(call)
         try:
-            message = await call.read()
+            return await anext(self._incoming, None)
         except grpc.aio.AioRpcError as error:
             failure: Exception = from_rpc(error, self._server)
         except asyncio.CancelledError:
             if not call.cancelled() or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
             failure = self._cut or PeerLost(f"the stream to {self._server} was closed")
-        else:
-            return None if message is grpc.aio.EOF else message
         del call  # who keeps the failure keeps this frame, and all that it was raised in the course of: see `close`
         raise failure
 
@@ -131,7 +133,7 @@ class Stream:
 
         The call is let go of: as long as it is held gRPC keeps its connection, also of a channel that was closed.
         """
-        call, self._call = self._call, None
+        call, self._call, incoming, self._incoming = self._call, None, self._incoming, None
         if call is None:
             if self._proof is not None:
                 self._proof.cancel()
@@ -141,7 +143,10 @@ class Stream:
             await asyncio.wait({last})
         finally:  # also where who closes it is cancelled, in whose frames nothing of the call stays
             call.cancel()
-            del call, last
+            if incoming is not None:
+                with contextlib.suppress(RuntimeError):  # somebody reads, and ends it so
+                    await incoming.aclose()
+            del call, incoming, last
 
     async def _cause(self, call: Any) -> Exception:
         code, details, trailing = await call.code(), await call.details(), await call.trailing_metadata()

@@ -47,7 +47,7 @@ class DealerChannel(FrameChannel):
 
     async def _say(self, message: party.Demand) -> None:
         self._counter.sent += message.ByteSize()
-        await self._stream.write(message)
+        await self._written(self._stream.write(message))
 
 
 class DealtChannel:

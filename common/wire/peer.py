@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ PROTOCOL = 27
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
+_SAYS = 1.0  # seconds in which a word that the other side has sent before it ended the stream is read
 
 
 @dataclass
@@ -58,6 +59,8 @@ class FrameChannel:
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
+        self._why: Exception | None = None  # with which the reader has ended
+        self._lost: PeerLost | None = None  # with which a write has failed: nobody is given an array any more
         self._broken: asyncio.Queue[WattScoreError] = asyncio.Queue(1)
 
     def start(self) -> None:
@@ -68,8 +71,7 @@ class FrameChannel:
         if self.keep(round, values):
             return
         await self._release()
-        async with self._writing:
-            await write_all(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
+        await self._write(encode(round, values, lanes_of(self._stream)))
 
     def keep(self, round: Round, values: Array) -> bool:
         """See `Holding.keep`. The values may change once this returns."""
@@ -101,13 +103,44 @@ class FrameChannel:
         held, self._held_bytes = self._held, 0
         self._held = None if held is None or not self._throughout else []
         if held:
-            async with self._writing:
-                await write_all(self._stream, self._counter, held if len(held) == 1 else [Together(tuple(held))])
+            await self._write(held if len(held) == 1 else [Together(tuple(held))])
+
+    async def _write(self, frames: Iterable[Piece | Together]) -> None:
+        async with self._writing:
+            await self._written(write_all(self._stream, self._counter, frames))
+
+    async def _written(self, writing: Awaitable[None]) -> None:
+        """Raises why the other side ended the stream, where it has said so and this is written too late."""
+        try:
+            await writing
+        except PeerLost as lost:
+            cause = await self._said(lost)
+        else:
+            return
+        raise cause
+
+    async def _said(self, lost: PeerLost) -> Exception:
+        """Why the other side ended, where it has said so: who writes may hear that it has before the reader hears why.
+
+        Arrays that came before are given to nobody any more, so that its word waits behind none.
+        """
+        self._lost, reader = lost, self._reader
+        if reader is None or lost.origin:
+            return lost
+        while not reader.done() and self._arrived.qsize():
+            self._arrived.get_nowait()
+        self._ahead = 0
+        self._taken.set()
+        await asyncio.wait({reader}, timeout=_SAYS)
+        why = self._why
+        return lost if why is None or (isinstance(why, PeerLost) and not (self._told or why.origin)) else why
 
     async def receive(self, round: Round) -> Array:
         await self._release()
         if self._failure is not None:
             raise self._failure
+        if self._lost is not None:
+            raise await self._said(self._lost)
         arrived = await self._next()
         if isinstance(arrived, Exception):
             self._failure = arrived
@@ -153,12 +186,13 @@ class FrameChannel:
     async def stop(self) -> None:
         """Ends the reader, and lets go of it: a task that was cancelled holds the call that it was reading."""
         reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reader
-        if isinstance(self._stream, Braid):
-            await self._stream.stop()
+        try:
+            if reader is not None:
+                reader.cancel()
+                await asyncio.wait({reader})  # not the task itself: who is cancelled here is to hear of it
+        finally:
+            if isinstance(self._stream, Braid):
+                await self._stream.stop()
 
     async def _read(self) -> None:
         assembler, whom = Assembler(self._largest, lanes_of(self._stream)), self._whom
@@ -170,17 +204,18 @@ class FrameChannel:
                     raise PeerLost(f"{whom} closed the connection{ended(self._stream)}", remedy=f"See the log of {whom}.")
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
-                    self._told = True
-                    await self._arrived.put(_failed(frame.abort.fault, whom))
+                    self._told, self._why = True, _failed(frame.abort.fault, whom)
+                    await self._arrived.put(self._why)
                     return
                 for one in parts(frame):
                     await self._room(claimed_bytes(one) if self._ahead else 0)
-                    if (done := assembler.add(one)) is not None:
+                    if (done := assembler.add(one)) is not None and self._lost is None:
                         self._ahead += done[1].nbytes
                         await self._arrived.put(done)
         except Exception as error:  # of any kind: whoever waits for an array must not wait for ever
             if isinstance(error, PeerLost) and not self._closed:
                 self._broken.put_nowait(error)
+            self._why = error
             await self._arrived.put(error)
 
     async def _room(self, claimed: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.errors import JobNotFound, PeerLost
+from common.errors import DataError, JobNotFound, PeerFailed, PeerLost, WattScoreError
 from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
@@ -24,7 +24,9 @@ from common.wire.client import Connection, Stream, _Line, close_all
 from common.wire.lanes import Braid
 from common.wire.methods import ATTEND, COORDINATOR, EXCHANGE, PARTIES, PEER, SHOW, WATCH
 from common.wire.peer import Counter, FrameChannel
+from common.wire.peer_pb2 import Abort, Frame
 from common.wire.server import Call, Service, serve
+from common.wire.status import to_fault
 from tests.common.wire.framed import encode
 from tests.patience import patience
 from tests.scenarios.kill.lines import Lines
@@ -251,6 +253,42 @@ async def test_a_line_that_falls_silent_is_heard_of_also_where_all_that_is_taken
             finally:
                 await channel.stop()
                 await asyncio.gather(*(one.close() for one in apart))
+
+
+@pytest.mark.parametrize("said", ["word", "status", "nothing"])
+async def test_who_writes_too_late_hears_why_the_other_has_ended_the_stream(tmp_path: Path, said: str) -> None:
+    """Also where more has arrived than is taken ahead, behind which the other's word stands."""
+
+    async def ends(_: Any, call: Call) -> None:
+        for array in range(1, 6):
+            for piece in encode(Round(Kind.SPLIT, array), np.zeros(3, np.uint8)):
+                await call.write(piece)
+        if said == "word":
+            await call.write(Frame(abort=Abort(fault=to_fault(DataError("row 9", public="a value is too large"), "grid"))))
+        if said == "status":
+            raise DataError("row 9", public="a value is too large")
+
+    async with connected(tmp_path, Service(PEER, {"Exchange": ends})) as straight:
+        stream = straight.stream(EXCHANGE)
+        channel = FrameChannel(stream, "the grid", Counter(), ahead=2)
+        channel.start()
+
+        async def sends() -> None:
+            while True:
+                await channel.send(Round(Kind.SPLIT, 1), np.zeros(3, np.uint8))
+
+        try:
+            with pytest.raises(PeerLost if said == "nothing" else WattScoreError) as caught:
+                async with asyncio.timeout(patience(10)):
+                    await sends()
+            with pytest.raises(type(caught.value)) as waited:
+                await channel.receive(Round(Kind.SPLIT, 1))
+        finally:
+            await channel.stop()
+            await stream.close()
+    kind = {"word": PeerFailed, "status": DataError, "nothing": PeerLost}[said]
+    for error in (caught.value, waited.value):
+        assert type(error) is kind and ("a value is too large" in str(error)) == (said != "nothing")
 
 
 async def wait(_: Any, call: Call) -> None:

@@ -173,6 +173,22 @@ async def test_an_abort_on_a_broken_stream_is_silent() -> None:
     await channel.stop()
 
 
+async def test_who_is_cancelled_while_it_ends_a_line_is_cancelled() -> None:
+    """It went on, as a job over whose line tags had come did that was stopped at that moment."""
+    async with lone() as channel:
+        await asyncio.sleep(0)  # until its reader reads
+
+        async def ends() -> str:
+            await channel.stop()
+            return "goes on"
+
+        ending = asyncio.create_task(ends())
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+
+
 async def test_a_reader_takes_few_arrays_off_the_stream_before_they_are_asked_for() -> None:
     near, far = duplex()
     channel = FrameChannel(near, "the grid", Counter())
