@@ -129,7 +129,7 @@ class Rates:
                 return
             had = [at for (at,) in book.execute("select at from jobs where client = ? order by at", (client,))]
             now = _not_before(now, [at for (at,) in book.execute("select at from scored union all select at from jobs")])
-            most = limits.jobs_per_day + sum(word.jobs for word in _words(book, now, client))
+            most = limits.jobs_per_day + sum(word.jobs for word in _words(book, self._clock(), client))
             if len(had) >= most:
                 free = had[len(had) - most] if most else None
                 raise self._beyond(client, "jobs", "jobs_per_day", 1, most, most - len(had), free)
@@ -204,7 +204,7 @@ class Rates:
         had = [_Scored(*row) for whose, *row in every if whose == client and row[3] > now - DAY]
         for one in had:
             asked = lacking(asked, sets.held(one.owner, asked)) if one.model == model else asked
-        words = _words(book, now, client)
+        words = _words(book, self._clock(), client)
         most = limits.rows_per_day + sum(word.rows for word in words)
         self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
         if len(asked):

@@ -57,13 +57,16 @@ class Stream:
         if self._incoming is None:
             self._incoming = aiter(call)
         try:
-            return await anext(self._incoming, None)
+            message = await anext(self._incoming, None)
+            if message is not None or not call.cancelled():
+                return message
+            failure: Exception = self._closed()
         except grpc.aio.AioRpcError as error:
-            failure: Exception = from_rpc(error, self._server)
+            failure = from_rpc(error, self._server)
         except asyncio.CancelledError:
             if not call.cancelled() or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
-            failure = self._cut or PeerLost(f"the stream to {self._server} was closed")
+            failure = self._closed()
         del call  # who keeps the failure keeps this frame, and all that it was raised in the course of: see `close`
         raise failure
 
@@ -101,8 +104,11 @@ class Stream:
         if not self._proof.done() or self._proof.exception():
             await asyncio.shield(self._proof)
         if self._call is None:
-            raise PeerLost(f"the stream to {self._server} was closed")
+            raise self._closed()
         return self._call
+
+    def _closed(self) -> WattScoreError:
+        return self._cut or PeerLost(f"the stream to {self._server} was closed")
 
     async def _check(self) -> None:
         call, challenge = await self._begin()

@@ -272,6 +272,22 @@ def test_a_clock_that_is_set_back_and_on_again_lets_no_row_count_for_less_than_a
     desk.charge(range(60, 160), "m1")
 
 
+def test_a_word_given_after_a_clock_was_set_back_holds_for_as_long_as_it_says(desk: Desk) -> None:
+    desk.charge(range(100), "m1")
+    for _ in range(2):
+        desk.begin()
+    desk.clock.at -= 3000
+    desk.rates.allow(Word(ONE, "ann", desk.clock.at, desk.clock.at + 1800, jobs=1, rows=10, models=0))
+    desk.clock.at += 1799
+    desk.charge(range(100, 110), "m1")
+    desk.begin()
+    desk.clock.at += 1
+    with pytest.raises(PolicyError, match=r"at most 100 \(rows_per_day\), of which 0 are left"):
+        desk.charge(range(110, 111), "m1")
+    with pytest.raises(PolicyError, match=r"at most 2 \(jobs_per_day\)"):
+        desk.begin()
+
+
 def test_what_a_clock_entered_that_was_days_ahead_keeps_nothing_else_from_its_day(desk: Desk) -> None:
     desk.clock.at = NOON + 9 * DAY
     desk.charge(range(50), "m1")

@@ -297,6 +297,21 @@ async def wait(_: Any, call: Call) -> None:
     await asyncio.Event().wait()
 
 
+async def test_a_stream_that_was_given_up_while_it_was_read_is_closed_and_has_not_ended_in_order(tmp_path: Path) -> None:
+    async with connected(tmp_path, Service(PARTIES, {"Attend": wait})) as connection:
+        stream = connection.stream(ATTEND)
+        assert (await stream.read()).offer.job == "one"
+        reading = asyncio.create_task(stream.read())
+        for _ in range(5):  # until it waits for a message
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        for _ in range(2):
+            with pytest.raises(PeerLost, match="was closed"):
+                await stream.read()
+        await stream.close()
+
+
 async def refuse(_: Any, call: Call) -> None:
     await call.write(party_pb2.ToParty(offer=party_pb2.Offer(job="one")))
     raise JobNotFound("it is gone")
