@@ -165,8 +165,7 @@ class Attempts:
                 if isinstance(running.plan, Plan | PredealPlan):
                     opening = Opening.of(job, running.attempt, self.party, running.plan.canonical(), given, nonce)
                     link = Heard(opening, link, MESSAGES)
-                    running.heard = [link]
-                    await asyncio.to_thread(self._home.dealt.keep, opening)  # also if this process is killed
+                    await running.hears(link, self._home.dealt)
                 seed = await agree_on_seeds(session, given, nonce, self._home.seeds)
             if not running.direct:
                 course = Course(session, self._home.unfinished.points(job), running.attempt)

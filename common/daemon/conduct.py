@@ -19,6 +19,7 @@ from common.home.dealt import DealtBook, Heard
 from common.home.home import Home
 from common.home.outcome import Outcome
 from common.home.unfinished import Alone
+from common.mpc.beside import to_the_end
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
 from common.mpc.prg import Prg
@@ -75,6 +76,14 @@ class Running:
     def dealt(self) -> list[str]:
         """A hash of what was asked of the dealer and dealt, on each line."""
         return [heard.opening.digest for heard in self.heard]
+
+    async def hears(self, link: Heard, book: DealtBook) -> None:
+        """From now on this line of a dealer is noted. What came first is on disk, also if this process is killed.
+
+        One that is stopped waits for that: what is kept at its end is of the same file, and is to be the last.
+        """
+        self.heard.append(link)
+        await to_the_end(asyncio.to_thread(book.keep, link.opening))
 
     def keep_heard(self, book: DealtBook) -> None:
         """Of each line, what an auditor would be given."""

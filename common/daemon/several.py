@@ -245,8 +245,7 @@ class SeveralJob:
         about = (self.id, self.running.attempt, self.role.party, self.plan.canonical())
         opening = Opening.of(*about, given, dealer.nonce, place + 1, shared)
         heard = Heard(opening, dealer.channel, MESSAGES)
-        self.running.heard.append(heard)
-        await asyncio.to_thread(self.home.dealt.keep, opening)  # also if this process is killed
+        await self.running.hears(heard, self.home.dealt)
         return heard
 
     async def _join(self, open_: AsyncExitStack, place: int) -> Dealt:

@@ -101,6 +101,7 @@ class Stream:
         """The call, once the server has proven who it is: reader and writer may both come first."""
         if self._proof is None:
             self._proof = asyncio.create_task(self._check())
+            self._proof.add_done_callback(lambda proof: proof.cancelled() or proof.exception())  # nobody may wait any more
         if not self._proof.done() or self._proof.exception():
             await asyncio.shield(self._proof)
         if self._call is None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.daemon import runner
 from common.daemon.opening import Found, find_openings
 from common.errors import JobNotFound, JobStateError, PolicyError
 from common.home.audit import What
-from common.home.dealt import MOST, DealtBook, Opening
+from common.home.dealt import MOST, DealtBook, Heard, Opening
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.stock import BETWEEN, StockFile, StockLabel
 from common.home.stocks import Held, Stocks
+from common.learn.dealings import MESSAGES
 from common.monitor.config import MonitorConfig
 from common.mpc.prg import Prg
+from common.mpc.session import Kind, Round
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
@@ -29,6 +33,7 @@ from grid_party.home import GridHome
 from grid_party.settings import GridPolicy
 from tests.common.auditor.test_replay_stock import plan_of, stocked
 from tests.common.daemon.test_runner import Desk, plan
+from tests.patience import patience
 
 STOCK, JOB = "predeal-1", "score-1"
 PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "dealt": "ahead"})
@@ -340,3 +345,45 @@ async def test_a_job_that_runs_is_not_over_because_the_coordinator_says_that_it_
     await task
     await desk.runner.take(over, desk.send)  # it says so again
     assert [one.state for one in desk.home.jobs.jobs()] == ["done"] and desk.runner.held() == []
+
+
+async def test_what_a_job_had_heard_as_it_was_stopped_is_kept_after_what_came_first(tmp_path: Path) -> None:
+    """Both are one file: what came first was written over all of it, or neither was kept, where the disk was slow."""
+    desk, begun, go = Desk(tmp_path), threading.Event(), threading.Event()
+    await desk.offer(plan())
+    running = desk.runner._jobs["train-1"]
+
+    class Slow(DealtBook):
+        def keep(self, opening: Opening) -> None:
+            if not opening.arrays:
+                begun.set()
+                go.wait(patience(10))
+            super().keep(opening)
+
+    class Link:
+        async def receive(self, round: Round) -> Any:
+            return np.zeros(3, np.uint64)
+
+    link: Any = Link()
+    heard, book = Heard(own_opening(), link, MESSAGES), Slow(tmp_path / "dealt")
+    await heard.receive(Round(Kind.DEALT_PERIODS, 0))
+    whole, heard._arrays = heard._arrays, []
+
+    async def attempt() -> None:
+        try:
+            await running.hears(heard, book)
+        finally:
+            heard._arrays = whole
+            await asyncio.to_thread(running.keep_heard, book)
+
+    task = asyncio.create_task(attempt())
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done() and not heard._arrays
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (kept,) = book.read(JOB)
+    assert len(kept.arrays) == 1

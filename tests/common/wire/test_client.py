@@ -7,6 +7,7 @@ from common.wire.tls import Credentials, TlsConfig
 
 # isort: split
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from common.errors import DataError, JobNotFound, PeerFailed, PeerLost, WattScoreError
 from common.mpc.session import Kind, Round
 from common.party import Identity
+from common.trial.processes import free_ports
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.client import Connection, Stream, _Line, close_all
@@ -310,6 +312,25 @@ async def test_a_stream_that_was_given_up_while_it_was_read_is_closed_and_has_no
             with pytest.raises(PeerLost, match="was closed"):
                 await stream.read()
         await stream.close()
+
+
+async def test_a_stream_that_comes_to_nothing_once_nobody_waits_for_it_fails_in_silence(tmp_path: Path) -> None:
+    """As those of a job that is stopped while it dials, since what it dials has gone."""
+    certificates(tmp_path)
+    said = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    connection = Connection(f"127.0.0.1:{free_ports(1)[0]}", HERE, load(tmp_path, THERE))
+    stream = connection.stream(ATTEND)
+    reading = asyncio.create_task(stream.read())
+    while stream._proof is None:
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading, stream._proof}, timeout=patience(15))
+    assert stream._proof.done() and reading.cancelled()
+    del stream, reading
+    gc.collect()
+    assert said == []
+    await connection.close()
 
 
 async def refuse(_: Any, call: Call) -> None:
