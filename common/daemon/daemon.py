@@ -121,7 +121,9 @@ class PartyDaemon:
 
     async def _send(self, message: wire.FromParty) -> None:
         # A write that is cancelled, as a job's last progress is, would take the whole stream with it.
-        await asyncio.shield(asyncio.ensure_future(self._write(message)))
+        writing = asyncio.ensure_future(self._write(message))
+        writing.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody awaits it any more
+        await asyncio.shield(writing)
 
     async def _write(self, message: wire.FromParty) -> None:
         async with self._writing:

@@ -38,6 +38,7 @@ async def first_of(work: Iterable[Awaitable[T]]) -> tuple[int, T]:
 async def to_the_end(work: Awaitable[T]) -> T:
     """What it gives. A caller that is cancelled waits until it is through: what it has on disk by then is known of."""
     task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody awaits it any more
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 from typing import Any
 
 import pytest
@@ -45,6 +46,34 @@ async def test_a_job_that_ends_while_it_reports_does_not_break_the_stream() -> N
     stream.going.set()
     await asyncio.wait_for(second, patience(5))
     assert not stream.broken and stream.written == ["first", "second"]  # whole and in order
+
+
+async def test_what_a_job_that_has_ended_still_said_fails_in_silence_where_the_coordinator_is_gone() -> None:
+    nobody: Any = None
+    daemon, said = PartyDaemon(Party.GRID, nobody, [nobody], None), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    gone = asyncio.Event()
+
+    class Breaks(Stream):
+        async def write(self, message: wire.FromParty) -> None:
+            await self.going.wait()
+            gone.set()
+            raise PeerLost("the connection broke")
+
+    stream: Any = Breaks()
+    daemon._stream = stream
+    telling = asyncio.create_task(daemon._send(wire.FromParty()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    telling.cancel()
+    await asyncio.wait([telling])
+    stream.going.set()
+    await asyncio.wait_for(gone.wait(), patience(5))
+    del telling
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert said == []
 
 
 class Coordinator:

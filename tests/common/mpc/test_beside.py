@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,3 +172,24 @@ async def test_who_is_cancelled_while_something_is_entered_knows_of_it_when_it_e
     with pytest.raises(asyncio.CancelledError):
         await task
     assert known == [True]
+
+
+async def test_what_fails_of_a_caller_that_was_cancelled_meanwhile_fails_in_silence() -> None:
+    said, go = list[dict[str, Any]](), asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+
+    async def refused() -> None:
+        await go.wait()
+        raise OSError("the disk refuses")
+
+    task = asyncio.create_task(to_the_end(refused()))
+    await asyncio.sleep(0)
+    task.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    del task
+    gc.collect()
+    assert said == []
