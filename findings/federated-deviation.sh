@@ -2,7 +2,7 @@
 # NVIDIA FLARE 2.9.0: the standard deviation of all parties' rates together is 0, as a variance is rounded to four decimals before its root.
 # Two banks, interest rates of about 4.5 % that differ by half a point. Expected: 0.005, as of either bank alone.
 # Seen on 2026-12-01, Python 3.11:
-#   deviation of each bank: 0.0049, 0.0051   of both: 0.0   pandas, of both: 0.0050
+#   deviation of each bank: 0.0050, 0.0050   of both: 0.0   pandas, of both: 0.0050
 # Four decimals are what its statistics jobs have unless a controller of one's own says otherwise. Who standardises by such a deviation
 # divides by 0, or leaves the column out as constant.
 set -euo pipefail
