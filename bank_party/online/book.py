@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from common.disk.book import KeptBook, committed_aside, may_wait
+from common.disk.elapsed import MACHINE, Elapsed, Times
 
 VERSION = 1
 _FORGET = 60.0  # seconds within which answers that are too old are looked for once: they are given to nobody meanwhile
@@ -50,13 +50,17 @@ class Entry:
 
 
 class AnswerBook:
-    """One SQLite file, each answer durable before it is given. It holds ids and decisions: for the bank alone."""
+    """One SQLite file, each answer durable before it is given. It holds ids and decisions: for the bank alone.
 
-    def __init__(self, file: Path, keep_seconds: float, clock: Callable[[], float] = time.time) -> None:
-        self._kept, self._keep, self._clock = KeptBook(file, version=VERSION), keep_seconds, clock
+    now: the time as it counts it, seconds since 1970: by a clock that was set no answer is older than it is, nor scored again.
+    """
+
+    def __init__(self, file: Path, keep_seconds: float, times: Times = MACHINE) -> None:
+        self._kept, self._keep = KeptBook(file, version=VERSION), keep_seconds
         self._read = KeptBook(file, version=VERSION)  # of its own, so that who looks waits for no write
         with self._kept.open() as book:
             book.executescript(_TABLE)
+            self.now = Elapsed(book, times)
         self._forgotten = -_FORGET
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -65,7 +69,7 @@ class AnswerBook:
         """The answer that this request had. Raises AnotherRequest where `key` was of one that asked something else."""
         with self._read.open() as book:
             row = book.execute("select asked, answer, at from answers where caller = ? and key = ?", (caller, key)).fetchone()
-        if row is None or row[2] <= self._clock() - self._keep:
+        if row is None or row[2] <= self.now() - self._keep:
             return None
         if row[0] != asked:
             raise AnotherRequest
@@ -98,16 +102,17 @@ class AnswerBook:
 
     def enter(self, entries: Sequence[Entry]) -> None:
         """Enters answers, all or none; those that are too old go."""
-        now = self._clock()
+        now = self.now()
         rows = [(one.caller, one.key, one.asked, written(one.answer), now) for one in entries]
         with self._kept.open() as book:
-            if not 0.0 <= now - self._forgotten < _FORGET:
+            if now >= self._forgotten + _FORGET:
                 if (
                     len(book.execute("select 1 from answers where at <= ? limit ?", (now - self._keep, _FEW)).fetchall())
                     == _FEW
                 ):
                     may_wait()
                 book.execute("delete from answers where at <= ?", (now - self._keep,))
+                self.now.keep(book)
                 self._forgotten = now
             book.executemany("insert or replace into answers values (?, ?, ?, ?, ?)", rows)
 

@@ -41,7 +41,8 @@ class Online:
             await check_health(settings.peer.address, settings.peer.who, credentials, _REACH)
 
         answers = settings.data / Name.ANSWERS
-        self._suspects = [Suspects(book=SuspectBook(answers, whose, VERSION)) for whose in ("champion", "shadow")]
+        self._book = AnswerBook(answers, 3600.0 * config.keep_hours)
+        self._suspects = [Suspects(self._book.now, SuspectBook(answers, whose, VERSION)) for whose in ("champion", "shadow")]
         queue = Queue(config.waiting_rows, self._suspects[0])
         runner, own = station.runner, credentials.identity
 
@@ -54,7 +55,6 @@ class Online:
             sessions = Sessions(runner, home, alike, own, dataset, waiting, reach, after=self._sessions, what="shadow scores")
             book = ShadowBook(settings.data / Name.SHADOWS, beside.keep_days)
             self._shadow = Shadow(beside, waiting, sessions, book)
-        self._book = AnswerBook(answers, 3600.0 * config.keep_hours)
         self._service = ScoringService(config, home, queue, self._sessions, self._book, self._shadow)
         place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
         clients = config.clients if config.trust is not None else None

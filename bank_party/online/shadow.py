@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from bank_party.online.config import SHADOW_ROWS, OnlineConfig, ShadowConfig
 from bank_party.online.queue import Batch, Busy, Queue, Row, Scored
 from bank_party.online.sessions import Sessions
 from common.disk.book import open_book
+from common.disk.elapsed import MACHINE, Elapsed, Times
 from common.errors import WattScoreError
 from common.rows.given import BadValue
 from common.rows.months import month_text
@@ -63,21 +63,23 @@ class Pair:
 class ShadowBook:
     """One SQLite file: of a row that both models scored again the last. It holds ids and scores: for the bank alone."""
 
-    def __init__(self, file: Path, keep_days: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: Path, keep_days: float = 0.0, times: Times = MACHINE) -> None:
         """keep_days: 0 where nothing is to go."""
-        self._file, self._keep, self._clock = file, keep_days * _DAY, clock
+        self._file, self._keep = file, keep_days * _DAY
         with self._open() as book, closing(book.cursor()) as cursor:
             for statement in filter(str.strip, _TABLE.split(";")):
                 cursor.execute(statement)
+            self._now = Elapsed(book, times)
 
     def _open(self) -> Any:
         return open_book(self._file, version=_VERSION)
 
     def enter(self, pairs: Sequence[Pair]) -> None:
         """Enters pairs, all or none; those that are too old go."""
-        now = self._clock()
+        now = self._now()
         with self._open() as book:
             if self._keep:
+                self._now.keep(book)
                 book.execute("delete from pairs where at <= ?", (now - self._keep,))
             marks = ", ".join("?" * (5 + len(_SIDES) * len(_VALUES)))
             book.executemany(f"insert or replace into pairs values ({marks})", [pair.row(now) for pair in pairs])  # noqa: S608

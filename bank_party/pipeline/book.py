@@ -116,7 +116,7 @@ class RunBook:
     def runs(self, most: int) -> list[Run]:
         """Of all pipelines, the newest first."""
         with self._open() as book:
-            return [_run(row) for row in book.execute("select * from runs order by at desc, rowid desc limit ?", (most,))]
+            return [_run(row) for row in book.execute("select * from runs order by rowid desc limit ?", (most,))]
 
     def start(self, run: str, step: Step) -> Taken:
         """The step as it stands, entered as begun from now on if it is new."""
@@ -145,7 +145,7 @@ class RunBook:
 
 
 def _newest(book: sqlite3.Connection, pipeline: str) -> Run | None:
-    row = book.execute("select * from runs where pipeline = ? order by at desc, rowid desc limit 1", (pipeline,)).fetchone()
+    row = book.execute("select * from runs where pipeline = ? order by rowid desc limit 1", (pipeline,)).fetchone()
     return None if row is None else _run(row)
 
 

@@ -37,7 +37,8 @@ def cause(config: PipelineConfig, before: Run | None, alarms: Sequence[str], now
     """What there is to begin a run for, if anything. before: the last one; alarms: that nothing has answered yet."""
     if config.on_drift and alarms:
         return Cause(f"drift: {len(alarms)} new alarms", tuple(alarms))
-    if config.every_days is not None and (before is None or now - before.at >= config.every_days * DAY):
+    # one that began tomorrow or later did by a clock that was wrong
+    if config.every_days is not None and (before is None or not -DAY < now - before.at < config.every_days * DAY):
         return Cause(f"time: every {config.every_days:g} days")
     return None
 

@@ -1,14 +1,13 @@
 """A party's book of what each client has had lately, and of a person's word that it may have more.
 
 A budget of rows is for all jobs together and for ever: without rates one client uses it up in a minute. What a client has
-had counts for a day, whatever became of its jobs.
+had counts for a day, whatever became of its jobs, and however the clock is set meanwhile.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from common.disk.book import KeptBook, may_wait
+from common.disk.elapsed import MACHINE, Elapsed, Times
 from common.errors import PolicyError
 from common.home.rowsets import Keys, RowSets, are_in, distinct, lacking, row_keys
 from common.rows.table import FeatureTable
@@ -25,7 +25,7 @@ from common.rows.table import FeatureTable
 DAY = 86_400.0  # seconds
 _FORGET = 60.0  # seconds within which what counts no longer is looked for once
 _TOGETHER = 3600.0  # seconds within which charges of one model are kept as one, that counts from the last of them
-_AHEAD = 3600.0  # seconds by which a clock may be set back
+_AHEAD = 3600.0  # seconds by which a clock may have been set back before the book told time by itself
 _VERSION = 2
 _TABLES = (
     "create table if not exists jobs (client text not null, job text not null, at real not null)",
@@ -84,11 +84,11 @@ class Counted:
 
 
 class Rates:
-    """One SQLite file, each commit durable. clock: seconds since 1970."""
+    """One SQLite file, each commit durable."""
 
-    def __init__(self, file: Path, owner: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: Path, owner: str, times: Times = MACHINE) -> None:
         """owner: the name of this party's command, for remedies."""
-        self._owner, self._clock, self._forgotten = owner, clock, -DAY
+        self._owner, self._clock, self._forgotten = owner, times.clock, -DAY
         self._book = KeptBook(file, version=_VERSION)
         self._read = KeptBook(file, version=_VERSION)  # of its own, so that who looks waits for no write
         with self._open() as book:
@@ -97,6 +97,7 @@ class Rates:
             RowSets(book).make()
             if not book.execute("select 1 from counted").fetchone():
                 book.execute("insert into counted select 0 where not exists (select 1 from counted)")  # of two at once one
+            self._now = Elapsed(book, times, lambda: _last(book, times.clock()))
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._book.open()
@@ -116,10 +117,11 @@ class Rates:
 
         Raises PolicyError for one beyond its limit, or whose name is another one's.
         """
-        now = self._clock()
+        now = self._now()
         with self._open() as book:
             book.execute("begin immediate")
             _forget(book, now)
+            self._now.keep(book)
             if book.execute("select 1 from jobs where client = ? and job = ?", (client, job)).fetchone():
                 if new:
                     raise PolicyError(
@@ -128,7 +130,6 @@ class Rates:
                     )
                 return
             had = [at for (at,) in book.execute("select at from jobs where client = ? order by at", (client,))]
-            now = _not_before(now, [at for (at,) in book.execute("select at from scored union all select at from jobs")])
             most = limits.jobs_per_day + sum(word.jobs for word in _words(book, self._clock(), client))
             if len(had) >= most:
                 free = had[len(had) - most] if most else None
@@ -172,7 +173,7 @@ class Rates:
         if len(models) == 1:  # it takes no lock, and neither waits for a write nor makes one
             with self._read.open() as book:
                 book.execute("begin")  # one moment of the book
-                self._look(book, RowSets(book), client, distinct(row_keys(table)), models[0], limits, self._clock())
+                self._look(book, RowSets(book), client, distinct(row_keys(table)), models[0], limits, self._now())
             return
         with suppress(_Undone), self._open() as book:
             for model in models:
@@ -180,27 +181,27 @@ class Rates:
             raise _Undone
 
     def _charge(self, book: sqlite3.Connection, client: str, table: FeatureTable, model: str, limits: Limits) -> Counted:
-        now, asked = self._clock(), distinct(row_keys(table))
+        now, asked = self._now(), distinct(row_keys(table))
         if not book.in_transaction:
             book.execute("begin immediate")
-        if not 0.0 <= now - self._forgotten < _FORGET:
+        if now >= self._forgotten + _FORGET:
             _forget(book, now)
+            self._now.keep(book)
             self._forgotten = now
         sets = RowSets(book)
-        new, had, now = self._look(book, sets, client, asked, model, limits, now)
+        new, had = self._look(book, sets, client, asked, model, limits, now)
         number = self._enter(book, sets, client, model, new, now, had)
         book.execute(_COUNT)
         return Counted(number, new, book.execute(_COUNTED).fetchone()[0])
 
     def _look(
         self, book: sqlite3.Connection, sets: RowSets, client: str, asked: Keys, model: str, limits: Limits, now: float
-    ) -> tuple[Keys, list[_Scored], float]:
-        """The rows that this model has not scored for the client in a day, what counts of that day, and the time it is.
+    ) -> tuple[Keys, list[_Scored]]:
+        """The rows that this model has not scored for the client in a day, and what counts of that day.
 
         Raises PolicyError.
         """
         every = book.execute(_SCORED).fetchall()
-        now = _not_before(now, [row[4] for row in every])
         had = [_Scored(*row) for whose, *row in every if whose == client and row[3] > now - DAY]
         for one in had:
             asked = lacking(asked, sets.held(one.owner, asked)) if one.model == model else asked
@@ -211,7 +212,7 @@ class Rates:
             models = limits.models_per_day + sum(word.models for word in words)
             others = [(one.at, asked[:0] if one.model == model else sets.held(one.owner, asked)) for one in had]
             self._check_models(client, asked, models, others)
-        return asked, had, now
+        return asked, had
 
     def _enter(
         self, book: sqlite3.Connection, sets: RowSets, client: str, model: str, rows: Keys, now: float, had: list[_Scored]
@@ -236,7 +237,7 @@ class Rates:
         used = sum(count for _, count in had)
         if not asked or asked <= most - used:  # what was had before is free, whatever the policy has become
             return
-        left, free = most - used, self._clock()
+        left, free = most - used, self._now()
         for at, count in had:  # oldest first
             if asked <= most - used:
                 break
@@ -263,7 +264,7 @@ class Rates:
         option = {"jobs_per_day": "jobs", "rows_per_day": "rows", "models_per_day": "models"}[key]
         other = "take rows that are new, such as further months or enterprises, or " if key == "models_per_day" else ""
         word = f"{other}ask a person there, whose command `{self._owner} allow {client} --{option} N` lets it go beyond"
-        when = "" if free is None else f"Wait until {said(free + DAY)}, or "
+        when = "" if free is None else f"Wait until {said(self._now.clock(free + DAY))}, or "
         return PolicyError(
             f"client {client} asks for more {what} than it may have in 24 hours",
             expected=f"at most {most} ({key}), of which {left} are left",
@@ -285,12 +286,12 @@ class Rates:
 
     def usage(self) -> list[Usage]:
         """Each client that has had something in the last 24 hours, or may have more than the policy's."""
-        now = self._clock()
+        now = self._now()
         with self._open() as book:
             jobs = book.execute("select client, at from jobs").fetchall()
             found = book.execute("select client, number from scored where at > ?", (now - DAY,)).fetchall()
             scored = [(client, RowSets(book).every(str(number))) for client, number in found]
-            words = _words(book, now)
+            words = _words(book, self._clock())
         jobs = [row for row in jobs if row[1] > now - DAY]
         clients = sorted({row[0] for row in (*jobs, *scored)} | {word.client for word in words})
         return [_usage(client, jobs, scored, words) for client in clients]
@@ -327,12 +328,13 @@ def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, K
     return Usage(client, sum(name == client for name, _ in jobs), len(every), models, own)
 
 
-def _not_before(now: float, entered: Iterable[float]) -> float:
-    """The time it is, by a clock that may have been set back: no earlier than the last entry, which would count shorter else.
-
-    An entry of more than an hour ahead was made by a clock that was wrong: nothing else waits for its day.
-    """
-    return max([now, *(at for at in entered if at <= now + _AHEAD)])
+def _last(book: sqlite3.Connection, clock: float) -> float | None:
+    """The latest entry of a book of an earlier release. One of more than an hour ahead was made by a clock that was wrong."""
+    entered = book.execute(
+        "select max(at) from (select at from scored union all select at from jobs) where at <= ?", (clock + _AHEAD,)
+    )
+    found: float | None = entered.fetchone()[0]
+    return found
 
 
 def _words(book: sqlite3.Connection, now: float, client: str | None = None) -> list[Word]:
@@ -352,5 +354,5 @@ def _forget(book: sqlite3.Connection, now: float) -> None:
 
 
 def said(at: float) -> str:
-    """A moment as people read it."""
+    """A moment of the clock as people read it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -32,8 +32,9 @@ def check_beat(file: Path) -> int:
     except OSError as error:
         sys.stderr.write(f"wattscore-health: {file}: no heartbeat ({error.strerror}): the daemon has not started\n")
         return 1
-    if age > _OLD:
-        sys.stderr.write(f"wattscore-health: the last heartbeat is {age:.0f} s old: the daemon's loop does not answer\n")
+    if abs(age) > _OLD:  # ahead: written before the clock was set back
+        when = f"{abs(age):.0f} s {'old' if age > 0 else 'ahead of the clock'}"
+        sys.stderr.write(f"wattscore-health: the last heartbeat is {when}: the daemon's loop does not answer\n")
         return 1
     return 0
 

@@ -13,6 +13,7 @@ import pytest
 
 from bank_party.online.book import AnotherRequest, AnswerBook, Entry, digest
 from common.disk.book import may_wait
+from common.disk.elapsed import Times
 
 ASKED, OTHER = digest({"id": "A"}), digest({"id": "B"})
 
@@ -31,7 +32,7 @@ def test_an_answer_is_there_again_also_in_another_process(tmp_path: Path) -> Non
 
 def test_answers_that_are_too_old_are_gone(tmp_path: Path) -> None:
     now = 1000.0
-    book = AnswerBook(tmp_path / "answers.sqlite", 100.0, clock=lambda: now)
+    book = AnswerBook(tmp_path / "answers.sqlite", 100.0, Times(lambda: now, lambda: ("start", now)))
     book.enter([Entry("desk", "1", ASKED, {"id": "A"})])
     now += 99.0
     assert book.find("desk", "1", ASKED) == {"id": "A"}
@@ -42,9 +43,34 @@ def test_answers_that_are_too_old_are_gone(tmp_path: Path) -> None:
     assert b'"A"' not in (tmp_path / "answers.sqlite").read_bytes()
 
 
+@pytest.mark.parametrize("wrong", [4e7, -4e7])
+def test_a_clock_that_is_set_makes_no_answer_older_than_it_is(tmp_path: Path, wrong: float) -> None:
+    """Forward by a year it let all answers go: requests that were repeated were scored again, and charged."""
+    now, set_ = 1e9, 0.0
+
+    def opened() -> AnswerBook:
+        return AnswerBook(tmp_path / "answers.sqlite", 100.0, Times(lambda: now + set_, lambda: ("start", now)))
+
+    book = opened()
+    book.enter([Entry("desk", "1", ASKED, {"id": "A"})])
+    now, set_ = now + 70.0, wrong
+    book.enter([Entry("desk", "2", ASKED, {"id": "B"})])
+    assert book.find("desk", "1", ASKED) == {"id": "A"}
+    book.close()
+    book = opened()  # as a daemon that starts anew
+    book.enter([Entry("desk", "3", ASKED, {})])
+    set_ = 0.0
+    assert book.find("desk", "1", ASKED) == {"id": "A"} and book.find("desk", "2", ASKED) == {"id": "B"}
+    now += 31.0
+    assert book.find("desk", "1", ASKED) is None and book.find("desk", "2", ASKED) == {"id": "B"}
+    now += 70.0
+    assert book.find("desk", "2", ASKED) is None
+    book.close()
+
+
 def test_answers_that_are_too_old_are_given_to_nobody_in_the_minute_in_which_none_is_looked_for(tmp_path: Path) -> None:
     now = 1000.0
-    book = AnswerBook(tmp_path / "answers.sqlite", 100.0, clock=lambda: now)
+    book = AnswerBook(tmp_path / "answers.sqlite", 100.0, Times(lambda: now, lambda: ("start", now)))
 
     def stands() -> bool:
         with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as other:

@@ -19,6 +19,7 @@ from bank_party.online.queue import Batch, Queue, Row, Scored
 from bank_party.online.shadow import Pair, Shadow, ShadowBook
 from bank_party.online.stocks import BITS
 from common.daemon.answers import Answers
+from common.disk.elapsed import Times
 from common.errors import PeerLost, PolicyError
 from common.home.stock import StockLabel, dealing
 from common.home.stocks import Held as Dealt
@@ -127,7 +128,7 @@ async def test_a_challenger_that_has_become_the_champion_scores_no_more(bench: B
 
 def test_pairs_that_are_too_old_are_gone(tmp_path: Path) -> None:
     now = 1e9
-    book = ShadowBook(tmp_path / "shadows.sqlite", 2.0, clock=lambda: now)
+    book = ShadowBook(tmp_path / "shadows.sqlite", 2.0, Times(lambda: now, lambda: ("start", now)))
     book.enter([Pair("c", "d", scored("A", 0.0), scored("A", 1.0))])
     now += 86_400.0
     book.enter([Pair("c", "d", scored("B", 0.0), scored("B", 1.0))])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bank_party.judge.challenge import Measured
-from bank_party.pipeline.book import RunState, Step
+from bank_party.pipeline.book import RunBook, RunState, Step
 from bank_party.pipeline.config import PipelineConfig, ShadowStep, load_pipeline
 from bank_party.pipeline.run import Cause, begin, cause, check, end
 from bank_party.role import BankRole
@@ -206,8 +206,21 @@ def test_a_run_begins_when_it_is_time_or_at_alarms_that_nothing_has_answered(tmp
     assert cause(bench.config, run, [], run.at + 29.9 * DAY) is None
     assert cause(bench.config, run, [], run.at + 30 * DAY) == Cause("time: every 30 days")
     assert cause(bench.config, run, ["a", "b"], run.at) == Cause("drift: 2 new alarms", ("a", "b"))
+    assert cause(bench.config, run, [], run.at - 3600) is None and cause(bench.config, run, [], run.at - 2 * DAY) is not None
     silent = bench.config.model_copy(update={"every_days": None, "on_drift": False})
     assert cause(silent, None, ["a"], 1e10) is None
+
+
+def test_the_newest_run_is_the_last_that_began_also_by_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    """A run of next year, begun by a wrong clock, stood before all later ones, and kept any from beginning until then."""
+    at = [2e9]
+    book = RunBook(tmp_path / "pipeline.sqlite", lambda: at[0])
+    for name in ("first", "second"):
+        book.begin(name, "monthly", "", (), "{}")
+        book.end(name, RunState.DONE)
+        at[0] = 1e9
+    assert [run.run for run in book.runs(9)] == ["second", "first"]
+    assert (newest := book.newest("monthly")) is not None and newest.run == "second"
 
 
 def test_alarms_are_answered_by_the_run_that_began_for_them(bench: Bench) -> None:

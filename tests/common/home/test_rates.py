@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.disk.elapsed import Times
 from common.errors import PolicyError
 from common.home.rates import DAY, Rates, Word
 from common.rows.table import FeatureTable, Ids
@@ -29,12 +30,18 @@ class Limits:
 
 @dataclass
 class Clock:
-    """A clock that is set by hand."""
+    """What time it is, a clock that is set wrong by so much, and which start of the machine it is."""
 
     at: float = NOON
+    wrong: float = 0.0
+    start: str = "first"
 
     def __call__(self) -> float:
-        return self.at
+        return self.at + self.wrong
+
+    @property
+    def times(self) -> Times:
+        return Times(self, lambda: (self.start, self.at - NOON + 1000.0))
 
 
 @dataclass
@@ -47,7 +54,7 @@ class Desk:
     @property
     def rates(self) -> Rates:
         """The book, opened anew each time, as a process that starts does."""
-        return Rates(self.folder / "rates.sqlite", "grid-party", self.clock)
+        return Rates(self.folder / "rates.sqlite", "grid-party", self.clock.times)
 
     def begin(self, client: str = ONE, job: str = "") -> None:
         self._begun += 1
@@ -253,31 +260,65 @@ def test_what_is_a_day_old_counts_no_more_by_a_book_that_forgets_once_a_minute(t
         desk.clock.at += 60
         rates.charge(ONE, table(range(60, 61)), "m1", desk.limits)
         assert book.execute(count).fetchone() == (1,)
-    desk.clock.at -= 2 * DAY  # a clock set back
+    desk.clock.wrong -= 2 * DAY
     rates.charge(TWO, table(range(10)), "m1", desk.limits)
 
 
-@pytest.mark.parametrize("back", [60, 3599])
-def test_a_clock_that_is_set_back_and_on_again_lets_no_row_count_for_less_than_a_day(desk: Desk, back: float) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("wrong", [-60.0, -400 * DAY, 3599.0, 400 * DAY])
+def test_a_clock_that_is_set_and_set_right_again_lets_no_row_count_for_less_than_a_day_or_more(
+    desk: Desk, wrong: float, restarts: bool
+) -> None:
+    """Forward by a year it let a client have a day's rows again, and what was had meanwhile counted for that year."""
     desk.charge(range(50), "m1")
-    desk.clock.at -= back
+    desk.clock.at += 3600
+    desk.clock.wrong = wrong
     desk.charge(range(50, 60), "m1")
     desk.charge(range(10), "m2")
     desk.begin()
-    desk.clock.at = NOON + DAY - 1
+    desk.clock.at += 120
+    desk.charge(range(1), "m1")  # so that the book looks what is a day old
+    with pytest.raises(PolicyError, match="of which 30 are left"):
+        desk.charge(range(60, 100), "m1")
+    desk.clock.wrong = 0.0
+    if restarts and wrong > 0:  # else the machine was off for a year, by all that its book can tell
+        desk.clock.start = "second"
     with pytest.raises(PolicyError, match="of which 30 are left"):
         desk.charge(range(60, 100), "m1")
     assert [(usage.rows, usage.models, usage.jobs) for usage in desk.rates.usage()] == [(70, 2, 1)]
-    desk.clock.at = NOON + DAY
+    desk.clock.at = NOON + DAY - 1
+    with pytest.raises(PolicyError, match="of which 30 are left"):
+        desk.charge(range(60, 100), "m1")
+    desk.clock.at = NOON + 3720 + DAY
     desk.charge(range(60, 160), "m1")
+
+
+def test_a_day_goes_by_while_the_machine_is_off(desk: Desk) -> None:
+    desk.charge(range(100), "m1")
+    desk.clock.at, desk.clock.start = NOON + DAY - 60, "second"
+    with pytest.raises(PolicyError, match=r"Wait until 2026-01-02 12:00 UTC"):
+        desk.charge(range(100, 110), "m1")
+    desk.clock.at, desk.clock.start = NOON + DAY, "third"
+    desk.charge(range(100, 110), "m1")
+
+
+def test_a_book_of_an_earlier_release_goes_on_from_its_last_entry(desk: Desk) -> None:
+    desk.clock.wrong = 1800.0
+    desk.charge(range(100), "m1")
+    with closing(sqlite3.connect(desk.folder / "rates.sqlite")) as book:
+        book.execute("drop table elapsed")
+    desk.clock.wrong = 0.0
+    desk.clock.at += 600
+    with pytest.raises(PolicyError, match=r"of which 0 are left[\s\S]*Wait until 2026-01-02 12:10 UTC"):
+        desk.charge(range(100, 101), "m1")
 
 
 def test_a_word_given_after_a_clock_was_set_back_holds_for_as_long_as_it_says(desk: Desk) -> None:
     desk.charge(range(100), "m1")
     for _ in range(2):
         desk.begin()
-    desk.clock.at -= 3000
-    desk.rates.allow(Word(ONE, "ann", desk.clock.at, desk.clock.at + 1800, jobs=1, rows=10, models=0))
+    desk.clock.wrong -= 3000
+    desk.rates.allow(Word(ONE, "ann", desk.clock(), desk.clock() + 1800, jobs=1, rows=10, models=0))
     desk.clock.at += 1799
     desk.charge(range(100, 110), "m1")
     desk.begin()
@@ -286,17 +327,6 @@ def test_a_word_given_after_a_clock_was_set_back_holds_for_as_long_as_it_says(de
         desk.charge(range(110, 111), "m1")
     with pytest.raises(PolicyError, match=r"at most 2 \(jobs_per_day\)"):
         desk.begin()
-
-
-def test_what_a_clock_entered_that_was_days_ahead_keeps_nothing_else_from_its_day(desk: Desk) -> None:
-    desk.clock.at = NOON + 9 * DAY
-    desk.charge(range(50), "m1")
-    desk.clock.at = NOON
-    desk.charge(range(50, 60), "m1")
-    desk.clock.at = NOON + DAY
-    with pytest.raises(PolicyError, match="of which 50 are left"):
-        desk.charge(range(60, 111), "m1")
-    desk.charge(range(60, 110), "m1")
 
 
 def test_who_is_told_that_a_charge_is_allowed_is_told_before_it_is_on_disk_and_of_no_other(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def test_a_fresh_heartbeat_is_health_and_an_old_or_lacking_one_is_not(
     assert check_beat(beat) == 0 and capsys.readouterr().err == ""
     os.utime(beat, (time.time() - 3600, time.time() - 3600))
     assert check_beat(beat) == 1 and "3600 s old" in capsys.readouterr().err
+    os.utime(beat, (time.time() + 3600, time.time() + 3600))  # of a daemon that hung before the clock was set back
+    assert check_beat(beat) == 1 and "ahead of the clock" in capsys.readouterr().err
     os.utime(beat, (time.time() - 4 * EVERY, time.time() - 4 * EVERY))  # a loop that was busy
     assert check_beat(beat) == 0
 
