@@ -25,6 +25,7 @@ class Lines:
         self._asked: dict[str, str] = {}
 
     given = None
+    decoys = ()
 
     def taking(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()  # its process has no other session

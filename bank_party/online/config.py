@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bank_party.online.messages import MOST
 from common.config import Address, StrictModel
 from common.home.models import CHAMPION
 from common.process.settings import OidcConfig
@@ -96,6 +97,13 @@ class OnlineConfig(StrictModel):
         description="Most reasons of the grid's columns told of each row, as both policies allow (reasons_per_row);"
         " of a champion that nobody holds from stocks that are dealt for it.",
     )
+    decoys: int = Field(
+        default=0,
+        ge=0,
+        le=99,
+        description="Rows of the bank's dataset that are asked for beside each one, so that the grid cannot tell which was"
+        " meant; each is charged as a row.",
+    )
     stock_rows: int = Field(default=1, ge=1, le=10_000_000, description="Fewest rows of a stock that is taken.")
     warn_rows: int = Field(
         default=1000, ge=0, description="Rows that stocks still serve, below which the log, answers and `doctor` say so."
@@ -118,6 +126,11 @@ class OnlineConfig(StrictModel):
     refill: RefillConfig | None = Field(default=None, description="What `bank-party refill` deals; by default nothing.")
     shadow: ShadowConfig | None = Field(default=None, description="A challenger beside the champion; by default none.")
     keep_hours: float = Field(default=48.0, gt=0.0, description="Hours an answer is kept for who repeats its request.")
+
+    @property
+    def rows_at_once(self) -> int:
+        """Most rows of one request: with their decoys they go to the grid in one message."""
+        return MOST // (1 + self.decoys)
 
     @model_validator(mode="after")
     def _somebody_is_known(self) -> Self:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
+from bank_party.online.decoys import Crowd, Decoys, parts_of, together
 from bank_party.online.queue import Batch, Queue, Row, Scored, Wanted
 from common.rows.given import BadValue
 from common.rows.table import FeatureTable
@@ -21,14 +23,25 @@ class SessionDesk:
     """The rows of one session, whose job ends once the desk is retired and nothing more is asked at it."""
 
     def __init__(
-        self, queue: Queue, *, by_period: bool, one_stock: bool = False, taking: Taking = nullcontext, untold: str = ""
+        self,
+        queue: Queue,
+        *,
+        by_period: bool,
+        one_stock: bool = False,
+        taking: Taking = nullcontext,
+        untold: str = "",
+        decoys: Decoys | None = None,
     ) -> None:
         """one_stock: no other stock is taken once the first serves too few rows; the session is then over (`stale`).
 
         taking: within it a stock is taken. untold: why no row of this session has reasons of the grid, where they should.
+        decoys: asked for beside each row, of which nobody hears.
         """
         self._queue, self._by_period, self._one_stock = queue, by_period, one_stock
-        self._taking, self._untold = taking, untold
+        self._taking, self._untold, self._decoys = taking, untold, decoys
+        self._crowd: Crowd | None = None
+        self._beside: dict[str, list[str]] = {}  # what is asked for beside each name that is meant
+        self.decoys: Collection[str] = frozenset()
         self._taken: list[Wanted] = []
         self._names: list[list[str | None]] = []  # of each row taken; None for one that this side cannot name
         self._newest: Mapping[str, int] = {}
@@ -72,10 +85,13 @@ class SessionDesk:
         self._taken = []
 
     async def ask(self) -> Sequence[str] | None:
+        if self._decoys is not None and self._crowd is None and self.warm is not None:
+            among = partial(self._decoys.among, self.warm.places, by_period=self._by_period)
+            self._crowd = await asyncio.to_thread(among)
         while not self._retired:
             if self._taken_now():
                 if names := list(dict.fromkeys(name for names in self._names for name in names if name is not None)):
-                    return names
+                    return names if self._crowd is None else await asyncio.to_thread(self._hide, names, self._crowd)
                 await self.hear([], Remains(self.rows, stale=False))
                 continue
             self._queue.changed.clear()
@@ -86,7 +102,7 @@ class SessionDesk:
         most = MOST
         if self._one_stock and self.warm is not None and self.warm.stocked:
             most = min(MOST, self.rows)
-        taken = self._taken = self._queue.take(most)
+        taken = self._taken = self._queue.take(most if self._decoys is None else self._decoys.least(most))
         if self._one_stock and not taken and self._queue.rows:
             self.stale.set()
         self.given = self._read_given() if taken and taken[0].given else None
@@ -109,6 +125,20 @@ class SessionDesk:
                 self._taken = [one for one in self._taken if one is not wanted]
         return None
 
+    def _hide(self, names: Sequence[str], crowd: Crowd) -> list[str]:
+        """These rows and their decoys in one order; decoys have the columns of a row that came with its own."""
+        assert self.warm is not None  # noqa: S101  (nobody asks before)
+        sent = [name for name in names if self.given is not None or name in self.warm.places]
+        self._beside = {name: crowd.of(name) for name in sent}
+        every = together(sent, self._beside)
+        self.decoys = frozenset(every).difference(names)
+        if self.given is not None:
+            came = {self._name(row): row.given or {} for wanted in self._taken for row in wanted.rows}
+            like = {other: came[name] for name, others in self._beside.items() for other in others} | came
+            months, ids = zip(*(parts_of(name, by_period=self._by_period) for name in every), strict=True)
+            self.given = self.warm.given.table(ids, months if self._by_period else None, [like[name] for name in every])
+        return [*every, *(name for name in names if name not in self._beside)]
+
     def _name(self, row: Row) -> str | None:
         month = self._month(row)
         return None if self._by_period and month is None else row_name(row.id, month)
@@ -126,12 +156,17 @@ class SessionDesk:
         if remains.stale:
             self.stale.set()
         found = {answer.name: answer for answer in answers}
+        charged = {name for name in self.decoys if not found[name].refused}
         taken, self._taken = self._taken, []
         self._queue.answered(taken)
         for wanted, names in zip(taken, self._names, strict=True):
             rows = tuple(self._scored(row, name, found) for row, name in zip(wanted.rows, names, strict=True))
+            own = {other for name in names for other in self._beside.get(name or "", ())} & charged
+            charged -= own  # one that is beside rows of several requests is charged once
+            untold = remains.untold or self._untold
             if not wanted.answer.done():
-                wanted.answer.set_result(Batch(self.warm.job, self.warm.model, rows, self.left, remains.untold or self._untold))
+                wanted.answer.set_result(Batch(self.warm.job, self.warm.model, rows, self.left, untold, len(own)))
+        self._beside, self.decoys = {}, frozenset()
 
     def _scored(self, row: Row, name: str | None, found: Mapping[str, Answer]) -> Scored:
         if name is None:

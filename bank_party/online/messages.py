@@ -147,7 +147,9 @@ class Features(BaseModel):
 class Cost(BaseModel):
     """What the answer cost."""
 
-    scores_charged: int = Field(description="Rows scored: the grid's ledger and both sides' daily rates were charged for them.")
+    scores_charged: int = Field(
+        description="Rows scored, decoys beside them too: the grid's ledger and both sides' daily rates were charged for them."
+    )
     stock_left: int | None = Field(description="Rows that randomness dealt ahead still serves; null where none is needed.")
 
 

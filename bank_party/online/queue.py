@@ -42,7 +42,7 @@ class Scored:
 class Batch:
     """The answers to what was asked for at once: job, model, and rows that stocks still serve, where any is needed.
 
-    untold: why rows have no reasons of the grid, where they should.
+    untold: why rows have no reasons of the grid, where they should. decoys: rows scored beside these, of which nobody hears.
     """
 
     job: str
@@ -50,6 +50,7 @@ class Batch:
     rows: tuple[Scored, ...]
     stock_left: int | None
     untold: str = ""
+    decoys: int = 0
 
 
 @dataclass(eq=False, repr=False)

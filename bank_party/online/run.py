@@ -54,7 +54,7 @@ class Online:
             waiting, alike = Queue(beside.waiting_rows, self._suspects[1]), shadow_config(config, beside)
             sessions = Sessions(runner, home, alike, own, dataset, waiting, reach, after=self._sessions, what="shadow scores")
             book = ShadowBook(settings.data / Name.SHADOWS, beside.keep_days)
-            self._shadow = Shadow(beside, waiting, sessions, book)
+            self._shadow = Shadow(beside, waiting, sessions, book, config.rows_at_once)
         self._service = ScoringService(config, home, queue, self._sessions, self._book, self._shadow)
         place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
         clients = config.clients if config.trust is not None else None

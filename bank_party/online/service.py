@@ -131,8 +131,9 @@ class ScoringService:
         except WattScoreError as error:
             raise self._unserved(error, math.ceil(self._queue.seconds(rows)) or 30) from None
         answer = await self._put(asked, batch)
-        self.scored += answer["cost"]["scores_charged"]
-        if answer["cost"]["scores_charged"]:  # else nothing is lost, and what stood in the way may be gone next time
+        scored = len({one.row for one in batch.rows if not one.refused})
+        self.scored += scored
+        if scored:  # else nothing is lost, and what stood in the way may be gone next time
             await self._book.keep(Entry(caller, key, known, answer))
             if self._shadow is not None:
                 self._shadow.beside(batch)
@@ -153,6 +154,10 @@ class ScoringService:
         except DataError as error:
             field = "id" if asked.id is not None else "ids" if asked.ids is not None else "rows"
             raise wrong(field, error.public, "Give ids as both companies have them.") from None
+        if len(ids) > (most := self._config.rows_at_once):
+            field = "ids" if asked.ids is not None else "rows"
+            text = f"there are {len(ids)}, each with {self._config.decoys} decoys"
+            raise wrong(field, text, f"Ask for at most {most} at once.")
         for place, id in enumerate(ids):
             if not id:
                 raise wrong(_field(asked, place), "an id is empty", "Give one, or leave it out.")
@@ -176,7 +181,7 @@ class ScoringService:
                 "as_of": month_text(max(months)) if months else None,
             },
             "cost": {
-                "scores_charged": len({s.row for s in batch.rows if not s.refused}),
+                "scores_charged": len({s.row for s in batch.rows if not s.refused}) + batch.decoys,
                 "stock_left": batch.stock_left,
             },
             "grid_reasons_untold": batch.untold or None,

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from bank_party.direct import fresh_name, make_plan, suited
 from bank_party.home import BankHome
 from bank_party.online.config import OnlineConfig
+from bank_party.online.decoys import Decoys
 from bank_party.online.desk import SessionDesk
 from bank_party.online.pace import Pace
 from bank_party.online.queue import Queue
@@ -219,7 +220,12 @@ class Sessions:
         await self._check_left()
         self._asked = True
         desk = SessionDesk(
-            self._queue, by_period=config.by_period, one_stock=first is not None, taking=self._taking, untold=untold
+            self._queue,
+            by_period=config.by_period,
+            one_stock=first is not None,
+            taking=self._taking,
+            untold=untold,
+            decoys=Decoys(config.decoys, self._home.key) if config.decoys else None,
         )
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())

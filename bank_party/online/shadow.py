@@ -107,8 +107,12 @@ class ShadowBook:
 class Shadow:
     """The challenger's sessions, and what is scored in them. scored: rows; left_out: rows that it could not score."""
 
-    def __init__(self, config: ShadowConfig, queue: Queue, sessions: Sessions, book: ShadowBook) -> None:
+    def __init__(
+        self, config: ShadowConfig, queue: Queue, sessions: Sessions, book: ShadowBook, most: int = SHADOW_ROWS
+    ) -> None:
+        """most: rows that its sessions can be asked for at once."""
         self._config, self._queue, self.sessions, self._book = config, queue, sessions, book
+        self._most = min(SHADOW_ROWS, most)
         self._running: set[asyncio.Task[None]] = set()
         self._said = ""
         self.scored = self.left_out = 0
@@ -118,8 +122,8 @@ class Shadow:
         if batch.model == self._config.model:
             return  # it has become the champion
         rows = list({scored.row: scored for scored in batch.rows if not scored.refused}.values())
-        for low in range(0, len(rows), SHADOW_ROWS):
-            task = asyncio.ensure_future(self._score(batch.model, rows[low : low + SHADOW_ROWS]))
+        for low in range(0, len(rows), self._most):
+            task = asyncio.ensure_future(self._score(batch.model, rows[low : low + self._most]))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 

@@ -91,7 +91,7 @@ async def serve_requests(
         rows = await common_months(job.session, table)
     else:
         await asyncio.to_thread(check_once, table)
-    names, scored, given = row_names(table, rows, by_period=by_period), _Scored(), 0
+    names, scored, unfiled = row_names(table, rows, by_period=by_period), _Scored(), 0
     reasons = None
     if plan.grid_reasons:
         reasons = await AskedReasons.begin(job.session, model, job.role.reasons(job, model), plan.grid_reasons)
@@ -107,9 +107,9 @@ async def serve_requests(
             places = dict(zip(names.to_pylist(), rows.tolist(), strict=True))
             bank = _Bank(job, model, table, places, asking, supply, scored, job.desk)
             await bank.run()
-            given = bank.given
+            unfiled = bank.unfiled
     found = await asyncio.to_thread(table.take, scored.places(), job.scratch)
-    job.count(matched_ids=len(found.ids.used()), matched_rows=found.rows + given)
+    job.count(matched_ids=len(found.ids.used()), matched_rows=found.rows + unfiled)
     if job.party is Party.GRID:
         return found, None, None
     return found, scored.scores(), scored.named(reasons.named) if reasons is not None and found.rows else None
@@ -230,7 +230,7 @@ class _Bank:
         self._job, self._model, self._table, self._places = job, model, table, places
         self._asking, self._supply, self._scored, self._desk = asking, supply, scored, desk
         self._decide = job.role.decider(model)
-        self.given = 0  # rows scored that came with requests
+        self.unfiled = 0  # rows scored that came with requests, or were asked for beside others
         self._stale = False  # whether the grid has newer rows than those of this session
 
     async def run(self) -> None:
@@ -325,14 +325,20 @@ class _Bank:
             named = Named(await reasons.hear(part), reasons.named)
         decided = self._decide(part, u, named)
         await rated.kept
-        if table is self._table:
-            self._scored.add(rows, u, named)
-        else:
-            self.given += len(rows)
+        self._file(found, rows if table is self._table else rows[:0], u, named)
         values = zip(*map(_plain, decided.values()), strict=True)
         return answers | {
             name: Answer(name, dict(zip(decided, row, strict=True))) for name, row in zip(found, values, strict=True)
         }
+
+    def _file(self, names: Sequence[str], rows: Index, u: Reals, named: Named | None) -> None:
+        """rows: places of `names` in the dataset, (n,); none where they came with a request."""
+        if len(rows) and (decoys := self._desk.decoys):
+            kept = np.array([name not in decoys for name in names], np.bool_)
+            rows, u, named = rows[kept], u[kept], None if named is None else Named(named.codes[kept], named.texts)
+        if len(rows):
+            self._scored.add(rows, u, named)
+        self.unfiled += len(names) - len(rows)
 
 
 def _plain(column: Any) -> list[Any]:

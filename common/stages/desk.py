@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -83,6 +83,10 @@ class Desk(Protocol):
     @property
     def given(self) -> FeatureTable | None:
         """The rows just asked for, in their order, where they came with the request; None where the dataset's are meant."""
+
+    @property
+    def decoys(self) -> Collection[str]:
+        """Those of the rows just asked for that nobody has asked this side for: they are told to nobody, and not filed."""
 
     async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         """The answers, in the order in which rows were asked for."""

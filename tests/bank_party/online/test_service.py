@@ -69,7 +69,9 @@ async def test_who_asks_for_a_row_that_ends_sessions_hears_when_to_ask_again() -
     suspects = Suspects(lambda: 0.0)
     for _ in range(2):
         suspects.lost([("BAD", None)])
-    here: Any = SimpleNamespace(by_period=False, wait_seconds=30.0, find=lambda *_: None, current=None, down=None)
+    here: Any = SimpleNamespace(
+        by_period=False, rows_at_once=1000, wait_seconds=30.0, find=lambda *_: None, current=None, down=None
+    )
     service = ScoringService(here, here, Queue(10, suspects), here, here)
     with pytest.raises(Problem) as caught:
         await service.score("desk", "4711", Asked(id="bad"))
@@ -82,7 +84,7 @@ async def test_a_disk_that_refuses_the_book_of_answers_is_a_reason_to_ask_again(
     def full(*_: Any) -> Any:
         raise OSError(errno.ENOSPC, "no space left", "/data/answers.sqlite")
 
-    here: Any = SimpleNamespace(by_period=False, wait_seconds=30.0, find=full, current=None, down=None)
+    here: Any = SimpleNamespace(by_period=False, rows_at_once=1000, wait_seconds=30.0, find=full, current=None, down=None)
     with pytest.raises(Problem) as caught:
         await ScoringService(here, here, Queue(10), here, here).score("desk", "4711", Asked(id="A"))
     message = caught.value.message

@@ -150,7 +150,7 @@ class Office:
         self.queue, self.book = Queue(10), AnswerBook(folder / "answers.sqlite", 3600.0)
         sessions: Any = SimpleNamespace(current=None, down=None, soon=True, stock_left=9)
         home: Any = SimpleNamespace(registry=SimpleNamespace(version=lambda job: SimpleNamespace(number=1)))
-        config: Any = SimpleNamespace(by_period=False, wait_seconds=60.0)
+        config: Any = SimpleNamespace(by_period=False, rows_at_once=1000, wait_seconds=60.0)
         self.service = ScoringService(config, home, self.queue, sessions, self.book)
         self.asked = Asked(id="E1")
 

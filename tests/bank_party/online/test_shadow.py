@@ -219,6 +219,7 @@ class Both:
             "purpose": "",
             "renew_hours": 24.0,
             "grid_reasons": 0,
+            "decoys": 0,
         }
         alike |= {"warn_rows": 0, "warn_hours": 0.0}
 

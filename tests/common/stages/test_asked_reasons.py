@@ -43,6 +43,7 @@ class Seat:
     """A desk that asks for these rows, one request after another."""
 
     given = None
+    decoys = ()
 
     def __init__(self, requests: Sequence[Sequence[str]]) -> None:
         self._requests = iter(requests)

@@ -37,6 +37,7 @@ class Seat:
     """A desk that asks for these, one request after another, and counts what the bank had written by each answer."""
 
     given = None
+    decoys = ()
 
     def __init__(self, requests: Sequence[Sequence[str]], written: list[Any]) -> None:
         self._requests, self._written = iter(requests), written
