@@ -109,6 +109,36 @@ def test_3_following_a_job_which_moves_by_itself(desk: Desk) -> None:
     desk.page.get_by_text("accepted, not running").wait_for()
 
 
+def test_a_page_that_cannot_be_brought_up_to_date_says_so(desk: Desk) -> None:
+    """It stood still, after the first answer that was none for good, and looked as one that is up to date."""
+    with desk.books.running("train-1", "train", 7, 40):
+        desk.page.goto(f"{desk.root}/en/jobs/train-1")
+        banner = desk.page.get_by_text("cannot be brought up to date")
+        assert not banner.is_visible()
+        desk.page.route("**/jobs/train-1", lambda route: route.abort())
+        banner.wait_for()
+        desk.page.unroute("**/jobs/train-1")
+        desk.page.route("**/jobs/train-1", lambda route: route.fulfill(status=503, body="away"))
+        desk.page.wait_for_event("response", lambda response: response.status == 503)
+        assert banner.is_visible()
+        desk.page.unroute("**/jobs/train-1")
+        banner.wait_for(state="hidden")
+        desk.books.at("train-1", 31)
+        desk.page.get_by_text("31 / 40").first.wait_for()
+    desk.complaints.clear()  # Chromium notes each
+
+
+def test_who_is_logged_out_meanwhile_sees_that_and_no_more_of_the_page(desk: Desk) -> None:
+    """As where a session is over, or a token behind a proxy: the page went on showing what it had."""
+    with desk.books.running("train-1", "train", 7, 40):
+        desk.page.goto(f"{desk.root}/en/jobs/train-1")
+        assert "7 / 40" in desk.text
+        desk.page.context.clear_cookies()
+        desk.page.get_by_text("You are not logged in").first.wait_for()
+        assert "7 / 40" not in desk.text
+    desk.complaints.clear()
+
+
 def test_4_finding_why_a_job_failed(desk: Desk) -> None:
     desk.open("Jobs")
     desk.page.get_by_role("link", name="failed", exact=True).click()
