@@ -63,18 +63,22 @@ def refill(
     """Deals the bank `own` one stock after the other until there are enough. may: whether one may be begun now.
 
     A job of an earlier call that is not over is waited for first: it may be the one that is missing. One whose request is still
-    on its way is got by the same request again, see `_submission`. Raises ConfigError where there is no model, what a job
-    failed of, and JobStateError for one that waits for people or leaves no stock here.
+    on its way is got by the same request again, see `_submission`. Stocks are of who is champion by then, also where that
+    changes meanwhile. Raises ConfigError where there is no model, what a job failed of, and JobStateError for one that waits
+    for people or leaves no stock here.
     """
-    if (model := home.registry.champion if config.model == CHAMPION else config.model) is None:
-        raise ConfigError("no model is champion", remedy="Promote one: `wattscore promote JOB`.")
+    _model(home, config)
     last = ""
     for job in _earlier(jobs, name_of(own)):
         last = job.id
         if not State(job.state).final:
             _followed(jobs, last)
     least, dealt = max(config.stock_rows, found.rows), 0
-    while (waiting := stocks_waiting(home, model, least, found.reasons)) is not None and len(waiting) < found.stocks:
+    while True:
+        model = _model(home, config)
+        waiting = stocks_waiting(home, model, least, found.reasons)
+        if waiting is None or len(waiting) >= found.stocks:
+            return Refilled(dealt, waiting or [])
         if not may():
             return Refilled(dealt, waiting, late=True)
         plan = scores_like(jobs.show(model), found.rows, name_of(own), own, found.reasons)
@@ -84,7 +88,13 @@ def refill(
         if dealt > 2 * found.stocks:
             message = f"{dealt} stocks were dealt, of which {len(waiting)} are here"
             raise JobStateError(message, remedy="See what else takes them, then try again.")
-    return Refilled(dealt, waiting or [])
+
+
+def _model(home: BankHome, config: OnlineConfig) -> str:
+    model = home.registry.champion if config.model == CHAMPION else config.model
+    if model is None:
+        raise ConfigError("no model is champion", remedy="Promote one: `wattscore promote JOB`.")
+    return model
 
 
 def _earlier(jobs: Jobs, name: str) -> list[wire.Job]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from bank_party.online import refill as module
 from bank_party.online.config import OnlineConfig, RefillConfig
 from bank_party.online.refill import Refilled, name_of, refill
 from common.errors import JobStateError, PolicyError
+from common.home.models import CHAMPION
 from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
@@ -103,6 +105,34 @@ def test_as_many_are_dealt_as_are_missing(coordinator: Coordinator) -> None:
     assert fill(coordinator) == Refilled(2, [500, 500, 500])
     assert fill(coordinator) == Refilled(0, [500, 500, 500])
     assert len(coordinator.listed) == 2
+
+
+def test_after_a_promotion_meanwhile_they_are_dealt_for_the_new_champion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were for the old one until there were as many of these as are wanted, in a night of such work."""
+    home: Any = SimpleNamespace(registry=SimpleNamespace(champion="train-1"))
+    columns, dealt = {"train-1": 7, "train-2": 9}, list[int]()
+
+    class Promoting(Coordinator):
+        def show(self, job: str) -> wire.Job:
+            self.trained.grid.report.counts.trained_columns = columns[job]
+            return self.trained
+
+        def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job:
+            assert isinstance(plan, PredealPlan)
+            dealt.append(plan.grid_columns)
+            home.registry.champion = "train-2"
+            return wire.Job(id=f"predeal-{len(dealt)}", kind="predeal", state="succeeded")
+
+        def watch(self, job: str) -> Generator[wire.Job]:
+            yield wire.Job(id=job, kind="predeal", state="succeeded")
+
+    def waiting(_: Any, job: str, rows: int, texts: int) -> list[int]:
+        return [rows for count in dealt if count == columns[job]]
+
+    monkeypatch.setattr(module, "stocks_waiting", waiting)
+    online = ONLINE.model_copy(update={"model": CHAMPION})
+    assert refill(home, online, FOUND, Promoting(), lambda: True, OWN) == Refilled(4, [500, 500, 500])
+    assert dealt == [7, 9, 9, 9]
 
 
 def test_none_is_begun_outside_the_hours(coordinator: Coordinator) -> None:
