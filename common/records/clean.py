@@ -20,6 +20,7 @@ from common.records.rows import Records, settled, to_panel
 from common.rows.ids import are_credit_codes, read_ids
 from common.rows.months import TAKEN, month_number, month_text, read_months
 from common.rows.origin import Mask, printed
+from common.rows.text import said_of_zeros
 
 _BLOCK = 1 << 20  # records moved at once
 _MONTHS = 10_000 * 12  # no month's number is above
@@ -175,6 +176,7 @@ class _Cleaner:
             columns = self._columns(name, config, when, alive)
             if config.kind == "categorical":
                 coded, levels[name] = self._categorical(columns, keep)
+                self.said += said_of_zeros(f"field {name!r}", levels[name])
                 known, codes[name] = coded >= 0, self.room.scratch.keep(coded.ravel())
                 del coded
             else:

@@ -28,7 +28,7 @@ from common.rows.numbers import read_numbers
 from common.rows.origin import Data, Mask, Note, Once, One
 from common.rows.table import Coded, Columns, FeatureTable, Ids
 from common.rows.tablefile import TableFile, unreadable
-from common.rows.text import read_coded
+from common.rows.text import read_coded, said_of_zeros
 
 __all__ = ["ColumnConfig", "DatasetConfig", "is_reason"]
 
@@ -307,6 +307,7 @@ def _categories(
         _settle(file, column, config, unknown, "not a declared category", data, warnings)
         known &= declared
     levels, level_of = np.unique(np.asarray(texts.to_numpy(zero_copy_only=False), dtype=object)[known], return_inverse=True)
+    warnings += said_of_zeros(f"column {column!r}", levels)
     place = np.full(len(texts) + 1, len(levels), np.int32)  # missing, at the end
     place[np.flatnonzero(known)] = level_of
     coded = place[codes]

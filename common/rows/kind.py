@@ -98,19 +98,32 @@ def look(
     if not known and not strays:
         return Seen(column, "nothing", "nothing is known", ColumnConfig(kind="numeric", transform="auto"))
     if not strays:
-        codes = is_text(kind) and not found.style.words and _are_codes(file, column, data, words)
-        return _categories(file, column, data, words) if codes else _number(column, found, _grouped(data[column], kind))
+        codes = _codes(file, column, data, words, known) if is_text(kind) and not found.style.words else None
+        return codes or _number(column, found, _grouped(data[column], kind))
     return _mixed(file, column, data, found, known, strays, words)
 
 
-def _are_codes(file: TableFile, column: str, data: Data, words: Collection[str]) -> bool:
-    """Whether its digits are codes: all of one length, some with a zero in front."""
-    _, texts = read_coded(file, column, data, words)
+def _codes(file: TableFile, column: str, data: Data, words: Collection[str], rows: int) -> Seen | None:
+    """What digits are of which some begin with a zero, as codes do and numbers do not; None of other columns. rows: known ones.
+
+    Raises DataError where so few do that they may be numbers that are written strangely, naming the first.
+    """
+    codes, texts = read_coded(file, column, data, words)
     known = pc.drop_null(texts)
-    if not pc.any(pc.match_substring_regex(known, r"^0\d+$")).as_py():
-        return False
+    zeros = pc.match_substring_regex(texts, r"^0\d+$").fill_null(False)
+    if not pc.any(zeros).as_py() or not pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py():
+        return None
     lengths = pc.min_max(pc.utf8_length(known)).as_py()
-    return bool(lengths["min"] == lengths["max"] and pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py())
+    if lengths["min"] == lengths["max"]:
+        return _categories(file, column, data, words)
+    at = np.append(np.asarray(zeros), False)[codes]
+    if rows > _STRAY * int(at.sum()):
+        what = "a zero in front, though nearly all values of this column are numbers without"
+        remedy = "Write the number without it, or declare the column: numeric, or categorical if these are codes."
+        raise file.bad_rows(column, at, what, remedy, data[column])
+    seen = _categories(file, column, data, words)
+    said = f"{seen.said}, digits of several lengths, some with a zero in front: codes; if they are numbers, declare it numeric"
+    return seen if seen.config is None else Seen(column, "category", said, seen.config, loud=True)
 
 
 def _left(column: str, kind: Kind, what: str) -> Seen:

@@ -106,6 +106,16 @@ def read_coded(origin: Origin, column: str, data: Data, words: Collection[str] =
     return codes, pc.if_else(is_missing(levels, words), None, levels)
 
 
+def said_of_zeros(what: str, categories: Collection[str]) -> list[str]:
+    """What is said of categories of digits that are others of them but for zeros in front; nothing where none is."""
+    digits = {text for text in categories if text.isascii() and text.isdigit()}
+    alike = len(digits) - len({text.lstrip("0") for text in digits})
+    if not alike:
+        return []
+    many = "category is another" if alike == 1 else "categories are others"
+    return [f"{what}: {alike} {many} but for zeros in front, as programs drop that take codes for numbers: write each one way"]
+
+
 def read_words(origin: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
     """The column as text, coded: (int32 (n,), -1 where null; the texts as an Arrow array, not all different)."""
     found, waiting = _Words(np.empty(data.num_rows, np.int32)), list[Any]()

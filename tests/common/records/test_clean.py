@@ -252,3 +252,10 @@ def test_any_dirt_gives_a_panel_that_holds_what_was_possible(tmp_path_factory: A
         except ValueError:
             expected = np.nan
         np.testing.assert_array_equal(panel.numeric["consumption"][at], expected)
+
+
+def test_categories_that_are_others_but_for_zeros_in_front_are_told(run: Any) -> None:
+    out = run(CLEAN.replace(",x", ",012").replace(",y", ",12"))
+    assert out.panel.categorical["area"].levels == ("012", "12")
+    (said,) = out.warnings
+    assert said.startswith("field 'area': 1 category is another but for zeros in front")

@@ -173,6 +173,43 @@ def test_a_name_that_a_program_made_for_a_column_without_one_is_none(name: str, 
     assert list(loaded.columns) == ["x"] and loaded.warnings == (f"column {name!r}: has no name: left out",)
 
 
+def test_codes_some_of_which_lost_their_zeros_are_no_numbers_and_are_told(tmp_path: Path) -> None:
+    cells = ["0012", "12", "450", "1200"] * (N // 4)
+    seen = see(tmp_path, cells)
+    assert seen.kind == "category" and seen.loud and "digits of several lengths" in seen.said
+    said = "1 category is another but for zeros in front"
+    for columns in ({}, {"x": {"kind": "categorical"}}):
+        config = DatasetConfig.model_validate({"path": tmp_path / "t.csv", "id": "id", "columns": columns})
+        loaded = read_table(config, name="t", party=Party.GRID)
+        assert loaded.table.categorical["x"].tolist() == cells and sum(said in text for text in loaded.warnings) == 1
+    config = DatasetConfig.model_validate({"path": tmp_path / "t.csv", "id": "id", "columns": {"x": {"kind": "numeric"}}})
+    assert read_table(config, name="t", party=Party.GRID).table.numeric["x"][:2].tolist() == [12.0, 12.0]
+
+
+def test_codes_of_several_lengths_that_are_all_different_are_categories_too(tmp_path: Path) -> None:
+    seen = see(tmp_path, R.choice(["0012", "450", "12000"], N))
+    assert seen.kind == "category" and seen.said.startswith("3 categories, digits of several lengths")
+    seen = see(tmp_path, [f"{k:0{3 + k % 2}d}" for k in range(N)])  # hardly repeating: ids of nobody's
+    assert seen.kind == "free text" and seen.config is None
+
+
+def test_one_zero_in_front_among_numbers_is_asked_for_by_line(tmp_path: Path) -> None:
+    cells = [str(k * 3) for k in range(N)]
+    cells[6] = "018"
+    with pytest.raises(DataError, match=r"line 8, column 'x': '018': a zero in front, though nearly all"):
+        see(tmp_path, cells)
+    seen = see(tmp_path, [0, 18, 7, 450] * (N // 4), parquet=True)
+    assert seen.kind == "number"
+
+
+def test_a_part_of_a_table_that_holds_codes_as_numbers_lost_zeros(tmp_path: Path) -> None:
+    for name, codes in (("1", ["0012", "0450"]), ("2", [12, 1200])):
+        pq.write_table(pa.table({"id": [f"E{name}{k}" for k in range(2)], "branch": codes}), tmp_path / f"{name}.parquet")
+    loaded = read_table(DatasetConfig(path=tmp_path, id="id"), name="t", party=Party.GRID)
+    assert loaded.table.categorical["branch"].tolist() == ["0012", "0450", "12", "1200"]
+    assert any("1 category is another but for zeros in front" in text for text in loaded.warnings)
+
+
 def test_codes_that_name_the_parts_of_a_table_keep_their_zeros(tmp_path: Path) -> None:
     for branch in ("0012", "0450", "1200"):
         folder = tmp_path / f"branch={branch}"
