@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,8 +19,11 @@ from common.text.visible import escape
 from common.text.words import Lang
 
 if TYPE_CHECKING:
+    from common.records.build import Features
     from common.records.clean import Cleaned
     from common.records.config import RecordsConfig
+
+    Made = tuple[Features, Cleaned, RecordsConfig]
 
 
 @click.command()
@@ -37,6 +42,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Make them on the company's own Ray cluster, which this file (TOML) names.",
 )
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.01),
+    metavar="MINUTES",
+    help="Go on, and make them anew when the files are others; of a database, look so often whether they would be.",
+)
 @strict_option
 def features(
     config: Path,
@@ -46,24 +57,44 @@ def features(
     memory_mib: int | None,
     workers: int,
     ray: Path | None,
+    watch: float | None,
     strict: bool,
 ) -> None:
     """Read, clean and turn into features the monthly records that CONFIG (TOML) names."""
     if ray is not None and workers > 1:
         raise click.UsageError("--workers is of this machine; with --ray the cluster has its own.")
-    console = Console()
-    if memory_mib is not None:
+    if watch is not None and strict:
+        raise click.UsageError("--strict ends with a code, --watch does not end.")
+    if memory_mib is not None or watch is not None:
         return_freed_memory()
+    from common.records.make import check_outputs, make_features  # now, as it loads Arrow
+
+    def make(file: Path) -> Made:
+        return make_features(
+            config, file, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers, ray=ray, say=click.echo
+        )
+
+    if watch is None:
+        _tell(*make(out), out=out, report=report, strict=strict)
+        return
+    from common.records.kept import keep
+
+    def kept(file: Path) -> Callable[[], None]:
+        _, cleaned, settings = make(file)
+        return partial(_remarks, settings, cleaned)
+
+    check_outputs(out, report)
+    keep(config, out, kept, 60.0 * watch, click.echo)
+
+
+def _tell(made: Features, cleaned: Cleaned, settings: RecordsConfig, *, out: Path, report: Path | None, strict: bool) -> None:
     import numpy as np
 
-    from common.records.make import make_features, suspects  # now, as these load Arrow
+    from common.records.make import suspects
 
-    made, cleaned, settings = make_features(
-        config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers, ray=ray, say=click.echo
-    )
+    console = Console()
     _print_cleaning(cleaned, console)
-    for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):
-        console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
+    _remarks(settings, cleaned, console)
     console.print(
         f"{made.count:,} samples of {np.count_nonzero(np.bincount(made.rows)):,} enterprises, {len(made.columns)} features"
     )
@@ -76,6 +107,11 @@ def features(
     print_section(settings, out)
     if strict and suspicious:
         sys.exit(STRICT)
+
+
+def _remarks(settings: RecordsConfig, cleaned: Cleaned, console: Console | None = None) -> None:
+    for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):
+        (console or Console()).print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
 
 
 def _unlabelled(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:

@@ -50,7 +50,7 @@ def make_features(
     what is made. say: told what the cluster did.
     """
     settings = load_records(config)
-    _check_outputs(out, report)
+    check_outputs(out, report)
     try:
         with _engine(ray, say) as engine:
             cleaned, made = _made(settings, config, _room(out, memory_mib, workers, engine))
@@ -125,7 +125,7 @@ def suspects(made: Features) -> tuple[str, ...]:
     return leaks.find(table)
 
 
-def _check_outputs(out: Path, report: Path | None) -> None:
+def check_outputs(out: Path, report: Path | None) -> None:
     """Refuses at once what would otherwise be found out after the work."""
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder", remedy="Name a file for --out.")
