@@ -77,6 +77,7 @@ class Attempts:
         watches = Watches(partial(stop, job))
         watches.begin(partial(running.watch_rows, self.party.value))
         running.begun, running.through = watches.line, partial(_ending, running, watches)
+        running.met = watches.line if running.desk is None else watches.idle_line
         if running.direct:
             idle = stalled.IDLE if self.party is Party.GRID else math.inf
             watches.begin(lambda ends: stalled.stop_stalled(running, self.settings.stall_timeout, ends, idle))
@@ -156,7 +157,7 @@ class Attempts:
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who, running.pins)
             lanes = self._home.policy.lanes
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank, lanes)
-            running.begun(peer)
+            running.met(peer)
             reporter.met(ORDER[running.plan.kind][1])
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None

@@ -1,4 +1,4 @@
-"""A job ends soon after one of its lines has broken, also while it waits for nothing that comes over it."""
+"""A job ends soon after one of its lines has broken or been ended, also while it waits for nothing that comes over it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ async def stop_broken(line: FrameChannel, stop: Stop) -> None:
     stop(cause)
 
 
+async def stop_told(line: FrameChannel, stop: Stop) -> None:
+    """Stops a job that waits for this side's own people once the other has ended it: it would hear so at its next message."""
+    cause = await line.told()
+    await asyncio.sleep(_LEFT)
+    stop(cause)
+
+
 class Watches:
     """What stops an attempt at a job from beside it, for as long as it goes on.
 
@@ -41,6 +48,11 @@ class Watches:
     def line(self, line: FrameChannel) -> None:
         """From now on the attempt has this line to another process."""
         self.begin(partial(stop_broken, line))
+
+    def idle_line(self, line: FrameChannel) -> None:
+        """The same of one to a party that may end the job while this one reads nothing of it, for hours."""
+        self.line(line)
+        self.begin(partial(stop_told, line))
 
     def end(self) -> None:
         """The attempt has come to its end, well or not. Tasks are let go of: one that was cancelled holds its line's call."""

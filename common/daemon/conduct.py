@@ -111,6 +111,7 @@ class Running:
     requests: Requests = field(default_factory=Requests)  # of a session that scores on request
     desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where
     begun: Callable[[FrameChannel], None] = lambda line: None  # told each line to another process that the attempt has
+    met: Callable[[FrameChannel], None] = lambda line: None  # told the other party's
     through: Callable[[], None] = lambda: None  # told that its work is done, or has failed: what is left is to say so
     ending: bool = False  # that is so
     peer: Counter = field(default_factory=Counter)

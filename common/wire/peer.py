@@ -178,6 +178,12 @@ class FrameChannel:
         _, error = await first_of([self._broken.get(), self._stream.broken()])
         return await asyncio.Future[WattScoreError]() if self._told else error
 
+    async def told(self) -> WattScoreError:
+        """Why the other side ended the stream, once it has, also while no array is waited for; never where this one does."""
+        if (reader := self._reader) is not None:
+            await asyncio.wait({reader})
+        return self._why if isinstance(self._why, WattScoreError) else await asyncio.Future[WattScoreError]()
+
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""
         with contextlib.suppress(WattScoreError, asyncio.TimeoutError):

@@ -17,10 +17,13 @@ class Line:
     """One that breaks once it is told why."""
 
     def __init__(self) -> None:
-        self.breaks = asyncio.Future[WattScoreError]()
+        self.breaks, self.ends = asyncio.Future[WattScoreError](), asyncio.Future[WattScoreError]()
 
     async def broken(self) -> WattScoreError:
         return await self.breaks
+
+    async def told(self) -> WattScoreError:
+        return await self.ends
 
 
 async def turns() -> None:
@@ -60,3 +63,15 @@ async def test_an_attempt_that_is_through_is_not_stopped_for_a_line_that_broke_b
     watches.end()
     await turns()
     assert stopped == []
+
+
+async def test_who_reads_nothing_for_hours_hears_that_the_other_has_ended_the_job(stopped: list[str]) -> None:
+    """As a bank that nobody asks for a score: it was told at the next request, and said until then that it serves."""
+    watches, line = Watches(lambda cause: stopped.append(cause.message)), Line()
+    watches.idle_line(cast(FrameChannel, line))
+    await turns()
+    assert stopped == []
+    line.ends.set_result(PeerLost("the grant was withdrawn"))
+    await turns()
+    assert stopped == ["the grant was withdrawn"]
+    watches.end()
