@@ -77,7 +77,7 @@ class Attempts:
         watches = Watches(partial(stop, job))
         watches.begin(partial(running.watch_rows, self.party.value))
         running.begun, running.through = watches.line, partial(_ending, running, watches)
-        running.met = watches.line if running.desk is None else watches.idle_line
+        running.met = watches.line if running.desk is None else partial(watches.idle_line, lambda: running.requests.wanted)
         if running.direct:
             idle = stalled.IDLE if self.party is Party.GRID else math.inf
             watches.begin(lambda ends: stalled.stop_stalled(running, self.settings.stall_timeout, ends, idle))

@@ -24,11 +24,12 @@ async def stop_broken(line: FrameChannel, stop: Stop) -> None:
     stop(cause)
 
 
-async def stop_told(line: FrameChannel, stop: Stop) -> None:
-    """Stops a job that waits for this side's own people once the other has ended it: it would hear so at its next message."""
+async def stop_told(line: FrameChannel, waits: Callable[[], bool], stop: Stop) -> None:
+    """Stops a job once the other side has ended it where it waits for this one's own people: else it hears so by itself."""
     cause = await line.told()
     await asyncio.sleep(_LEFT)
-    stop(cause)
+    if waits():
+        stop(cause)
 
 
 class Watches:
@@ -49,10 +50,10 @@ class Watches:
         """From now on the attempt has this line to another process."""
         self.begin(partial(stop_broken, line))
 
-    def idle_line(self, line: FrameChannel) -> None:
-        """The same of one to a party that may end the job while this one reads nothing of it, for hours."""
+    def idle_line(self, waits: Callable[[], bool], line: FrameChannel) -> None:
+        """The same of one to a party that may end the job while this one reads nothing of it, for hours, as `waits` says."""
         self.line(line)
-        self.begin(partial(stop_told, line))
+        self.begin(partial(stop_told, line, waits))
 
     def end(self) -> None:
         """The attempt has come to its end, well or not. Tasks are let go of: one that was cancelled holds its line's call."""

@@ -179,10 +179,10 @@ class FrameChannel:
         return await asyncio.Future[WattScoreError]() if self._told else error
 
     async def told(self) -> WattScoreError:
-        """Why the other side ended the stream, once it has, also while no array is waited for; never where this one does."""
+        """Why the other side ends the job, once it has said so, also while no array is waited for; never where it is done."""
         if (reader := self._reader) is not None:
             await asyncio.wait({reader})
-        return self._why if isinstance(self._why, WattScoreError) else await asyncio.Future[WattScoreError]()
+        return self._why if self._told and isinstance(self._why, WattScoreError) else await asyncio.Future[WattScoreError]()
 
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""

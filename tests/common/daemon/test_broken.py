@@ -65,13 +65,17 @@ async def test_an_attempt_that_is_through_is_not_stopped_for_a_line_that_broke_b
     assert stopped == []
 
 
-async def test_who_reads_nothing_for_hours_hears_that_the_other_has_ended_the_job(stopped: list[str]) -> None:
-    """As a bank that nobody asks for a score: it was told at the next request, and said until then that it serves."""
+@pytest.mark.parametrize("waits", [True, False])
+async def test_who_waits_for_hours_hears_that_the_other_has_ended_the_job(waits: bool, stopped: list[str]) -> None:
+    """As a bank that nobody asks for a score: it was told at the next request, and said until then that it serves.
+
+    One that files what it has goes on with that, and hears so after it.
+    """
     watches, line = Watches(lambda cause: stopped.append(cause.message)), Line()
-    watches.idle_line(cast(FrameChannel, line))
+    watches.idle_line(lambda: waits, cast(FrameChannel, line))
     await turns()
     assert stopped == []
     line.ends.set_result(PeerLost("the grant was withdrawn"))
     await turns()
-    assert stopped == ["the grant was withdrawn"]
+    assert stopped == (["the grant was withdrawn"] if waits else [])
     watches.end()

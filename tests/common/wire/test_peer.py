@@ -319,6 +319,22 @@ async def test_who_has_said_why_the_job_ends_has_not_lost_its_line_by_leaving() 
         await channel.stop()
 
 
+async def test_why_the_other_side_ends_the_job_is_heard_while_no_array_is_waited_for_and_its_end_in_order_is_not() -> None:
+    """At its end who is through closes the stream, while this side still files what it has."""
+    said = Frame(abort=Abort(fault=to_fault(PeerStopped("the grid is shutting down"), "grid")))
+    async with lone(said) as channel:
+        cause = await asyncio.wait_for(channel.told(), SOON)
+        assert isinstance(cause, PeerStopped) and await failure(channel) is cause
+    for ends in (None, PeerLost("the connection broke")):
+        async with lone(ends) as channel:
+            watch = asyncio.create_task(channel.told())
+            await failure(channel)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not watch.done()
+            watch.cancel()
+
+
 # What ends where it should
 
 
