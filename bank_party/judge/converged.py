@@ -1,4 +1,4 @@
-"""Whether held-out scores look like those of a training that was stopped too early. At the bank."""
+"""Whether a training looks like one that was stopped too early, or could not reach what lasts. At the bank."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ RESTLESS = (
 )
 
 _SLOPE, _DEVIATIONS = 1.1, 3.0
+_THIN, _HELD = 2.0, 0.01  # rows of the rarer class for each column, and a ridge from which on fewer will do
 
 
 def calibration_slope(u: Reals, label: Reals) -> tuple[float, float]:
@@ -49,4 +50,22 @@ def convergence_warning(u: Reals, label: Reals) -> str | None:
         f"held-out log-odds fit their labels better when stretched by {slope:.2f} (standard error {error:.2f}): training was"
         " probably stopped before it converged, as happens where few rows are overdue; raise iterations (nesterov) or epochs"
         " (sgd). Held-out months that are unlike the others are the other possible cause"
+    )
+
+
+def thin_warning(label: Reals, columns: int, ridge: float) -> str | None:
+    """A warning when training rows with these labels, (n,) of 0.0 and 1.0, hold few of the rarer class for a linear model.
+
+    columns: those trained of both sides; ridge: the plan's. Where a line all but separates the classes, the loss hardly curves
+    in many directions. For the bank alone: whether it comes tells of the number of labels.
+    """
+    bad = int(label.sum())
+    fewer = min(bad, len(label) - bad)
+    if fewer >= _THIN * columns or ridge >= _HELD:
+        return None
+    return (
+        f"{fewer:,} training rows of the rarer class are {fewer / columns:.1f} for each of the {columns} columns of both sides:"
+        f" below {_THIN:.0f} a training ends short of the best fit to its own rows, and that fit says little of other rows, so"
+        " more iterations do not help; train fewer columns, bring more rows, or set a larger ridge"
+        f" (ridge = {_HELD} under [model], where this plan has {ridge:g})"
     )

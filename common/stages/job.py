@@ -229,6 +229,12 @@ class Told:
             self.outcome.public_warnings.append(heard)
             self.reporter.warn(heard)
 
+    def warn_alone(self, text: str | None) -> None:
+        """Tells this party's log, if there is anything to tell; others do not hear that there is."""
+        if text is not None:
+            _log.warning("job %s: %s", self.id, text, extra={"public": f"job {self.id}: 1 note(s)"})
+            self.outcome.warnings.append(text)
+
     def note(self, *texts: str) -> None:
         """Tells this party's log, and nobody else."""
         for text in texts:

@@ -1,4 +1,4 @@
-"""A training that was stopped too early is noticed by its held-out scores, and others are not accused of it."""
+"""A training that was stopped too early, or had too few of a class, is noticed, and others are not accused of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bank_party.judge.converged import PUBLIC, RESTLESS, calibration_slope, convergence_warning
+from bank_party.judge.converged import PUBLIC, RESTLESS, calibration_slope, convergence_warning, thin_warning
 from common.party import Party
 from common.plan.linear import Model
 from common.stats.measures import sigmoid
@@ -65,3 +65,27 @@ async def test_a_last_step_that_moved_far_is_one_warning(tmp_path: Path, monkeyp
     outcomes = await companies.run("job-1", companies.plan(model={"iterations": 15}))
     bank = outcomes[Party.BANK]
     assert bank.public_warnings == [PUBLIC] and bank.warnings == [RESTLESS] and not outcomes[Party.GRID].public_warnings
+
+
+@pytest.mark.parametrize(("bad", "columns", "ridge", "said"), [
+    (150, 300, 1e-4, "150 training rows of the rarer class are 0.5 for each of the 300 columns"),
+    (2_850, 300, 1e-4, "150 training rows of the rarer class"), (599, 300, 0.0099, "2.0 for each"),
+    (600, 300, 1e-4, None), (2_400, 300, 1e-4, None), (150, 300, 0.01, None),
+])  # fmt: skip
+def test_few_rows_of_a_class_for_many_columns_are_said(bad: int, columns: int, ridge: float, said: str | None) -> None:
+    text = thin_warning(np.repeat([1.0, 0.0], [bad, 3_000 - bad]), columns, ridge)
+    assert text is None if said is None else text is not None and said in text and f"where this plan has {ridge:g})" in text
+
+
+@pytest.mark.parametrize("ridge", [1e-4, 0.01])
+async def test_that_they_are_few_is_told_to_the_bank_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ridge: float
+) -> None:
+    monkeypatch.setattr("bank_party.judge.converged._THIN", 1000.0)  # of which no data have as many
+    companies = Companies(tmp_path, monthly=True)
+    companies.write(frames(seed=1, monthly=True))
+    outcomes = await companies.run("job-1", companies.plan(model={"ridge": ridge}))
+    kept: list[str] = companies.models(Party.BANK).load("job-1").about["warnings"]
+    few = [text for text in outcomes[Party.BANK].warnings if "of the rarer class" in text]
+    assert len(few) == (ridge < 0.01) and [text for text in kept if "of the rarer class" in text] == few
+    assert not any(outcome.public_warnings for outcome in outcomes.values()) and not outcomes[Party.GRID].warnings

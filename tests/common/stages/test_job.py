@@ -48,6 +48,10 @@ def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(
     job.note("column 'tax': numbers, commas between thousands")
     assert job.outcome.notes == ["column 'tax': numbers, commas between thousands"]
     assert job.reporter.warnings == job.outcome.public_warnings and len(job.outcome.warnings) == 3
+    job.warn_alone(None)
+    job.warn_alone("few rows are overdue")
+    assert job.outcome.warnings[3:] == ["few rows are overdue"]
+    assert job.reporter.warnings == job.outcome.public_warnings and len(job.outcome.public_warnings) == 2
 
 
 def test_counts_are_reported_only_where_the_plan_opens_them(companies: Companies) -> None:
