@@ -16,6 +16,7 @@ import numpy.typing as npt
 from common.mpc.fixedpoint import Reals, angle
 
 Turns = npt.NDArray[np.uint32]  # a share of a full turn, in 2^-32
+Points = npt.NDArray[np.uint16]  # and in 2^-16
 
 _BITS = 11
 GUARD = 160  # bits of the whole numbers behind a double's 53
@@ -46,6 +47,16 @@ def _table() -> tuple[Reals, Reals]:
 
 
 _COS, _SIN = _table()
+
+
+def nearest(turns: Turns) -> Points:
+    """Angles to the nearest 2^-16 of a turn."""
+    return (turns + np.uint32(1 << 15) >> np.uint32(16)).astype(np.uint16)
+
+
+def whole(points: Points) -> Turns:
+    """Those angles in 2^-32 of a turn."""
+    return points.astype(np.uint32) << np.uint32(16)
 
 
 def unit_circle(turns: Turns) -> Reals:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from common.errors import PeerLost, PeerProtocolError
 from common.mpc.beside import one_ahead, side_by_side
-from common.mpc.circle import Turns
+from common.mpc.circle import Points, Turns, whole
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
 from common.mpc.correlations.dealt import SEED, dealt_tables
 from common.mpc.fixedpoint import Words, encode
@@ -236,13 +236,20 @@ def deal_halves(prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Se
     return out
 
 
-def deal_link(prg: Prgs, link: Link, number: int, offset: Turns, scale: int, width: int = WIDE) -> Dealt:
-    """Shares of the link's tables at the angle that completes what the parties open; offset: what their sums of u lack.
+def angles(prg: Prgs, number: int, offset: Turns) -> Turns:
+    """What completes the angles that the parties open; offset: what their sums of u lack."""
+    return offset + both_halves(prg, Purpose.ANGLE, number, len(offset))
 
-    width: bytes of a dealt word.
-    """
-    rows = len(offset)
-    a = offset + both_halves(prg, Purpose.ANGLE, number, rows)
+
+def points(prg: Prgs, number: int, offset: Points) -> Turns:
+    """The same of angles of 16 bits."""
+    grid, bank = (prg[p].short_words(Purpose.ANGLE, number, len(offset)) for p in Party)
+    return whole(offset + grid + bank)
+
+
+def deal_link(prg: Prgs, link: Link, number: int, a: Turns, scale: int, width: int = WIDE) -> Dealt:
+    """Shares of the link's tables at the angles that complete what the parties open. width: bytes of a dealt word."""
+    rows = len(a)
     dealt = {p: dealt_tables(link, p) for p in Party}
     seeded = {p: prg[p].words(Purpose.LINK, number, len(dealt[p.other]) * rows).reshape(-1, rows) for p in Party}
     out = {p: seeded[p.other] for p in Party}

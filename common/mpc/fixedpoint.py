@@ -32,6 +32,8 @@ UNDEALT_SCALE = UPDATE_SCALE + 3  # of an update where both parties mask their m
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 RESIDUAL_SCALE = UPDATE_SCALE - X_SCALE
 FINE_BITS = 16  # of step / n in a residual, below which factors are dithered
+SENT_BITS = 7  # of step / n in what is sent of a residual, at least: rounding adds next to nothing, being without bias
+SHORTEST_ROWS = 1 << 17  # up to which a sum of products of columns leaves room for words of 5 bytes
 WEIGHT_LIMIT = 2.0 ** (62 - UPDATE_SCALE)  # |weight| the truncation of a step can hold
 JOINT_LIMIT = 2.0**10  # the same of what a weight that is opened can be, where the joint matrix multiplies gradients
 
@@ -64,13 +66,15 @@ class LinkScales:
     """How the residual's scale is split between what the dealer deals (`table`) and the public factors (`factor`).
 
     step_over_n: the step size divided by the rows it averages over, folded into the public factors.
-    spare: low bits of a residual's words that are zero, so that as many upper bits of tables and residuals need not be sent.
+    spare: low bits of a residual's words that are zero, so that as many upper bits of tables need not be sent. cut: the same
+    of what hides a residual, and so of what is sent of it and of masked matrices, which meet it.
     """
 
     table: int
     factor: int
     step_over_n: float
     spare: int = 0
+    cut: int = 0
 
     @property
     def summed(self) -> int:
@@ -84,8 +88,13 @@ class LinkScales:
 
     @property
     def width(self) -> int:
-        """Bytes of a word of tables and residuals."""
+        """Bytes of a word of tables."""
         return (64 - self.spare) // 8
+
+    @property
+    def sent_width(self) -> int:
+        """Bytes of a word of masked residuals."""
+        return (64 - self.cut) // 8
 
     @property
     def coarse(self) -> bool:
@@ -101,7 +110,7 @@ class LinkScales:
 
     @classmethod
     def choose(cls, step: float, rows: int, least: int | None = None) -> LinkScales:
-        """The shortest words that leave a residual `least` bits of step / rows, long ones by default.
+        """The shortest words that leave a residual `least` bits of step / rows, long ones by default; SENT_BITS as it is sent.
 
         The split balances the rounding of tables and factors. Raises RangeError when a residual would keep fewer than 8 bits.
         Sources of the bounds: PROTOCOL.md section 2. RESIDUAL_SCALE = table + factor + spare always.
@@ -121,7 +130,9 @@ class LinkScales:
             )
         spare = 0 if least is None else next((spare for spare in (16, 8) if bits - spare >= least), 0)
         table = min(math.floor((bits - spare) / 2) - (spare > 0), 20)
-        return cls(table, RESIDUAL_SCALE - spare - table, step / rows, spare).over(step, rows)
+        shortest = (24, 16, 8) if rows <= SHORTEST_ROWS else (16, 8)
+        cut = max(spare, next((cut for cut in shortest if bits - cut >= SENT_BITS), 0))
+        return cls(table, RESIDUAL_SCALE - spare - table, step / rows, spare, cut).over(step, rows)
 
 
 def check_range(values: Reals, limit: float) -> tuple[Reals, int]:

@@ -18,15 +18,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from common.mpc.circle import Turns, harmonics
+from common.mpc.circle import Points, Turns, harmonics, nearest
 from common.mpc.fitted import half_tanh, least_squares, waves
 from common.mpc.fixedpoint import U_SCALE, LinkScales, Reals, Words, encode, top32
 
 PERIOD = Fraction(256, 7)
 MOST_TERMS = 32
 SHORT_SUM = 2.0  # of |b_k|, up to which words may be short
+_GOLDEN = 40_503  # of 2^16
 _FLAT = 6.0  # where sigma is within 0.0025 of 1
 _FEW = 10  # terms, whose factors' rounding 12 bits allow
+POINT_BITS = 40  # of a look-ahead modulo a period, as columns multiply it: of words of 5 bytes no more count
 CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
 
 
@@ -52,9 +54,21 @@ class Link(ABC):
         """Low bits of a word of `times` u at this scale that a period spans."""
         return scale + Fraction(self.period).numerator.bit_length() - 1
 
-    def turns(self, u: Words) -> Turns:
-        """A share of u at U_SCALE, or what shares of it lack, modulo the period, in 2^-32 of it."""
-        return top32(u if self.times == 1 else u * np.uint64(self.times), self.bits)
+    def turns(self, u: Words) -> Points:
+        """A share of u at U_SCALE, or what shares of it lack, modulo the period, to the nearest 2^-16 of it."""
+        return nearest(top32(u if self.times == 1 else u * np.uint64(self.times), self.bits))
+
+    def point(self, ahead: Words) -> Words:
+        """A share of a look-ahead as columns multiply it: `times` it modulo a period, the upper POINT_BITS of these bits.
+
+        Of two shares the sum is so cut, or one unit less: 2^-22 by default.
+        """
+        cut: Words = (ahead * np.uint64(self.times) << np.uint64(64 - self.bits)) >> np.uint64(64 - POINT_BITS)
+        return cut
+
+    def turned(self, u: Words) -> Points:
+        """`turns` of a share of columns times `point`."""
+        return nearest(top32(u, POINT_BITS))
 
     @abstractmethod
     def table_values(self, a: Turns) -> Iterator[Reals]:
@@ -147,7 +161,7 @@ class Fourier(Link):
         weights = np.array(self.coefficients) * scales.step_over_n * 2.0**scales.factor
         if scales.coarse:
             weights /= rounded_amplitude(scales.table)
-        dither = _dither(c) if self.dithered or scales.coarse else None
+        dither = _dither(c) if self.dithered else _spread(c) if scales.coarse else None
         for weight, point in zip(weights, harmonics(c, self.terms, self.odd), strict=True):
             scaled = point * weight
             if dither is not None:
@@ -222,6 +236,12 @@ class Taylor(Link):
 
     def __call__(self, u: Reals) -> Reals:
         return 0.5 + u / 4.0
+
+
+def _spread(c: Turns) -> Reals:
+    """The same of c that has 16 bits: multiples of the golden section, which go nowhere along with a wave of c."""
+    found: Reals = np.multiply((c >> np.uint32(16)).astype(np.uint16) * np.uint16(_GOLDEN), 2.0**-16, dtype=np.float64)
+    return found
 
 
 Labels = npt.NDArray[np.uint8]  # 0 or 1 of each row, which training keeps in a byte and not in a word

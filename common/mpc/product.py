@@ -42,7 +42,8 @@ class Matrices:
     """`own`, (n, m_own), in clear; `masked`, (n, m_other), the other's minus its mask. The ridge matrices likewise, (m, m).
 
     All are column-major, own int32 and the others uint64: both A @ v and A.T @ w then run at memory speed.
-    ones: whether the bank's last column is known to both, and masked by nothing: E is X there.
+    ones: whether the bank's last column is known to both, and masked by nothing: E is X there. width: bytes of the masked
+    words; what stands above is zero.
     """
 
     own: Rows
@@ -50,6 +51,7 @@ class Matrices:
     masked: Rows
     masked_ridge: Words
     ones: bool = False
+    width: int = WIDE
 
 
 def check_width(rows: int, columns: int, cell: int) -> None:
@@ -84,7 +86,7 @@ async def share_matrices(
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(own.shape[1])).T)
     masked = await share_rows(session, correlations, own, other_columns, room, width, behind=mine, ones=ones)
     theirs = await session.collect(Kind.MASKED_MATRIX, mine.dtype, (other_columns, other_columns))
-    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T), ones is not None)
+    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T), ones is not None, width)
 
 
 async def share_rows(

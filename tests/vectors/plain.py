@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from tests.vectors.plain_short import dealt_words, from_planes, lifted, planes
+from tests.vectors.plain_short import dealt_words, from_planes, lifted, planes, point, turns
 
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
@@ -143,7 +143,8 @@ def factors(
     out = []
     for b, turn in zip(waves, turns, strict=True):
         for value in (f(turn) * b / amplitude * step_over_n * 2**scale for f in (math.sin, math.cos)):
-            out.append(math.floor(value + c % 2**16 / 2**16) if dithered else round(value))
+            low = c % 2**16 if amplitude == 1.0 else (c >> 16) * 40_503 % 2**16
+            out.append(math.floor(value + low / 2**16) if dithered else round(value))
     return out, round(step_over_n * 2 ** (summed - 1))
 
 
@@ -221,18 +222,18 @@ def m_of(grid: Matrix, across: Matrix, bank: Matrix) -> Matrix:
 
 def mean_factors(n: int) -> tuple[int, int]:
     """Section 6: k and s by which products of columns over few rows become means."""
-    s = max(range(256, 384), key=lambda s: s * (2**32 // (n * s)))
-    return 2**32 // (n * s), s
+    s = max(range(512, 1024), key=lambda s: s * (2**26 // (n * s)))
+    return 2**26 // (n * s), s
 
 
 def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
     """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
     columns = [matrix_mask(seeds[p], p, n, m) for p, m in ((GRID, g), (BANK, b))]
-    factor = mean_factors(n)[0] * 2**16
+    factor = mean_factors(n)[0] * 2**24
     c = cut(operand_mask(seeds, SETUP, g * b), b)
     more, mask = m_lacks(seeds, c, g, b)
     first = [[x * factor for x in row] for row in product(columns[0], turned(columns[1]))]
-    return cuts_dealt(seeds, [(first, 44), *more]), mask
+    return cuts_dealt(seeds, [(first, 46), *more]), mask
 
 
 def cuts_dealt(seeds: dict[str, bytes], lacks: list[tuple[Matrix, int]]) -> list[dict[str, Vector]]:
@@ -263,14 +264,14 @@ class Side:
         self.own, self.sent, self.every = start, list[tuple[str, Vector]](), x
 
     def matrices(self) -> tuple[Matrix, Matrix]:
-        """Section 3: E in 6 bytes and the ridge matrix under its mask, each a row a column of X as they are sent."""
+        """Section 3: E in 5 bytes and the ridge matrix under its mask, each a row a column of X as they are sent."""
         n, m = len(self.x), len(self.x[0])
         e = [less(c, u) for c, u in zip(turned(self.x), matrix_mask(self.seed, self.party, n, m), strict=True)]
         known = [e.pop()] if self.party == BANK else []
         r = [less(c, u) for c, u in zip(turned(self.ridge), cut(words(self.seed, RIDGE_MATRIX, 0, m * m), m), strict=True)]
-        said = planes(joined(e))
+        said = planes(joined(e), 5)
         self.sent += [("masked_matrix", said), ("masked_matrix", joined(r))]
-        return cut(from_planes(said), n) + known, r
+        return cut(from_planes(said, 5), n) + known, r
 
     def take(self, e: Matrix, ridge: Matrix) -> None:
         self.e, self.e_ridge = turned(e), turned(ridge)
@@ -295,14 +296,14 @@ class Side:
 
     def u(self, bits: int, *, known: bool) -> Vector:
         own, other = self.ahead if known else (self.q, self.v)
-        share = plus(times(self.x, own), times(self.e, other))
-        tau = [(word % 2**bits) >> (bits - 32) for word in share]
-        mask = words(self.seed, ANGLE, self.span, len(tau), 4)
-        self.masked = [(a - b) % 2**32 for a, b in zip(tau, mask, strict=True)]
-        return self.say("masked_u", self.masked)
+        tau = turns(plus(times(self.x, point(own, bits)), times(self.e, point(other, bits))))
+        mask = words(self.seed, ANGLE, self.span, len(tau), 2)
+        self.masked = [(a - b) % 2**16 for a, b in zip(tau, mask, strict=True)]
+        self.say("masked_u", [part for word in self.masked for part in divmod(word, 256)[::-1]])
+        return self.masked
 
     def residual(self, theirs: Vector, dealt: Vector, case: dict[str, Any]) -> Vector:
-        c = [(a + b) % 2**32 for a, b in zip(self.masked, theirs, strict=True)]
+        c = [(a + b) % 2**16 * 2**16 for a, b in zip(self.masked, theirs, strict=True)]
         n = len(c)
         seeded, dealt = words(self.seed, LINK, self.span, n), dealt_words(dealt, n)
         shares = (dealt, seeded) if self.party == GRID else (seeded, dealt)
@@ -315,7 +316,7 @@ class Side:
             out.append(value * 2**16 % RING)
         self.r = out
         self.h = lifted(words(self.seed, RESIDUAL, self.span, n))
-        return self.say("masked_residual", planes([value >> 16 for value in less(out, self.h)]))
+        return self.say("masked_residual", planes([(value + 2**23) % RING >> 24 for value in less(out, self.h)], 5))
 
     def raw_correlation(self) -> Matrix:
         """Section 6: a share of X_G^T X_B, off by the product of both masks."""
@@ -335,7 +336,7 @@ class Side:
 
     def pulled(self, theirs: Vector, *, ridge: bool = True) -> Vector:
         """A share of a step's update, off by delta; of one that measures without the ridge's pull."""
-        s = plus(self.r, lifted(from_planes(theirs)))
+        s = plus(self.r, lifted(from_planes(theirs, 5)))
         own, other = times(turned(self.x), s), times(turned(self.e), self.h)
         if ridge:
             own, other = plus(own, times(self.ridge, self.q)), plus(other, times(self.e_ridge, self.v))

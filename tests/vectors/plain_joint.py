@@ -69,8 +69,8 @@ class Setup:
 def joint_matrix(sides: dict[str, Side], dealt: list[dict[str, Vector]], gain: float) -> Pairs:
     """Section 6: by party, M less its mask, and the party's share of the mask. dealt: one truncation after another."""
     setup, (k, s) = Setup(sides, dealt), mean_factors(len(sides[GRID].x))
-    raw = {p: [x * k * 2**16 % RING for x in joined(side.raw_correlation())] for p, side in sides.items()}
+    raw = {p: [x * k * 2**24 % RING for x in joined(side.raw_correlation())] for p, side in sides.items()}
     return setup.m_from(
-        setup.opened({p: [x * s % RING for x in share] for p, share in setup.shortened(raw, 44).items()}, len(sides[BANK].own)),
+        setup.opened({p: [x * s % RING for x in share] for p, share in setup.shortened(raw, 46).items()}, len(sides[BANK].own)),
         gain,
     )

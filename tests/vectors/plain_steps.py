@@ -31,7 +31,7 @@ from tests.vectors.plain import (
     turned,
     words,
 )
-from tests.vectors.plain_short import as_words, lifted, planes
+from tests.vectors.plain_short import as_words, lifted, planes, point, turns
 
 T = TypeVar("T")
 
@@ -57,9 +57,9 @@ def link_dealt(
     h = {p: lifted(words(seeds[other[p]], RESIDUAL, span, n)) for p in columns}
     masks = {p: [row[slice(*rows)] for row in matrix_mask(seeds[p], p, whole, m)] for p, m in columns.items()}
     ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
-    o = plus(*(times(turned(masks[p]), shares[p]) for p in columns))
-    angles = [words(seeds[p], ANGLE, span, n, 4) for p in columns]
-    a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
+    o = turns(plus(*(times(turned(masks[p]), point(shares[p], bits)) for p in columns)))
+    angles = [words(seeds[p], ANGLE, span, n, 2) for p in columns]
+    a = [(word + sum(pair)) % 2**16 * 2**16 for word, *pair in zip(o, *angles, strict=True)]
     known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
     tables_of = {p: less(known[i], words(seeds[other[p]], LINK, span, n)) for i, p in enumerate((GRID, BANK))}
     pulls = {p: times(turned(ridges[p]), v[p]) if ridge else [0] * columns[p] for p in columns}

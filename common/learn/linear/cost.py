@@ -21,7 +21,7 @@ from common.learn.linear.undealt import sends_columns
 from common.mpc.arrived import COMBINATIONS
 from common.mpc.committed import MARK_BYTES
 from common.mpc.correlations.dealt import dealt_tables
-from common.mpc.cost import Cost, link_round, scores, truncation
+from common.mpc.cost import Cost, scores, truncation
 from common.mpc.crossed import WIDTH
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.lattice.carries import polynomials_of
@@ -56,7 +56,12 @@ def matrices(rows: int, own_columns: int, width: int = WIDE, ones: int = 0) -> i
 
 def residuals(step: Step, link: Link) -> int:
     """A word a row, as short as they are. Section 2."""
-    return step.scales(link).width * step.rows
+    return step.scales(link).sent_width * step.rows
+
+
+def angles(rows: int) -> int:
+    """16 bits a row, whatever the link. Section 5."""
+    return 2 * rows
 
 
 def dealt_link(step: Step, link: Link, party: Party) -> int:
@@ -68,7 +73,7 @@ def dealt_link(step: Step, link: Link, party: Party) -> int:
 def shared_step(step: Step, link: Link, own: int, other: int) -> int:
     """Masked weights, link, masked residual, truncation; of a step that measures the second and third alone. Section 6."""
     moving = 0 if step.measures else 8 * other + truncation(own + other)
-    return moving + link_round(step.rows) + residuals(step, link)
+    return moving + angles(step.rows) + residuals(step, link)
 
 
 def undealt_matrices(rows: int, own_columns: int) -> int:
@@ -80,7 +85,7 @@ def undealt_matrices(rows: int, own_columns: int) -> int:
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
     """Two samples with the weights, link, a sample with the residual of each part, truncation if it moves. Section 20."""
     moving = 0 if step.measures else truncation(own + other)
-    return (2 + len(step.bounds)) * LONG + link_round(step.rows) + moving
+    return (2 + len(step.bounds)) * LONG + angles(step.rows) + moving
 
 
 def phased_matrices(rows: int, own_columns: int) -> int:
@@ -177,7 +182,7 @@ def cut_products(party: Party, columns: int) -> int:
 def owned_step(step: Step, link: Link, own: int, other: int) -> int:
     """Link and masked residual, then the share of the other's gradient: three messages. Section 6."""
     del own  # so that all steps are called alike
-    return link_round(step.rows) + residuals(step, link) + 8 * other
+    return angles(step.rows) + residuals(step, link) + 8 * other
 
 
 def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
@@ -251,7 +256,7 @@ def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. speaks: for all of them. Section 16."""
     own, every, link, every_step = layout.common + 1, layout.columns, model.make_link(), layout.steps(model, rows)
     width = matrix_width(every_step, link)
-    both = sum(link_round(step.rows) + residuals(step, link) for step in every_step)
+    both = sum(angles(step.rows) + residuals(step, link) for step in every_step)
     moving, pulled = sum(not step.measures for step in every_step), sum(len(step.bounds) for step in every_step)
     line = matrices(rows, own, width) + moving * 8 * layout.grid + both
     heard = matrices(rows, layout.grid, width) + moving * 8 * own + both + CHECK

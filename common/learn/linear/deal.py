@@ -22,7 +22,6 @@ from common.learn.linear.hessian import (
     truncations,
 )
 from common.learn.linear.joint import (
-    CROSS_SHIFT,
     CUT_ACROSS,
     CUT_POWER,
     CUT_SERIES,
@@ -37,12 +36,13 @@ from common.learn.linear.joint import (
     setup_openings,
     taken_beside,
 )
-from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift
+from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift, matrix_width
 from common.learn.span import Span
+from common.mpc.circle import Points
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import PIECE_ROWS, MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed
-from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tags, deal_truncation, mask_parts
+from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tags, deal_truncation, mask_parts, points
 from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
@@ -133,7 +133,8 @@ class Masks:
             halves = {p: self._prg[p].half_words for p in Party}
             lacks_of = yield from steering.quadratic(deal_crossed(halves, work.rows, sums(work.columns), self._workers))
         elif work.joint and work.undealt:
-            yield from steering.joint_matrix(np.zeros([work.columns[p] for p in Party], np.uint64))
+            grid, bank = (work.columns[p] for p in Party)
+            yield from steering.joint_matrix(np.zeros((grid, bank), np.uint64), Sample(work.rows, grid, bank).shift)
         elif work.joint:
             lacks_of = lambda step: self.sweep(step, steering.ahead)  # noqa: E731
             first = steps.pop(0)
@@ -155,10 +156,12 @@ class Masks:
 
     def _first(self, step: Step, steering: Steering) -> Generator[Dealt, None, Words]:
         """The joint matrix, and beside it the tables of the first step; what its update then lacks."""
-        sample, steering.known = Sample(self._work.rows, *(self._work.columns[p] for p in Party)), True
-        if self._work.first:
+        work, steering.known = self._work, True
+        grid, bank = (work.columns[p] for p in Party)
+        sample = Sample(work.rows, grid, bank, matrix_width(work.steps, work.link))
+        if work.first:
             steering.begin()
-        matrix = steering.joint_matrix(self.across(sample) * sample.factor(sample.taken(self._work.rows)))
+        matrix = steering.joint_matrix(self.across(sample) * sample.factor(sample.taken(work.rows)), sample.shift)
         return (yield from taken_beside(matrix, self.sweep(step, steering.ahead)))
 
     def sweep(self, step: Step, ahead: Mapping[Party, Words] | None = None) -> Generator[Dealt, None, Words]:
@@ -208,21 +211,22 @@ class Masks:
             yield dealt
 
     def _span(self, step: Step, span: Span, weights: Mapping[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
-        spare, lacks = np.uint64(step.scales(self._work.link).spare), np.zeros(span.rows, np.uint64)
+        link, lacks = self._work.link, np.zeros(span.rows, np.uint64)
+        cut, ahead = np.uint64(step.scales(link).cut), {p: link.point(w) for p, w in (weights or {}).items()}
         pulled = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
         for p in Party:
-            hide, hidden = self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare, self._work.hidden(p)
+            hide, hidden = self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << cut, self._work.hidden(p)
             for rows, mask in _pieces(self._matrix[p], span.slice):
                 pulled[p][:hidden] += backward(mask, hide[rows])
-                if weights is not None:
-                    lacks[rows] += forward(mask, weights[p][:hidden])
-        return self._link(step, span, lacks), pulled
+                if ahead:
+                    lacks[rows] += forward(mask, ahead[p][:hidden])
+        return self._link(step, span, link.turned(lacks)), pulled
 
-    def _link(self, step: Step, span: Span, offset: Words | None = None) -> Dealt:
+    def _link(self, step: Step, span: Span, offset: Points | None = None) -> Dealt:
         """offset: what the parties' sums of u lack, (rows,); by default nothing."""
-        link = self._work.link
-        scales, lacks = step.scales(link), np.zeros(span.rows, np.uint64) if offset is None else offset
-        return deal_link(self._prg, link, span.number, link.turns(lacks), scales.table, scales.width)
+        link, scales = self._work.link, step.scales(self._work.link)
+        lacks = np.zeros(span.rows, np.uint16) if offset is None else offset
+        return deal_link(self._prg, link, span.number, points(self._prg, span.number, lacks), scales.table, scales.width)
 
 
 def _pieces(matrix: Words | MaskRows, rows: slice) -> Iterator[tuple[slice, Words]]:
@@ -259,12 +263,12 @@ class Steering:
             expanded = self._prg[party.other].words(Purpose.WEIGHTS, begin_number(), 2 * columns)
             self._weights[party], self.ahead[party] = expanded[:columns], expanded[columns:]
 
-    def joint_matrix(self, across: Words) -> Iterator[Dealt]:
+    def joint_matrix(self, across: Words, shift: int) -> Iterator[Dealt]:
         """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M.
 
-        across: what the parties' shares of the products of columns lack, (m_G, m_B), times the sample's factor.
+        across: what the parties' shares of the products of columns lack, (m_G, m_B), times the sample's factor. shift: of it.
         """
-        yield self.cut(across, CROSS_SHIFT)
+        yield self.cut(across, shift)
         self._joint = yield from self.joint_by(operand_mask(self._prg, setup_number(0), across.size).reshape(across.shape))
 
     def quadratic(self, across: Words) -> Generator[Dealt, None, Lacks]:

@@ -13,6 +13,7 @@ from common.errors import PlanError
 from common.learn.layout import LineDemand
 from common.learn.linear.deal import Masks, Steering, Work
 from common.learn.linear.layout import Layout
+from common.learn.linear.path import matrix_width
 from common.learn.linear.steps import check_first
 from common.mpc.dealer import deal_tags
 from common.mpc.several import dealer as several
@@ -51,10 +52,12 @@ def deal_several(
         yield deal_sum(masks, training_sum(START), layout.columns)
     if model.joint:
         across = np.zeros((layout.grid, layout.bank), np.uint64)
+        sample = layout.sample(matrix_width(steps[0], model.make_link()))
         for line in lines:
-            across[layout.across(line)] += each[line].across(layout.sample)
+            across[layout.across(line)] += each[line].across(sample)
         yield deal_sum(masks, training_sum(ACROSS), across.size)
-        yield from (to_all(len(asked), dealt) for dealt in steering.joint_matrix(across * layout.factor))
+        matrix = steering.joint_matrix(across * sample.factor(layout.taken), sample.shift)
+        yield from (to_all(len(asked), dealt) for dealt in matrix)
     for place, step in enumerate(course[first:], first):
         lacks = np.zeros((*step.parts, layout.columns), np.uint64)
         for line in lines:

@@ -17,7 +17,7 @@ from common.learn.linear.joint import Operand
 from common.learn.linear.path import Arrived, Blocks, Cells, Path, Step
 from common.learn.span import Span
 from common.mpc.beside import ending, one_ahead
-from common.mpc.circle import Turns
+from common.mpc.circle import Points, whole
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import UPDATE_SHIFT, Words
 from common.mpc.link import Labels, Link, residual
@@ -32,8 +32,8 @@ Joint = Callable[[Exchanges], Awaitable[Operand]]
 class Sweep(Protocol):
     """The products of one step's weights and residual with both matrices, a span of rows after the other."""
 
-    def u(self, rows: slice) -> Words:
-        """This party's share of u over these rows, at U_SCALE: modulo the link's period, and off by what the dealer knows."""
+    def turns(self, rows: slice) -> Points:
+        """This party's share of u over these rows, in 2^-16 of the link's period, off by what the dealer knows."""
 
     async def settle(self) -> None:
         """Collects what the other posted when it began its sweep, if that is not needed sooner."""
@@ -148,15 +148,15 @@ class Descent:
         computed meanwhile.
         """
         spans = step.spans()
-        opened, hidden, sweep = deque[tuple[Span, Turns]](), deque[Span](), await begin()
-        async with one_ahead(self._masked_u(span, sweep.u) for span in spans) as coming:
+        opened, hidden, sweep = deque[tuple[Span, Points]](), deque[Span](), await begin()
+        async with one_ahead(self._masked_u(span, sweep.turns) for span in spans) as coming:
             with ending(sweep.begun):
                 # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span
                 # k - 1, and the other refuses what comes in another order. A change here is one at both parties.
                 for turn in range(len(spans) + 2):
                     if turn < len(spans):
                         masked = await coming()
-                        await self.session.post(Kind.MASKED_U, masked)
+                        await self.session.post(Kind.MASKED_U, masked.view(np.uint8))
                         opened.append((spans[turn], masked))
                     if turn == 1:
                         await sweep.settle()
@@ -170,17 +170,18 @@ class Descent:
                         yield None
                 yield await sweep.pulled()
 
-    def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Turns]:
+    def _masked_u(self, span: Span, turns_of: Callable[[slice], Points]) -> asyncio.Future[Points]:
         """What a span sends of u, begun."""
 
-        def mask() -> Turns:
-            return self.link.turns(u_of(span.slice)) - self.correlations.angle_mask(span.number, span.rows)
+        def mask() -> Points:
+            return turns_of(span.slice) - self.correlations.point_mask(span.number, span.rows)
 
         return self.session.begin(mask, span.rows * self.products.columns[0])
 
-    async def _residual(self, step: Step, span: Span, masked: Turns) -> Words:
-        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, its low `spare` bits zero; 4 bytes a row."""
-        c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
+    async def _residual(self, step: Step, span: Span, masked: Points) -> Words:
+        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, its low `spare` bits zero; 2 bytes a row."""
+        theirs = await self.session.collect(Kind.MASKED_U, np.uint8, (masked.nbytes,))
+        c = whole(masked + theirs.view("<u2"))
         link, scales = self.link, step.scales(self.link)
         shares = await self.correlations.link_shares(span.number, link, span.rows, scales.width)
         label = None if self.label is None else self.label[span.slice]

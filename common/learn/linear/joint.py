@@ -20,10 +20,11 @@ import numpy as np
 
 from common.errors import PolicyError
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations, TruncationPart
-from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, Words
+from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, X_SCALE, Words
 from common.mpc.lockstep import Exchanges
 from common.mpc.product import Matrices, Rows, backward
 from common.mpc.session import Kind
+from common.mpc.short import WIDE, WIDTHS
 from common.mpc.truncate import opened as told_by
 from common.mpc.truncate import shifted, truncate
 from common.party import Party
@@ -36,9 +37,7 @@ DOUBLINGS = 6  # 2^6 terms of the series
 CUT_POWER = 2 * FACTOR_SCALE - JOINT_SCALE  # off a product of C and C, to the scale of M
 CUT_SERIES, CUT_ACROSS = JOINT_SCALE, FACTOR_SCALE  # off one of its powers, and off one with C
 SAMPLE_ROWS = 1 << 17
-CROSS_SHIFT = 44  # from products of columns, times `factor`, to 16 bits of the correlation
-_LOW_BITS = 16  # of a factor, all of them zero
-_SCALES = range(1 << 8, 3 << 7)
+_SCALES, _SHORT_SCALES = range(1 << 8, 3 << 7), range(1 << 9, 1 << 10)
 _CACHE_ROWS = 1 << 12
 _FIRST, _GRADIENT, _POINT = 1 << 40, 1 << 41, 1 << 42  # above every step's number, below every scoring's
 
@@ -68,11 +67,13 @@ class Sample:
     """The rows whose products tell the correlation: every `stride`-th, so that they are of many enterprises.
 
     rows, columns: of both matrices as they were dealt for. What is known only later, how many rows are data, is in `scale`.
+    width: bytes of masked words, of which sums have no more bits that count.
     """
 
     rows: int
     grid: int
     bank: int
+    width: int = WIDE
 
     @property
     def stride(self) -> int:
@@ -82,22 +83,36 @@ class Sample:
         """How many of so many rows are taken."""
         return -(-rows // self.stride)
 
+    @property
+    def _short(self) -> bool:
+        return self.width < WIDTHS[0]
+
+    @property
+    def low(self) -> int:
+        """Low bits of a factor, all of them zero."""
+        return 24 if self._short else 16
+
+    @property
+    def shift(self) -> int:
+        """From products of columns, times `factor`, to 16 bits of the correlation, of words in 5 bytes to 14 and more."""
+        return 46 if self._short else 44
+
     def _parts(self, taken: int) -> tuple[int, int]:
-        """k and s, of 256 and more, of the largest product not above 2^32 / `taken`, held back for a sample's error."""
+        """k and s, of 256 and more, of the largest product that is not too large, held back for a sample's error."""
         held = 1.0 if self.stride == 1 else 1.0 - min(0.5, 0.5 * math.sqrt((self.grid + self.bank) / taken))
-        whole = 2.0 ** (48 - _LOW_BITS) * held / taken
-        s = max(_SCALES, key=lambda s: s * math.floor(whole / s))
+        whole = 2.0 ** (FACTOR_SCALE - 2 * X_SCALE + self.shift - self.low) * held / taken
+        s = max(_SHORT_SCALES if self._short else _SCALES, key=lambda s: s * math.floor(whole / s))
         return math.floor(whole / s), s
 
     def factor(self, taken: int) -> np.uint64:
         """What turns the sum of products over `taken` rows into almost a mean at scale 60; `scale` has the rest.
 
-        It is a multiple of 2^16, since of sums of words in 6 bytes no bit above the 48th counts.
+        It is a multiple of 2^16, since of sums of words in 6 bytes no bit above the 48th counts, in 5 bytes of 2^24.
         """
-        return np.uint64(self._parts(taken)[0] << _LOW_BITS)
+        return np.uint64(self._parts(taken)[0] << self.low)
 
     def scale(self, taken: int, data: int) -> np.uint64:
-        """What brings the correlation from 16 to 24 bits. taken: as the factor was told; of them `data` are data."""
+        """What brings the correlation to 24 bits. taken: as the factor was told; of them `data` are data."""
         return np.uint64(self._parts(taken)[1] * taken // data)
 
     def blocks(self, rows: int) -> Iterator[tuple[int, int, slice]]:
@@ -246,23 +261,27 @@ async def joint_matrix(
     """
     rows, own = matrices.own.shape
     other = matrices.masked.shape[1]
-    sample = Sample(rows, *((own, other) if session.party is Party.GRID else (other, own)))
+    grid, bank = (own, other) if session.party is Party.GRID else (other, own)
+    sample = Sample(rows, grid, bank, matrices.width)
 
     def multiplied() -> Words:
         return correlation(session.party, correlations, matrices, sample) * sample.factor(sample.taken(rows))
 
     raw = await session.compute(multiplied, rows * own)
-    return await joint_of(session, correlations, raw, sample.scale(sample.taken(rows), sample.taken(data_rows)), gain)
+    scale = sample.scale(sample.taken(rows), sample.taken(data_rows))
+    return await joint_of(session, correlations, raw, sample.shift, scale, gain)
 
 
-async def joint_of(session: Exchanges, correlations: Correlations, raw: Words, scale: np.uint64, gain: Words) -> Operand:
+async def joint_of(
+    session: Exchanges, correlations: Correlations, raw: Words, shift: int, scale: np.uint64, gain: Words
+) -> Operand:
     """The same from shares of C.
 
-    raw: this party's share of the mean product of columns, (m_G, m_B) at scale 60, off by what the dealer knows. scale: of
-    `Sample.scale`.
+    raw: this party's share of the mean product of columns, (m_G, m_B), times `Sample.factor`, off by what the dealer knows.
+    shift, scale: of the sample.
     """
     cut = cutting(session, correlations)
-    (c,) = await opened(session, correlations, setup_number(0), await cut(raw, CROSS_SHIFT) * scale)
+    (c,) = await opened(session, correlations, setup_number(0), await cut(raw, shift) * scale)
     return await joint_by(session, correlations, c, gain, cut)
 
 

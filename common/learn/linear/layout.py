@@ -70,12 +70,6 @@ class Layout(BanksLayout):
         """
         return make_course(model, self.total, self.columns, model.full_steps if model.joint else 0)
 
-    @property
-    def sample(self) -> Sample:
-        """Which rows of each bank tell the correlation of the grid's columns and the banks'."""
-        return Sample(self.total, self.grid, self.bank)
-
-    @property
-    def factor(self) -> np.uint64:
-        """What turns the sum of products over all banks into a mean."""
-        return self.sample.factor(self.taken)
+    def sample(self, width: int) -> Sample:
+        """Which rows of each bank tell the correlation of the grid's columns and the banks', of words of so many bytes."""
+        return Sample(self.total, self.grid, self.bank, width)

@@ -31,7 +31,7 @@ from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
-from common.mpc.short import WIDE, WIDTHS
+from common.mpc.short import LEAST, WIDE, WIDTHS
 from common.mpc.truncate import open_sum, placed
 from common.party import Party
 
@@ -112,9 +112,9 @@ def _scales(size: float, whole: int, rows: int, least: int | None) -> LinkScales
 
 
 def matrix_width(steps: Sequence[Step], link: Link) -> int:
-    """Bytes of a word of masked matrices: as few as u modulo the link's period and the residuals of all steps allow."""
-    spare = min(step.scales(link).spare for step in steps)
-    return next((width for width in WIDTHS if 8 * width >= max(link.bits, 64 - spare)), WIDE)
+    """Bytes of a word of masked matrices: as few as what hides the residuals of all steps allows."""
+    cut = min(step.scales(link).cut for step in steps)
+    return next((width for width in (LEAST, *WIDTHS) if 8 * width >= 64 - cut), WIDE)
 
 
 class Correction:

@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import LocalProtocolError
 from common.learn.linear.path import Blocks, Step
 from common.learn.span import Span
+from common.mpc.circle import Points
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, Words
 from common.mpc.link import Link
@@ -52,14 +53,14 @@ class Dealt:
         if step.measures:  # the ridge's pull falls out of what is measured
             if not self.known:
                 raise LocalProtocolError("a step measures by shares that no dealer knows", got=step.number)
-            return DealtSweep(self, step, self._u_of(ahead.own, ahead.other))
+            return DealtSweep(self, step, self._turns_of(ahead.own, ahead.other))
         mask = self.correlations.weight_mask(step.number, len(ahead.other))
         await self.session.post(Kind.MASKED_WEIGHTS, ahead.other - mask)
         hidden = Hidden(ahead.own, mask)
         if self.known:
-            return DealtSweep(self, step, self._u_of(ahead.own, ahead.other), hidden)
+            return DealtSweep(self, step, self._turns_of(ahead.own, ahead.other), hidden)
         point = await self.received(hidden)
-        return DealtSweep(self, step, self._u_of(point, mask), ridge=self.ridge_at(point, mask))
+        return DealtSweep(self, step, self._turns_of(point, mask), ridge=self.ridge_at(point, mask))
 
     async def received(self, hidden: Hidden) -> Words:
         """z of own columns less the other's mask, which the dealer knows: off by U v, no more."""
@@ -69,15 +70,18 @@ class Dealt:
     def ridge_at(self, point: Words, mask: Words) -> Blocks:
         return Blocks(forward(self.matrices.own_ridge, point), forward(self.matrices.masked_ridge, mask))
 
-    def _u_of(self, point: Words, mask: Words) -> Callable[[slice], Words]:
-        """u of a slice of rows: this party's own product in clear, and the masked matrix times what the dealer knows."""
-        m = self.matrices
-        return lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask)
+    def _turns_of(self, own: Words, known: Words | None = None) -> Callable[[slice], Points]:
+        """u of a slice of rows: own columns in clear, and the masked matrix times what the dealer knows, if any."""
+        m, link, point = self.matrices, self.link, self.link.point(own)
+        if known is None:
+            return lambda rows: link.turned(forward(m.own[rows], point))
+        other = link.point(known)
+        return lambda rows: link.turned(forward(m.own[rows], point) + forward(m.masked[rows], other))
 
     def owned(self, step: Step, weights: Words) -> DealtSweep:
         point, m = weights << np.uint64(MOMENTUM_SCALE), self.matrices
         ridge = Blocks(forward(m.own_ridge, point), np.zeros(m.masked.shape[1], np.uint64))
-        return DealtSweep(self, step, lambda rows: forward(m.own[rows], point), ridge=ridge)
+        return DealtSweep(self, step, self._turns_of(point), ridge=ridge)
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,13 +99,13 @@ class DealtSweep:
         self,
         products: Dealt,
         step: Step,
-        u_of: Callable[[slice], Words],
+        turns: Callable[[slice], Points],
         hidden: Hidden | None = None,
         *,
         ridge: Blocks | None = None,
     ) -> None:
         """ridge: its pull, to which what the rows pull is added; hidden: by what it is told once that has arrived."""
-        self.u, self._products, self._waits, self._scales = u_of, products, hidden, step.scales(products.link)
+        self.turns, self._products, self._waits, self._scales = turns, products, hidden, step.scales(products.link)
         self._total = [Blocks.zero(*products.columns) for _ in step.bounds]
         self._total[0] += Blocks.zero(*products.columns) if ridge is None else ridge
         self._hidden = deque[tuple[Words, Words]]()
@@ -113,13 +117,13 @@ class DealtSweep:
             self._total[0] += self._products.ridge_at(point, self._waits.mask)
 
     async def give(self, span: Span, residual: Words) -> None:
-        """What hides it has its low `spare` bits zero too: they are not sent."""
+        """What hides it has its low `cut` bits zero: they are not sent, and where it has some itself it is rounded."""
         session, correlations, scales = self._products.session, self._products.correlations, self._scales
-        spare = np.uint64(scales.spare)
+        cut, half = np.uint64(scales.cut), np.uint64(1 << scales.cut >> 1 if scales.cut > scales.spare else 0)
 
         def mask() -> tuple[Words, Sent]:
-            hide = correlations.residual_mask(span.number, span.rows) << spare
-            return hide, shorten(residual - hide >> spare, scales.width)
+            hide = correlations.residual_mask(span.number, span.rows) << cut
+            return hide, shorten(residual + half - hide >> cut, scales.sent_width)
 
         hide, masked = await session.compute(mask, _PASSES * span.rows)
         await session.post(Kind.MASKED_RESIDUAL, masked)
@@ -129,10 +133,10 @@ class DealtSweep:
         """X^T r from own matrix times (own share + received), plus masked times mask: begun here, and awaited later."""
         session, m, (residual, hide) = self._products.session, self._products.matrices, self._hidden.popleft()
         scales, shape = self._scales, residual.shape
-        sent = await session.collect(Kind.MASKED_RESIDUAL, *sent_as(shape, scales.width))
+        sent = await session.collect(Kind.MASKED_RESIDUAL, *sent_as(shape, scales.sent_width))
 
         def pull() -> tuple[Words, Words]:
-            whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
+            whole = residual + (lengthen(sent, scales.sent_width, shape) << np.uint64(scales.cut))
             return backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)
 
         self._parts.append(span.part)

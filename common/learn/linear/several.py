@@ -134,14 +134,14 @@ async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first:
 
 async def _joint(hub: Hub, lines: Sequence[Line], matrices: Sequence[Matrices], layout: Layout, gain: float) -> Operand:
     """The matrix that takes the correlation of the grid's columns and all banks' out of each gradient."""
-    total = np.zeros((layout.grid, layout.bank), np.uint64)
+    total, sample = np.zeros((layout.grid, layout.bank), np.uint64), layout.sample(matrices[0].width)
     for line, held in zip(lines, matrices, strict=True):
-        work = partial(correlation, line.session.party, line.correlations, held, layout.sample)
+        work = partial(correlation, line.session.party, line.correlations, held, sample)
         total[layout.across(line.number)] += await line.session.compute(work, math.prod(line.own.shape))
-    shared = await hub.shared(training_sum(ACROSS), (total * layout.factor).ravel())
-    scale = layout.sample.scale(layout.taken, layout.taken)
+    shared = await hub.shared(training_sum(ACROSS), (total * sample.factor(layout.taken)).ravel())
+    scale = sample.scale(layout.taken, layout.taken)
     gained = encode(gain, JOINT_SCALE)
-    return await joint_of(hub.spoken, hub.correlations, shared.reshape(total.shape), scale, gained)
+    return await joint_of(hub.spoken, hub.correlations, shared.reshape(total.shape), sample.shift, scale, gained)
 
 
 async def _tagged(line: Line, layout: Layout, number: int, last: Moved) -> Tagged:

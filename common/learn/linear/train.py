@@ -166,7 +166,7 @@ async def _descended(
         demand = inputs.demand(session.party)
         sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
         scale = sample.scale(sample.taken(demand.rows), sample.taken(data_rows))
-        return await joint_of(rounds, correlations, await products.across(sample), scale, await gained)
+        return await joint_of(rounds, correlations, await products.across(sample), sample.shift, scale, await gained)
 
     found = await descent.shared(steps, first, joint if model.joint else None)
     return await _ended(session, correlations, inputs, steps, course, found, found.last.opened.tobytes())

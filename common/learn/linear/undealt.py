@@ -18,6 +18,7 @@ from common.errors import LocalProtocolError
 from common.learn.linear.joint import Sample
 from common.learn.linear.path import Blocks, Step
 from common.learn.span import Span
+from common.mpc.circle import Points
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,
@@ -198,8 +199,8 @@ class UndealtSweep:
     def begun(self) -> tuple[()]:
         return ()
 
-    def u(self, rows: slice) -> Words:
-        return self._u[rows] + forward(self._products.matrix[rows], self._point)
+    def turns(self, rows: slice) -> Points:
+        return self._products.link.turns(self._u[rows] + forward(self._products.matrix[rows], self._point))
 
     async def settle(self) -> None:
         """Nothing: what begins a sweep has arrived."""

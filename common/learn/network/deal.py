@@ -16,7 +16,7 @@ from common.learn.network.steps import LOSS, Step, count_steps, epoch_steps, fir
 from common.mpc.compare.masks import dealt_words
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask
-from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_truncation, mask_parts
+from common.mpc.dealer import Dealt, Parts, Prgs, angles, both, deal_link, deal_truncation, mask_parts
 from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import backward_units, forward_units
@@ -195,7 +195,8 @@ def deal_pull(prg: Prgs, step: Step, section: Network, matrix: Matrices, output:
         offset = forward_units(rows[Party.GRID], weights[Party.GRID]) + forward_units(rows[Party.BANK], weights[Party.BANK])
         hide = both(prg, Purpose.RESIDUAL, span.number, span.rows)
         later = yield from DEAL[section.activation](prg, span.number, offset, output, hide, step.scales)
-        yield deal_link(prg, section.link, span.number, top32(later.u, bits), step.scales.table)
+        a = angles(prg, span.number, top32(later.u, bits))
+        yield deal_link(prg, section.link, span.number, a, step.scales.table)
         lacking += later.output
         for p in Party:
             back = prg[p.other].words(Purpose.BACK, span.number, units * span.rows).reshape(units, span.rows)

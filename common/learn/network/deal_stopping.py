@@ -14,7 +14,7 @@ from common.learn.network.deal import Matrices, block_masks, deal_step, mask_mat
 from common.learn.network.scales import Scales
 from common.learn.network.steps import LOSS, epoch_steps, first_compared, fit_rows, make_spans, make_steps
 from common.mpc.compare.dealer import deal_signs
-from common.mpc.dealer import Dealt, Prgs, both, deal_link
+from common.mpc.dealer import Dealt, Prgs, angles, both, deal_link
 from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import forward_units
@@ -75,8 +75,8 @@ def deal_loss(
     for span in spans:
         parts = [forward_units(matrix[p][span.slice], weights[p]) for p in Party]
         later = yield from DEAL[section.activation](prg, span.number, parts[0] + parts[1], output, None, scales)
-        angle = top32(later.u, section.link.spans(scales.output))
-        yield deal_link(prg, section.link, span.number, angle, scales.table)
+        a = angles(prg, span.number, top32(later.u, section.link.spans(scales.output)))
+        yield deal_link(prg, section.link, span.number, a, scales.table)
 
 
 def deal_gain(prg: Prgs, number: int, bits: int) -> Dealt:

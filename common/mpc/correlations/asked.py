@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.mpc.circle import Points
 from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountsDemand
 from common.mpc.fixedpoint import Words
@@ -114,6 +115,9 @@ class Correlations(Protocol):
 
     def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
         """This party's half of the angle's mask."""
+
+    def point_mask(self, number: int, rows: int) -> Points:
+        """The same of angles of 16 bits."""
 
     async def link_shares(self, number: int, link: Link, rows: int, width: int = WIDE) -> Sequence[Sliced]:
         """Shares of the link's tables at the angle, `rows` words for each, modulo 2^(8 width)."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.mpc.circle import Points
 from common.mpc.correlations.asked import (
     MATRIX_BLOCK,
     DealerLink,
@@ -178,6 +179,9 @@ class DealtCorrelations:
 
     def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
         return self._prg.half_words(Purpose.ANGLE, number, rows)
+
+    def point_mask(self, number: int, rows: int) -> Points:
+        return self._prg.short_words(Purpose.ANGLE, number, rows)
 
     async def link_shares(self, number: int, link: Link, rows: int, width: int = WIDE) -> Sequence[Sliced]:
         if width == WIDE:

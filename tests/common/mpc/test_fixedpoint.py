@@ -78,13 +78,16 @@ def test_short_words_keep_the_bits_that_were_asked_for(bits: float) -> None:
         assert scales.coarse == (whole < 2**16)
     else:
         assert scales.step_over_n == step / rows and not scales.coarse
+    assert scales.sent_width == (6 if bits <= 23 else 7)
+    sent = LinkScales.choose(step / 2**13, rows >> 13, 12)
+    assert sent.sent_width == (5 if bits <= 15 else 6 if bits <= 23 else 7) and sent.cut >= sent.spare
 
 
 def test_a_step_over_fewer_rows_keeps_the_split() -> None:
     """As zeros fill up what was dealt for more: what was dealt is as it was, and the step is over the rows of data."""
     dealt = LinkScales.choose(4.0, 1_250_000, 12)
     over = dealt.over(4.0, 1_000_000)
-    assert (over.table, over.factor, over.spare) == (dealt.table, dealt.factor, dealt.spare)
+    assert (over.table, over.factor, over.spare, over.cut) == (dealt.table, dealt.factor, dealt.spare, dealt.cut)
     assert over.step_over_n == pytest.approx(4e-6, rel=2.0**-11)
 
 

@@ -8,14 +8,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from common.learn.linear.cost import angles
 from common.learn.linear.deal import KEPT_BYTES, Masks
 from common.learn.linear.descent import Descent
 from common.learn.linear.path import Blocks, Step
 from common.learn.linear.products import Dealt, DealtSweep
+from common.mpc.circle import whole
 from common.mpc.correlations.dealt import DealtCorrelations
-from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, LinkScales, Reals, Words, decode, encode
+from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, LinkScales, Reals, Words, as_words, decode, encode
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.product import Matrices
 from common.mpc.session import Kind, Session
@@ -56,13 +57,25 @@ def test_a_period_that_is_no_power_of_two_is_one_of_a_multiple() -> None:
     link = Fourier()
     assert (link.times, link.bits) == (7, U_SCALE + 8)
     u = np.array([0.0, 9.0, -9.0, 3.0, 3.0 + 256 / 7])
-    turns = link.turns(encode(u, U_SCALE)).astype(np.float64) * 2.0**-32
+    turns = link.turns(encode(u, U_SCALE)).astype(np.float64) * 2.0**-16
     off = turns - u * 7 / 256
-    assert np.abs(off - np.rint(off)).max() < 2.0**-31
+    assert np.abs(off - np.rint(off)).max() <= 2.0**-17
     shares = halves(encode(u, U_SCALE), np.random.default_rng(1))
     parts = sum(link.turns(shares[party]).astype(np.int64) for party in Party)
-    carried = (parts - link.turns(encode(u, U_SCALE)).astype(np.int64)) % 2**32
-    assert set(carried.tolist()) <= {0, 2**32 - 1}
+    carried = (parts - link.turns(encode(u, U_SCALE)).astype(np.int64)) % 2**16
+    assert set(carried.tolist()) <= {0, 1, 2**16 - 1}
+
+
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64), Fourier(4096, 60), Taylor()], ids=str)
+def test_u_of_a_look_ahead_in_forty_bits_is_that_of_all_its_bits_and_right_in_the_mean(link: Link) -> None:
+    rng = np.random.default_rng(4)
+    x = as_words(rng.integers(-(1 << 12), 1 << 12, (20_000, 6)))
+    ahead = encode(rng.standard_normal(6), 28)
+    shares = halves(ahead, rng)
+    parts = sum(link.turned(x @ link.point(shares[party])).astype(np.int64) for party in Party)
+    meant = (x @ ahead * np.uint64(link.times) << np.uint64(64 - link.bits)).astype(np.float64) * 2.0**-48
+    off = (parts - meant + 2**15) % 2**16 - 2**15
+    assert np.abs(off).max() < 1.01 and abs(off.mean()) < 0.02  # in 2^-16 of a period
 
 
 def test_terms_are_as_many_as_a_period_needs() -> None:
@@ -123,15 +136,15 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
         label = y.astype(np.uint8) if session.party is Party.BANK else None
         products, (span,) = Dealt(session, correlations, NOTHING, link), step.spans()
         descent = Descent(session, correlations, products, link, label)
-        masked = await descent._masked_u(span, lambda _: shares[session.party])
-        await session.post(Kind.MASKED_U, masked)
+        masked = await descent._masked_u(span, lambda _: link.turns(shares[session.party]))
+        await session.post(Kind.MASKED_U, masked.view(np.uint8))
         found = await descent._residual(step, span, masked)
-        await DealtSweep(products, step, lambda rows: shares[session.party][rows], Blocks.zero(0, 0)).give(span, found)
+        await DealtSweep(products, step, lambda _: masked, Blocks.zero(0, 0)).give(span, found)
         return found
 
     async def deal(dealer: Dealer) -> None:
         masks = Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None), KEPT_BYTES)
-        for party, dealt, values in masks._link(step, step.spans()[0], offset):
+        for party, dealt, values in masks._link(step, step.spans()[0], link.turns(offset)):
             await trio.to_party[party].send(dealt, values)
 
     result = await trio.run(side, deal)
@@ -143,7 +156,7 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
 async def test_secure_residual(link: Link, equivalent: int) -> None:
     """Over the whole claimed range, both ends included: as close to the plaintext link as its words are long, and unbiased."""
     rng = np.random.default_rng(0)
-    inside = link.reach - 2.0**-20 * float(link.period)  # Taylor's range is open
+    inside = link.reach - 2.0**-15 * float(link.period)  # Taylor's range is open
     u = np.concatenate([np.linspace(-inside, inside, 2001), [0.0, 2.0**-30, -(2.0**-30)]])
     y = rng.integers(0, 2, len(u)).astype(np.float64)
     step = Step(0, 0, len(u), 2.0 * len(u) / equivalent, 0)
@@ -162,10 +175,10 @@ def test_short_words_are_right_in_the_mean_where_few_are_overdue(link: Link, row
     """At each u, over what is opened: a sine of five bits is too large, by a thirtieth of what one row in a hundred is."""
     scales = LinkScales.choose(4.0, rows, link.least_bits)
     assert scales.coarse
-    c = np.arange(0, 1 << 32, 40_503, dtype=np.uint64).astype(np.uint32)  # even in its low 16 bits too
+    c = whole(np.arange(1 << 16).astype(np.uint16))  # all that can be opened
     factors = [decode(factor, scales.factor) for factor in link.factors(c, scales)]
     for u in (-7.0, -4.6, -3.0, -1.0, 2.0):
-        turn = np.uint32(round(u / float(link.period) * 2**32) % 2**32)
+        turn = np.uint32((round(u / float(link.period) * 2**16) << 16) % 2**32)
         tables = (np.rint(values * 2.0**scales.table) * 2.0**-scales.table for values in link.table_values(turn - c))
         found = 0.5 + sum(table * factor for table, factor in zip(tables, factors, strict=True)) / scales.step_over_n
         meant = link(np.array([(int(turn) - (int(turn) >> 31 << 32)) * float(link.period) / 2.0**32]))[0]
@@ -191,7 +204,7 @@ async def test_cost(link: Link) -> None:
     for party in Party:
         traffic = trio.session[party].traffic
         assert traffic.rounds == 2  # the link's own, and the residual that leaves in the same breath
-        assert traffic.sent == {Kind.MASKED_U: 4 * rows, Kind.MASKED_RESIDUAL: width * rows}
-        assert link_round(rows) == traffic.sent[Kind.MASKED_U]
+        assert traffic.sent == {Kind.MASKED_U: 2 * rows, Kind.MASKED_RESIDUAL: 5 * rows}
+        assert angles(rows) == traffic.sent[Kind.MASKED_U]
         seed, dealt = (values for _, values in trio.to_party[party].log)
         assert seed.nbytes == 96 and dealt.nbytes == 8 * -(-width * rows * link.tables // 16)

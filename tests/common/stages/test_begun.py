@@ -98,7 +98,7 @@ async def test_what_a_step_pulls_back_when_the_line_is_lost() -> None:
     async def begin() -> Any:
         return sweep
 
-    sweep: Any = SimpleNamespace(begun=pulls, u=None, settle=give, give=give, take=take)
+    sweep: Any = SimpleNamespace(begun=pulls, turns=None, settle=give, give=give, take=take)
     step: Any = SimpleNamespace(spans=lambda: [Span(0, 0, 1), Span(1, 1, 2), Span(2, 2, 3)])
     descent: Any = SimpleNamespace(session=Begins(), _masked_u=masked, _residual=give)
     descent._turns = partial(Descent._turns, descent)

@@ -292,6 +292,11 @@ def test_rows_taken_and_what_their_products_become() -> None:
         held = 1.0 if sample.stride == 1 else 1.0 - 0.5 * math.sqrt(9 / taken)
         whole = int(sample.factor(taken)) * int(sample.scale(taken, taken)) * taken
         assert 0 <= held - whole / 2**48 < 2**-12 and int(sample.factor(taken)) % 2**16 == 0
+    for rows in (3, 300, 14_280, 65_537, 66_000, 111_618, 131_072):  # of words in 5 bytes
+        sample = Sample(rows, 4, 5, 5)
+        factor, s = int(sample.factor(rows)), int(sample.scale(rows, rows))
+        assert 0 <= 1 - factor * s * rows / 2**50 < 2**-8.5 and factor % 2**24 == 0
+        assert 2**60 - 2**46 <= factor * rows << 20 <= 2**61  # room for a truncation, and 14 bits after it
     rows = [low + i for _, low, part in Sample(10**6, 4, 5).blocks(10**6) for i in range(*part.indices(1 << 16))]
     assert rows == list(range(0, 10**6, 7))
 

@@ -103,7 +103,7 @@ def test_what_any_two_banks_hear_of_the_steps_together_is_uniform(seen: dict[tup
             )  # arrays a job, of which the first is said to all banks alike
             both = zip(seen[one, kind], seen[other, kind], strict=True)
             pairs = [pair for place, pair in enumerate(both) if not first or place % first]
-            width = 4 if kind is Kind.MASKED_U else 8
+            width = 2 if kind is Kind.MASKED_U else 8
             apart = [
                 np.frombuffer(a[:n], f"<u{width}") - np.frombuffer(b[:n], f"<u{width}")
                 for a, b in pairs

@@ -21,7 +21,7 @@ from common.learn.linear.undealt import COLUMNS_AT_ONCE, UNDEALT_SCALE, Undealt,
 from common.mpc.correlations.asked import Correlations, Demand
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost
-from common.mpc.dealer import Dealer, both_halves
+from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import RESIDUAL_SCALE, RIDGE_SCALE, U_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.ring96 import WORDS
@@ -152,7 +152,7 @@ async def products_of(problem: Problem, link: Link, steps: list[Step]) -> tuple[
         found = []
         for step, share in zip(steps, shares, strict=True):
             sweep = await products.begin(step, Blocks(share[party][party], share[party.other][party]))
-            u = sweep.u(slice(step.high))
+            u = sweep.turns(slice(step.high))
             for span in step.spans():
                 await sweep.give(span, parts[party][span.slice])
                 await sweep.take(span)
@@ -169,8 +169,8 @@ async def products_of(problem: Problem, link: Link, steps: list[Step]) -> tuple[
     for at, (step, point) in enumerate(zip(steps, points, strict=True)):
         (grid_u, grid), (bank_u, bank) = (result[p][0][at] for p in Party)
         z, r = {p: decode(point[p], LOOKAHEAD) for p in Party}, decode(residual, RESIDUAL_SCALE)[: step.high]
-        turned = (grid_u + bank_u) << np.uint64(64 - link.bits)
-        u = decode(turned, 64 - (int(link.period).bit_length() - 1)), sum(x[p][: step.high] @ z[p] for p in Party)
+        turned = (grid_u + bank_u).view(np.int16) * (float(link.period) * 2.0**-16)
+        u = turned, sum(x[p][: step.high] @ z[p] for p in Party)
         pulled = {
             p: (decode(own + other, UNDEALT_SCALE), x[p][: step.high].T @ r + ridge[p] @ z[p])
             for p, own, other in ((Party.GRID, grid.own, bank.other), (Party.BANK, bank.own, grid.other))
@@ -190,7 +190,7 @@ async def test_shares_of_products_are_right(link: Link, columns: tuple[int, int]
     for found in steps:
         (got, want), period = found["u"], int(link.period)
         off = (got - want + period / 2) % period - period / 2
-        assert np.abs(off).max() < period * 2.0**-15
+        assert np.abs(off).max() < period * 2.0**-14
         for party in Party:
             got, want = found[party]
             assert np.abs(got - want).max() < 2.0**-10
@@ -257,8 +257,8 @@ async def test_what_the_dealer_and_the_grid_know_unmasks_no_matrix_and_still_giv
     _, whole = await trained(problem, Model(reveal="owners"))  # where the same attack opens the matrix
     short = next(v for label, v in whole.peer[Party.BANK].log if label.kind is Kind.MASKED_MATRIX)
     hidden = columns - 1, rows  # the last one is of ones, and not sent
-    masked, mask = lengthen(short, 6, hidden), whole.dealer.expanded[Party.BANK].words(Purpose.MATRIX, 0, (columns - 1) * rows)
-    assert not ((masked + mask.reshape(hidden) - x[:-1]) << np.uint64(16)).any()
+    masked, mask = lengthen(short, 5, hidden), whole.dealer.expanded[Party.BANK].words(Purpose.MATRIX, 0, (columns - 1) * rows)
+    assert not ((masked + mask.reshape(hidden) - x[:-1]) << np.uint64(24)).any()
     for masked in matrices:
         for purpose in Purpose:
             for party in Party:
@@ -267,10 +267,12 @@ async def test_what_the_dealer_and_the_grid_know_unmasks_no_matrix_and_still_giv
                 near = [np.abs((tried - (x << np.uint64(b))).view(np.int64)) < 1 << 40 for b in bits]
                 assert max(part.mean() for part in near) < 0.01
 
-    sent_u = [next(v for kind, v in sent[p] if kind is Kind.MASKED_U) for p in Party]
+    sent_u = [next(v for kind, v in sent[p] if kind is Kind.MASKED_U).view(np.uint16) for p in Party]
     number = make_steps(model, rows, 1)[0].spans()[0].number
-    first = sent_u[0] + sent_u[1] + both_halves(prg, Purpose.ANGLE, number, rows)
-    assert np.abs(first.view(np.int32)).max() < 2**18  # u is zero at the start: within 32 * 2^-14 of it
+    first = sent_u[0] + sent_u[1]
+    for party in Party:
+        first += prg[party].short_words(Purpose.ANGLE, number, rows)
+    assert np.abs(first.view(np.int16)).max() <= 4  # u is zero at the start: within 32 * 2^-14 of it
 
 
 async def test_two_trainings_of_one_table_show_nothing_of_it(problem: Problem) -> None:

@@ -87,8 +87,8 @@ async def test_labels_that_a_whole_dealer_reads_with_the_grid_stay_hidden(
     _, whole = await trained(problem, model)
     sent = next(values for label, values in whole.peer[Party.BANK].log if label.kind is Kind.MASKED_RESIDUAL)
     mask = whole.dealer.expanded[Party.BANK].words(Purpose.RESIDUAL, number, problem.rows)
-    masked = lengthen(sent, scales.width, (problem.rows,)) + mask
-    assert guessed(shares[DealtSweep][0] + (masked << np.uint64(scales.spare))) == 1.0
+    masked = lengthen(sent, scales.sent_width, (problem.rows,)) + mask
+    assert guessed(shares[DealtSweep][0] + (masked << np.uint64(scales.cut))) == 1.0
 
     _, half = await trained(problem, Model(**HALF))
     bank = [v for label, v in half.peer[Party.BANK].log if label.kind is Kind.LATTICE_RESIDUAL]
