@@ -32,11 +32,15 @@ S = TypeVar("S", bound=Section)
 
 @dataclass(frozen=True)
 class Size:
-    """The size of a training: its rows, and the trained columns of each side, a learner's intercept among the bank's."""
+    """The size of a training: its rows, and the trained columns of each side, a learner's intercept among the bank's.
+
+    banks: whose rows these are.
+    """
 
     rows: int
     grid_columns: int
     bank_columns: int
+    banks: int = 1
 
     def columns(self, party: Party) -> int:
         return self.grid_columns if party is Party.GRID else self.bank_columns

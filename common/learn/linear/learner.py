@@ -29,7 +29,7 @@ from common.learn.linear.path import Step
 from common.learn.linear.price import label_bits
 from common.learn.linear.schedule import LEVEL_ROWS
 from common.learn.linear.score import open_scores
-from common.learn.linear.steps import cell_bytes, check_course, is_quadratic, make_steps, make_work, step_size
+from common.learn.linear.steps import cell_bytes, check_course, is_quadratic, make_course, make_steps, make_work, step_size
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.learn.linear.unaided import CommittedShares
 from common.learn.widened import Widened
@@ -135,7 +135,15 @@ class LinearTask:
 
 
 def _steps(section: Model, size: Size) -> list[Step]:
-    return make_steps(section, size.rows, size.grid_columns + size.bank_columns)
+    columns = size.grid_columns + size.bank_columns
+    if size.banks > 1:
+        return make_course(section, size.rows, columns, section.full_steps if section.joint else 0)
+    return make_steps(section, size.rows, columns)
+
+
+def _quadratic(section: Model, size: Size) -> bool:
+    """Whether rows are needed once: of several banks they are not."""
+    return size.banks == 1 and is_quadratic(section, size.rows)
 
 
 def stepped_rounds(section: Model, steps: Sequence[Step]) -> int:
@@ -168,7 +176,7 @@ class Linear:
         columns = size.by_party.values()
         if section.undealt and section.link != "fourier":  # who has fewer masks them, with their sum, and the label at the bank
             check_width(size.rows, min(columns) + 2, cell_bytes(section, ()))
-        elif not is_quadratic(section, size.rows):
+        elif not _quadratic(section, size):
             check_width(size.rows, max(columns), cell_bytes(section, _steps(section, size)))
 
     def task(
@@ -207,7 +215,7 @@ class Linear:
                 each = (_PHASED_ROW + 3 * columns) * size.rows + _UNAIDED_STEP
                 return float(2 * _UNAIDED_CELLS * columns * size.rows + each * section.iterations)
             return float(_UNAIDED_CELLS * columns * size.rows + _UNAIDED_STEP * section.iterations)
-        if is_quadratic(section, size.rows):
+        if _quadratic(section, size):
             return float(size.grid_columns * size.bank_columns * size.rows / _CROSSED_CELLS + columns * size.rows)
         return float(columns * sum(step.rows for step in _steps(section, size)))
 

@@ -73,7 +73,8 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         learner = several_of(several.model)
         layout = learner.layout_of(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
         check_sizes(counts.train, layout.columns, plan.limits)
-        learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
+        size = Size(counts.train, grid, layout.bank, len(several.banks))
+        learner_of(several.model).check(several.model, size, job.home.policy)
         if said := _path(job, several, layout, own.train):
             job.warn(said)
         job.reporter.expect(learner.cost(several.model, layout, own.train, speaks=place == 0).total)

@@ -77,7 +77,8 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         prepared, layout = await _prepared(jobs, plan, several, hub, own)
         leave.say(job)
         check_sizes(own.train, layout.columns, plan.limits)
-        learner_of(several.model).check(several.model, Size(own.train, layout.grid, layout.bank), job.home.policy)
+        size = Size(own.train, layout.grid, layout.bank, len(several.banks))
+        learner_of(several.model).check(several.model, size, job.home.policy)
         await _begin(jobs, plan, hub.session, own, prepared, layout)
     with job.stage(Stage.TRAIN):
         trained = await _trained(jobs, several, hub, own, prepared, layout)

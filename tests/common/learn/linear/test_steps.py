@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,3 +93,14 @@ def test_where_nobody_deals_and_the_link_is_taylor_s_who_has_fewer_columns_masks
     Linear().check(model, Size(500_000, 5000, 1363), Policy())
     with pytest.raises(PolicyError, match="more than one message may hold"):
         Linear().check(model, Size(500_000, 5000, 1364), Policy())
+
+
+def test_rows_of_several_banks_go_through_every_step_by_taylor_too() -> None:
+    """Of one bank they are needed once; of several each step is over them, and a block of their columns has to fit."""
+    model, several, alone = Model(link="taylor"), Size(100_000, 11, 12, 3), Size(100_000, 11, 12)
+    assert Linear().work(model, several) == Linear().work(Model(), several) == Linear().work(Model(), alone)
+    assert Linear().work(model, alone) < 0.4 * Linear().work(model, several)
+    wide, floors = Size(100_000, 5000, 12, 3), Policy()
+    Linear().check(model, replace(wide, banks=1), floors)
+    with pytest.raises(PolicyError, match="columns are more than one message may hold"):
+        Linear().check(model, wide, floors)
