@@ -85,6 +85,11 @@ class Running:
         self.heard.append(link)
         await to_the_end(asyncio.to_thread(book.keep, link.opening))
 
+    @property
+    def ends(self) -> bool:
+        """Whether it was told to stop, or is at its end of itself."""
+        return self.ending or self.cause is not None
+
     def keep_heard(self, book: DealtBook) -> None:
         """Of each line, what an auditor would be given."""
         for heard in self.heard:

@@ -129,7 +129,7 @@ class Runner:
         elif what == "stop":
             cause = from_fault(message.stop.fault)
             job, here = message.stop.job, self._jobs.get(message.stop.job)
-            if (here is None or here.ending) and self._home.unfinished.begun(job) is not None:
+            if (here is None or here.ends) and self._home.unfinished.begun(job) is not None:
                 _log.warning("job %s, which has ended here, ends: %s", job, cause)  # by less, such as a line that broke
             self.stop(job, cause)
         elif what == "over":
@@ -139,9 +139,13 @@ class Runner:
             )
 
     def stop(self, job: str, cause: WattScoreError) -> None:
-        """Ends a job if it is here, and not at its end; the other party hears why."""
+        """Ends a job if it is here, once, for the first cause given, and not at its end; the other party hears why.
+
+        A task that is cancelled twice leaves off what it does at its end, such as waiting for whether the other has kept what
+        both made.
+        """
         running = self._jobs.get(job)
-        if running is None or running.ending:
+        if running is None or running.ends:
             return
         running.cause = cause
         if running.task is not None:

@@ -73,6 +73,42 @@ async def test_a_job_that_was_told_why_it_ends_keeps_that_cause_when_it_is_said_
     assert (one.state, one.cause) == ("failed", said[1]) and desk.runner.held() == []
 
 
+async def test_a_job_that_a_watch_has_stopped_is_not_cut_short_at_its_end_by_the_coordinator(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was cancelled once more: what it waits for at its end, as whether the other has kept the model, was left off."""
+    begun, stops, other, ends = asyncio.Event(), asyncio.Event(), asyncio.Event(), list[bool]()
+
+    async def compute(*_: Any) -> wire.Report:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stops.set()
+            ends.append(False)
+            await other.wait()
+            ends.append(True)
+        raise AssertionError("nobody sets it")
+
+    monkeypatch.setattr(desk.runner._attempts, "_compute", compute)
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
+    task = desk.runner._jobs["train-1"].task
+    assert task is not None
+    await begun.wait()
+    desk.runner.stop("train-1", PeerLost("the bank closed the connection"))
+    await stops.wait()
+    heard = to_fault(JobStateError("no space is left", job="train-1"), "bank")
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", fault=heard)), desk.send)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done() and "which has ended here, ends: " in caplog.text and "no space is left" in caplog.text
+    other.set()
+    await task
+    (fault,) = [message.failed.fault for message in desk.sent if message.HasField("failed")]
+    assert (fault.kind, fault.message, ends) == ("PeerLost", "the bank closed the connection", [False, True])
+
+
 async def test_why_a_job_ends_is_told_to_a_party_whose_part_of_it_has_ended_before(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
