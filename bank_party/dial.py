@@ -11,6 +11,7 @@ from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
 from common.errors import PeerLost, PeerProtocolError
 from common.party import Identity
+from common.unheard import unheard
 from common.wire.client import Connection, Stream, close_all
 from common.wire.lanes import FEWER, Braid, Duplex, Wish, greet, lane_key
 from common.wire.lanes import PATIENCE as LANE_PATIENCE
@@ -47,8 +48,7 @@ class Dial:
 
     def forget(self, job: str) -> None:
         self._plans.pop(job, None)
-        task = asyncio.ensure_future(close_all(self._streams.pop(job, []), self._apart.pop(job, [])))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        unheard(asyncio.ensure_future(close_all(self._streams.pop(job, []), self._apart.pop(job, []))))
 
     async def meet(
         self,

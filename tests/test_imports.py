@@ -17,7 +17,7 @@ from tests.source import ROOT, parse
 PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 
 # The folders of `common` in order: one may import those before it and nothing else. The first line are loose modules.
-WORDS = "errors disclosure config party"
+WORDS = "errors disclosure config party unheard"
 FOLDERS = """
     text disk stats rows trust mpc features scale records wire plan learn match monitor process web home stages client report
     coordinator auditor daemon console doctor trial cli

@@ -26,6 +26,7 @@ from common.plan.several import SeveralPlan
 from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
 from common.text.logs import Place, within
+from common.unheard import unheard
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.dealing import DealtChannel
 from common.wire.lanes import Purpose, Wish
@@ -394,6 +395,4 @@ class Drive:
 
 def _all(futures: Mapping[Any, asyncio.Future[Any]]) -> asyncio.Future[list[Any]]:
     """All results. One that is cancelled, as when a job fails, is not logged as an error that nobody looked at."""
-    gathered = asyncio.gather(*futures.values())
-    gathered.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return gathered
+    return unheard(asyncio.gather(*futures.values()))

@@ -9,6 +9,7 @@ from common.errors import JobStateError, PlanError
 from common.match.intersect import intersect
 from common.match.tags import PIECE_BYTES
 from common.party import Party
+from common.unheard import unheard
 from common.wire.lanes import Duplex
 from common.wire.peer import Counter, FrameChannel
 
@@ -20,8 +21,7 @@ class Matching:
         loop = asyncio.get_running_loop()
         self._counters, self._most = counters, most
         self._joined: dict[Party, asyncio.Future[FrameChannel]] = {party: loop.create_future() for party in Party}
-        self._over: asyncio.Future[None] = loop.create_future()
-        self._over.add_done_callback(lambda over: over.cancelled() or over.exception())
+        self._over: asyncio.Future[None] = unheard(loop.create_future())
 
     async def run(self) -> None:
         """Until both parties have been told and have closed their lines. Raises what `intersect` and the lines raise."""

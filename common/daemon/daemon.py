@@ -27,6 +27,7 @@ from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
 from common.process.serve import begin_tracing, serve_metrics
 from common.text.logs import set_logging
+from common.unheard import unheard
 from common.wire import party_pb2 as wire
 from common.wire.about import info_service
 from common.wire.client import Connection, Stream
@@ -121,9 +122,7 @@ class PartyDaemon:
 
     async def _send(self, message: wire.FromParty) -> None:
         # A write that is cancelled, as a job's last progress is, would take the whole stream with it.
-        writing = asyncio.ensure_future(self._write(message))
-        writing.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody awaits it any more
-        await asyncio.shield(writing)
+        await asyncio.shield(unheard(asyncio.ensure_future(self._write(message))))
 
     async def _write(self, message: wire.FromParty) -> None:
         async with self._writing:

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from common.disk.files import make_folder
 from common.errors import ConfigError
+from common.unheard import unheard
 
 T = TypeVar("T")
 
@@ -249,8 +250,7 @@ async def committed_aside(work: Callable[[], T], *, few: bool) -> T:
 async def written_aside(work: Callable[[], T], *, few: bool) -> tuple[T, asyncio.Future[None]]:
     """As `committed_aside`, which returns once it is written; what comes with it is done once that is on disk."""
     loop = asyncio.get_running_loop()
-    committed: asyncio.Future[None] = loop.create_future()
-    committed.add_done_callback(lambda done: done.cancelled() or done.exception())  # where nobody awaits it any more
+    committed: asyncio.Future[None] = unheard(loop.create_future())
     if few:
         try:
             with _written(joint := _Joint(waits=False)):

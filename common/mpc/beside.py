@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 from common.errors import LocalProtocolError
+from common.unheard import unheard
 
 T = TypeVar("T")
 
@@ -37,8 +38,7 @@ async def first_of(work: Iterable[Awaitable[T]]) -> tuple[int, T]:
 
 async def to_the_end(work: Awaitable[T]) -> T:
     """What it gives. A caller that is cancelled waits until it is through: what it has on disk by then is known of."""
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody awaits it any more
+    task = unheard(asyncio.ensure_future(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -156,9 +156,7 @@ def dealt_ahead(
     def begin(number: int) -> asyncio.Future[T | None]:
         beside = number == 0 or longest > _LONG
         work = compute(partial(item, number), max(words, OFFLOAD_WORDS) if beside else words)
-        begun: asyncio.Future[T | None] = asyncio.ensure_future(work)
-        begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody takes it any more
-        return begun
+        return asyncio.ensure_future(work)
 
     return one_ahead(map(begin, itertools.count()))
 

@@ -20,6 +20,7 @@ from common.disclosure import Opened
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.mpc.transcript import SUM_BYTES, Transcript
 from common.party import Party
+from common.unheard import unheard
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -305,8 +306,7 @@ class Session:
         self.said.add(label, mine)
         if self._holding is not None and self._holding.keep(label, mine):
             return
-        self._posting = asyncio.create_task(self._peer.send(label, mine))
-        self._posting.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._posting = unheard(asyncio.create_task(self._peer.send(label, mine)))
 
     @asynccontextmanager
     async def together(self, *, throughout: bool = False) -> AsyncIterator[None]:
@@ -353,9 +353,7 @@ class Session:
 
     def begin(self, work: Callable[[], T], words: int) -> asyncio.Future[T]:
         """The same, begun now and awaited later; what is large is computed beside other work."""
-        begun = asyncio.ensure_future(self.compute(work, words))
-        begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody awaits it any more
-        return begun
+        return unheard(asyncio.ensure_future(self.compute(work, words)))
 
     @property
     def whom(self) -> str:

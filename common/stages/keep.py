@@ -14,6 +14,7 @@ from common.monitor import reference
 from common.mpc.session import Kind
 from common.stages.champion import digest_words
 from common.stages.job import Kept, PartyJob
+from common.unheard import unheard
 
 _LAST_WORD = 5.0  # seconds in which the other party still says how it ended, once a job is stopped here
 
@@ -47,7 +48,7 @@ async def keep_both(job: PartyJob, product: Product) -> None:
 
 
 async def _keep_if_both(job: PartyJob, product: Product, peer: str) -> None:
-    writing = asyncio.ensure_future(asyncio.to_thread(keep, job, product, peer))
+    writing = unheard(asyncio.ensure_future(asyncio.to_thread(keep, job, product, peer)))
     try:
         await asyncio.shield(writing)
         await job.session.exchange(Kind.REGISTRY, digest_words(bytes.fromhex(peer)))

@@ -17,6 +17,7 @@ from common.errors import PeerLost, WattScoreError
 from common.party import Identity
 from common.text import traces
 from common.trust.authority import TrustStore
+from common.unheard import unheard
 from common.wire.frames import Piece, Together, codec
 from common.wire.proof import Challenge
 from common.wire.server import KEEPALIVE, distrusted, in_time
@@ -100,8 +101,7 @@ class Stream:
     async def _proven(self) -> Any:
         """The call, once the server has proven who it is: reader and writer may both come first."""
         if self._proof is None:
-            self._proof = asyncio.create_task(self._check())
-            self._proof.add_done_callback(lambda proof: proof.cancelled() or proof.exception())  # nobody may wait any more
+            self._proof = unheard(asyncio.create_task(self._check()))
         if not self._proof.done() or self._proof.exception():
             await asyncio.shield(self._proof)
         if self._call is None:

@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from common.errors import PeerLost, PeerProtocolError, WattScoreError
 from common.mpc.beside import first_of
 from common.party import Identity
+from common.unheard import unheard
 from common.wire.frames import Piece, Together, check_array
 from common.wire.peer_pb2 import Frame, Hello
 
@@ -103,8 +104,7 @@ class Braid:
             if self._over:
                 raise PeerLost("the job was ended here")
             self._sent += 1
-            writing = self._writing[lane] = asyncio.create_task(self._lanes[lane].write(message))
-            writing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._writing[lane] = unheard(asyncio.create_task(self._lanes[lane].write(message)))
         if not isinstance(message, Piece):
             await self._free(lane)
 

@@ -23,6 +23,7 @@ from common.mpc.session import Array, Channel, Kind, Round
 from common.mpc.several.hub import SumDemand, rounded_sum
 from common.mpc.several.seeds import COMMON, NONCES, common_nonce
 from common.party import Party
+from common.unheard import unheard
 
 Tagged = list[tuple[int, Party, Round, Array]]  # of which line
 
@@ -104,8 +105,7 @@ class SeveralDealer:
     async def _meet(self, line: int, demand: Demand, deal: Together) -> None:
         """Waits until all lines have asked; the last one deals for all."""
         if self._dealt is None:
-            self._dealt = asyncio.get_running_loop().create_future()
-            self._dealt.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._dealt = unheard(asyncio.get_running_loop().create_future())
         dealt, self._waiting[line] = self._dealt, demand
         if len(self._waiting) < len(self._lines):
             await asyncio.shield(dealt)

@@ -45,6 +45,7 @@ from common.stages.several.sizes import limits_of
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.split import training_first
 from common.stages.willing import agree_to_charge
+from common.unheard import unheard
 
 _LAST_WORD = 5.0  # seconds in which banks still say how they ended, once a job is stopped here
 
@@ -263,7 +264,7 @@ async def _keep_all(jobs: Sequence[PartyJob], product: Product) -> None:
 async def _keep_if_all(jobs: Sequence[PartyJob], product: Product, peers: Sequence[bytes]) -> None:
     job, together = jobs[0], sha256(b"".join(peers)).hexdigest()
     halves = {line.chain: peer.hex() for line, peer in zip(jobs, peers, strict=True)}
-    writing = asyncio.ensure_future(asyncio.to_thread(keep, job, product, together, halves))
+    writing = unheard(asyncio.ensure_future(asyncio.to_thread(keep, job, product, together, halves)))
     try:
         await asyncio.shield(writing)
         mine = [digest_words(peer) for peer in peers]

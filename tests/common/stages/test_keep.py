@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from common.home.registry import Registry
 from common.party import Party
 from common.stages import keep
 from tests.common.stages.companies import Companies, frames
+from tests.patience import patience
 
 QUICK = {"model": {"iterations": 6}}
 
@@ -48,3 +52,41 @@ async def test_a_disk_that_is_full_at_one_party_leaves_nothing_at_either(
     monkeypatch.setattr(store, verb, as_it_is)
     await companies.run("job-2", companies.plan(**QUICK))
     assert numbers(companies) == {p: [(1, "job-2")] for p in Party}
+
+
+async def test_a_disk_that_hangs_and_then_refuses_in_a_job_that_was_stopped_meanwhile_leaves_nothing_and_no_error_unlooked_at(
+    companies: Companies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was logged as an error that nobody looked at, once the disk gave an answer that nobody waited for any more."""
+    said, hang, go, gone = list[dict[str, Any]](), threading.Barrier(len(Party) + 1), threading.Event(), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    discard = keep.discard
+
+    def write(self: ModelStore, job: str, *_: Any) -> Any:
+        hang.wait(patience(60))
+        go.wait(patience(30))
+        raise OSError(errno.EIO, "Input/output error")
+
+    def discarded(job: Any) -> None:
+        discard(job)
+        gone.append(job.party.value)
+
+    monkeypatch.setattr(ModelStore, "write", write)
+    monkeypatch.setattr(keep, "discard", discarded)
+    monkeypatch.setattr(keep, "_LAST_WORD", 0.0)
+    task = asyncio.create_task(companies.run("job-1", companies.plan(**QUICK)))
+    await asyncio.to_thread(hang.wait, patience(60))
+    task.cancel()
+    for _ in range(50):  # turns, in which both stop waiting
+        await asyncio.sleep(0)
+    go.set()
+    with pytest.raises((asyncio.CancelledError, OSError)):
+        await task
+    async with asyncio.timeout(patience(20)):
+        while len(gone) < len(Party):
+            await asyncio.sleep(0.01)
+    del task
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert not any(companies.models(p).folder("job-1").exists() for p in Party) and said == []

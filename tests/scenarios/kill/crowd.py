@@ -22,7 +22,7 @@ from tests.scenarios.end_to_end.test_banks_alone import plan as alone
 from tests.scenarios.kill.harness import Play, asked, told
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.test_several import BANK_POLICY, GRID_POLICY, STEPS, as_exact
-from tests.scenarios.kill.town import Disturbed, states, used_twice
+from tests.scenarios.kill.town import Disturbed, states, unlooked, used_twice
 
 ROWS = (1500, 900, 1600)  # of the banks
 
@@ -81,7 +81,7 @@ class Crowd(Play):
                 found.append(f"models of the {name}: {sorted(town.kept(name) ^ wanted)} more or fewer")
         if not town.settled():
             found.append("something is kept of jobs that are over")
-        return [*found, *used_twice(town)]
+        return [*found, *unlooked(town), *used_twice(town)]
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,10 +10,11 @@ import pytest
 from common.client.client import Client
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
 from tests.scenarios.kill.masks import read_frames
+from tests.scenarios.kill.test_cancel import held
 from tests.scenarios.kill.town import PARTIES, Town, charges, faults
 
 PLAN = make_plan("rows", model={"iterations": 8})
-DONE, LEFT = "done 1", 3.0  # a party's last word on a job; seconds, more than a job has left whose line has broken
+DONE = "done 1"  # a party's last word on a job
 SUBMITTED: list[str] = []  # of this module's town
 
 
@@ -38,6 +38,19 @@ def kept(town: Town, client: Client, *parties: str) -> Iterator[str]:
             town.tell(name, "held", None)
 
 
+def breaks_unwatched(town: Town) -> None:
+    """The parties' line breaks, both have seen it, and neither had anything left that would stop a job for it."""
+
+    def sockets() -> dict[str, int]:
+        return {name: held(town, name)["files"]["socket:[_]"] for name in PARTIES}
+
+    eventually(lambda: not any("stop_broken" in held(town, name)["tasks"] for name in PARTIES))
+    before = sockets()
+    town.lines.cut("bank-grid")
+    eventually(lambda: all(now < before[name] for name, now in sockets().items()))
+    town.lines.heal("bank-grid")
+
+
 def ends(town: Town, client: Client, job: str, before: dict[str, int], attempt: int) -> None:
     """As done, in this attempt: nothing was sent under a mask since, nor charged twice."""
     found = town.until(client, job)
@@ -54,9 +67,7 @@ def ends(town: Town, client: Client, job: str, before: dict[str, int], attempt: 
 def test_the_parties_line_that_breaks_once_both_are_through_ends_no_job(town: Town, client: Client) -> None:
     with kept(town, client, *PARTIES) as job:
         before = sent(town)
-        town.lines.cut("bank-grid")
-        town.lines.heal("bank-grid")
-        time.sleep(LEFT)
+        breaks_unwatched(town)
     ends(town, client, job, before, attempt=0)
 
 
@@ -65,9 +76,7 @@ def test_the_parties_line_that_breaks_once_one_has_ended_ends_no_job(town: Town,
     with kept(town, client, "bank") as job:
         eventually(lambda: ("grid", "reported") in [(event.who, event.what) for event in client.show(job).events])
         before = sent(town)
-        town.lines.cut("bank-grid")
-        town.lines.heal("bank-grid")
-        time.sleep(LEFT)
+        breaks_unwatched(town)
     ends(town, client, job, before, attempt=0)
 
 

@@ -62,6 +62,8 @@ def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
         for life in (101, 102):
             write_frame(file, Sent("masked_u", life, nothing))
     (tmp_path / "bank.seeds").write_text("101 aa\n102 aa\n")
+    never = "Task exception was never retrieved"
+    (tmp_path / "coordinator.log").write_text(f"ready\n{never}\nfuture: <Task 7>\nTraceback:\nKeyError\n")
     with closing(sqlite3.connect(tmp_path / "bank-data" / Name.TOLD)) as book, book:
         book.executemany("insert into told values (?, ?)", [("job-2", "metrics")] * 2)
     said = "\n".join(faults(town, Asked(one="failed", two="succeeded"), ["one", "two", "three"]))  # type: ignore[arg-type]
@@ -71,6 +73,7 @@ def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
         "models: [], [], of ['two']",
         "something is kept of jobs that are over",
         "bank: charged twice: [('job-2', 'metrics')]",
+        "coordinator: an error that nobody looked at: Task exception was never retrieved future: <Task 7> Traceback:",
         "grid: two values under one mask: [('masked_u', 101, 102)]",
         "bank: a seed in two lives: ['aa']",
     ):

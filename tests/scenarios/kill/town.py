@@ -29,6 +29,7 @@ from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 
 DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
+NEVER = "exception was never retrieved"  # as asyncio says it
 LAST = 8  # lines of a log that an account has
 OFTEN = 4  # times as often as by itself a training keeps a point here: so that one of few steps does
 LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
@@ -187,6 +188,7 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
     must(bank["scores"] == scored, f"scores: {bank['scores']}, of {scored}")
     must(grid["stock"] == bank["stock"], f"stocks: {grid['stock']}, {bank['stock']}")
     must(town.settled(), "something is kept of jobs that are over")
+    found += unlooked(town)
     ours, theirs = (Registry(town.data(party) / Name.REGISTRY) for party in PARTIES)
     halves = [[(v.number, v.job, v.digest, v.peer_digest, v.stage) for v in registry.versions()] for registry in (ours, theirs)]
     turned = [(number, job, peer, own, stage) for number, job, own, peer, stage in halves[1]]
@@ -206,6 +208,13 @@ def states(client: Client, submitted: Sequence[str], failed: Sequence[str]) -> l
         if (job.state == "failed") != (job.id in failed) or not job.ended
     ]
     return [*found, *([f"states: {wrong}"] if wrong else [])]
+
+
+def unlooked(town: Disturbed) -> list[str]:
+    """What daemons' logs have of errors that nobody looked at: each is of work that was begun and given up without a word."""
+    lines = {name: town.log(name).read_text(errors="replace").splitlines() for name in town.daemons if town.log(name).exists()}
+    said = ((name, at) for name, every in lines.items() for at, line in enumerate(every) if NEVER in line)
+    return [f"{name}: an error that nobody looked at: {' '.join(lines[name][at : at + 3])}" for name, at in said]
 
 
 def used_twice(town: Disturbed) -> list[str]:
