@@ -1,4 +1,7 @@
-"""A training that both parties have kept ends well, whatever breaks before the coordinator hears so: nothing is done again."""
+"""A training that both parties have kept ends well, whatever breaks before the coordinator hears so: nothing is done again.
+
+A disk that does not answer at a job's end holds up that job alone, which is cancelled at once all the same.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from common.client.client import Client
+from common.disk.data_folder import Name
+from common.mpc.session import Kind
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
 from tests.scenarios.kill.masks import read_frames
 from tests.scenarios.kill.test_cancel import held
@@ -97,6 +102,48 @@ def test_the_line_to_the_coordinator_that_falls_silent_before_a_party_has_said_s
 
 
 @pytest.mark.parametrize("name", [*PARTIES, "coordinator"])
+def test_whoever_is_told_to_stop_before_a_party_has_said_so(town: Town, client: Client, name: str) -> None:
+    with kept(town, client, *PARTIES) as job:
+        before = sent(town)
+        town.again(name)
+    ends(town, client, job, before, attempt=1)
+
+
+@contextmanager
+def hanging(town: Town, client: Client, name: str) -> Iterator[str]:
+    """A training whose model is kept, and whose report a party's disk does not take until this is left."""
+    with town.held(name, f"{Kind.REGISTRY.value} 2", lambda: client.submit(PLAN).id) as job:
+        SUBMITTED.append(job)
+        town.tell(name, "hang", "")
+    try:
+        eventually(lambda: (town.folder / f"{name}.hangs").exists(), 30.0)
+        yield job
+    finally:
+        town.tell(name, "hang", None)
+        town.tell(name, "hangs", None)
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_a_disk_that_does_not_answer_as_the_report_is_kept_ends_no_job(town: Town, client: Client, name: str) -> None:
+    with hanging(town, client, name) as job:
+        before = sent(town)
+        assert client.show(job).state == "running"
+        held(town, name)  # it answers a signal, and its loop goes on
+    ends(town, client, job, before, attempt=0)
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_whoever_is_killed_on_a_disk_that_does_not_answer(town: Town, client: Client, name: str) -> None:
+    with hanging(town, client, name) as job:
+        town.kill(name)
+    town.start(name)
+    found = town.until(client, job)
+    assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
+    eventually(town.settled)
+    assert not faults(town, client, SUBMITTED)
+
+
+@pytest.mark.parametrize("name", [*PARTIES, "coordinator"])
 def test_whoever_is_killed_before_a_party_has_said_so(town: Town, client: Client, name: str) -> None:
     with kept(town, client, *PARTIES) as job:
         before = sent(town)
@@ -106,3 +153,15 @@ def test_whoever_is_killed_before_a_party_has_said_so(town: Town, client: Client
             town.tell(name, "held", None)
             town.start(name)
     ends(town, client, job, before, attempt=1)
+
+
+@pytest.mark.parametrize("name", PARTIES)
+def test_a_job_that_is_cancelled_while_a_disk_does_not_answer_is_cancelled_at_once(
+    town: Town, client: Client, name: str
+) -> None:
+    with hanging(town, client, name) as job:
+        assert client.cancel(job).state == "cancelled"
+        eventually(lambda: client.show(job).ended)
+    eventually(town.settled)
+    assert client.show(job).state == "cancelled"
+    assert not any((town.data(party) / Name.MODELS / job).exists() for party in PARTIES)

@@ -5,7 +5,8 @@
 `NAME.kill` holds a number: after so many arrays, of the kind named before it if one is, it ends as by `kill -9`, before the
 last one leaves, and says so in `NAME.killed`; 0: not any more. `NAME.hold` holds a number likewise: that array waits, and all
 that comes after it, as long as there is a file `NAME.held`, which it then makes; all else goes on. A party's word that its job
-is done, which is no array, counts where its kind `done` is named. While there is a file `NAME.full`, its disk takes nothing.
+is done, which is no array, counts where its kind `done` is named. While there is a file `NAME.full`, its disk takes nothing;
+while there is a file `NAME.hang`, its disk does not answer, which `NAME.hangs` says once it is asked for something.
 `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the
 fingerprint of each seed that it expands, with its process id. KEPT in its environment: how many times as often a training
 keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another process of the same name draws, so
@@ -70,6 +71,7 @@ class Victim:
     def __init__(self, name: str, folder: Path) -> None:
         self._full, self._clock = (folder / f"{name}.{what}" for what in ("full", "clock"))
         self._killed, self._held = folder / f"{name}.killed", folder / f"{name}.held"
+        self._hang, self._hangs = folder / f"{name}.hang", folder / f"{name}.hangs"
         self._told = {what: Told(folder / f"{name}.{what}") for what in ("kill", "hold")}
         self._frames = (folder / f"{name}.{os.getpid()}.frames").open("ab")  # a torn end must not be written on to
         self._seeds = (folder / f"{name}.seeds").open("a")
@@ -101,6 +103,9 @@ class Victim:
             await asyncio.sleep(0.01)
 
     def syncs(self, handle: int) -> None:
+        while self._hang.exists():
+            self._hangs.touch()
+            time.sleep(0.01)
         if self._full.exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         _fsync(handle)
