@@ -15,13 +15,14 @@ import hypothesis
 import pytest
 from coverage import Coverage
 
+from tests.extent import set_thorough
 from tests.source import ROOT
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and with them all processes that they send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine that runs the tests is shared: how long one example takes says nothing. Each run draws others, so that few of them
-# do for who changes something; `make coverage`, by which a change is taken, has `--hypothesis-profile=thorough`.
+# do for who changes something; `make coverage`, by which a change is taken, has `--thorough`.
 hypothesis.settings.register_profile("shared", deadline=None, max_examples=30)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
 hypothesis.settings.load_profile("shared")
@@ -36,6 +37,10 @@ ROOM = 4 << 30  # bytes; the tests use a tenth of it
 gc.disable()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="all sizes, cases and examples: tests/extent.py")
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
@@ -43,6 +48,9 @@ def pytest_collection_finish() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Temporary files are in memory where it has room: what is to outlast a kill waits for the disk a thousand times."""
+    if config.option.thorough:
+        set_thorough()
+        hypothesis.settings.load_profile("thorough")
     engine = config.option.markexpr == "containers"  # which may have a /dev/shm of its own
     if engine or "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         return

@@ -34,8 +34,11 @@ from tests.bench.starts import bench_starts
 from tests.bench.trees import split_world
 from tests.bench.worlds import measure, worlds
 from tests.common.mpc.problems import make_problem
+from tests.extent import thorough
 from tests.forked import forked
 from tests.patience import patience
+
+measured = thorough("a workload of the benchmark, whose parts are tried without it")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +57,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return found
 
 
+@measured
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a stage's peak is begun anew in /proc")
 def test_memory_is_told_by_stage(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["memory", "--ids", "3000", "--json", str(tmp_path / "result.json")])
@@ -66,6 +70,7 @@ def test_memory_is_told_by_stage(tmp_path: Path) -> None:
         assert min(peaks) > 50.0 and found["peak_mib"][party] == max(peaks)
 
 
+@measured
 def test_a_workload_gives_every_figure_beside_plaintext(result: dict[str, dict[str, float]]) -> None:
     stages = {"load", "align", "prepare", "train", "reveal", "evaluate", "total", "plaintext_lbfgs", "plaintext_sgd"}
     assert set(result["seconds"]) == stages and min(result["seconds"].values()) >= 0.0
@@ -77,6 +82,7 @@ def test_a_workload_gives_every_figure_beside_plaintext(result: dict[str, dict[s
     assert set(result["bytes"]) == {"grid_bank", "coordinator_grid", "coordinator_bank"}
 
 
+@measured
 def test_the_profile_accounts_for_each_process(result: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
     profile = result["profile"]
     assert set(profile) == {"coordinator", "grid", "bank"}
@@ -86,6 +92,7 @@ def test_the_profile_accounts_for_each_process(result: dict[str, dict[str, dict[
     assert "the dealer" in profile["bank"]["waiting"] and "the other party" in profile["grid"]["waiting"]
 
 
+@measured
 def test_features_are_measured_at_both_parties_from_both_formats(
     tmp_path: Path, copies: ForkServer | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +106,7 @@ def test_features_are_measured_at_both_parties_from_both_formats(
     assert all(r["rows_read"] >= 2000 > r["samples"] > 400 and 50 < r["peak_mib"] < 1000 and r["seconds"] > 0 for r in runs)
 
 
+@measured
 def test_rows_are_scored_with_the_coordinator_ended_at_the_bytes_of_the_formula(tmp_path: Path) -> None:
     out = tmp_path / "alone.json"
     done = CliRunner().invoke(main, ["score-alone", "--rows", "2000", "--grid", "6", "--bank", "4", "--json", str(out)])
@@ -108,6 +116,7 @@ def test_rows_are_scored_with_the_coordinator_ended_at_the_bytes_of_the_formula(
     assert {"load", "align", "score", "total"} <= found["seconds"].keys()
 
 
+@measured
 def test_one_row_is_scored_with_the_coordinator_ended(tmp_path: Path) -> None:
     out = tmp_path / "row.json"
     done = CliRunner().invoke(main, ["one-row", "--requests", "30", "--grid", "6", "--bank", "4", "--json", str(out)])
@@ -118,6 +127,7 @@ def test_one_row_is_scored_with_the_coordinator_ended(tmp_path: Path) -> None:
     assert found["milliseconds"]["median"] > 0 and found["cpu_milliseconds"].keys() == {"grid_cpu", "bank_cpu"}
 
 
+@measured
 def test_rows_scored_from_a_stock_take_the_bytes_of_the_formula(tmp_path: Path) -> None:
     out = tmp_path / "score.json"
     asked = ["score", "--rows", "20000", "--grid", "6", "--bank", "4", "--predeal", "--json", str(out)]
@@ -127,6 +137,7 @@ def test_rows_scored_from_a_stock_take_the_bytes_of_the_formula(tmp_path: Path) 
     assert found["off_formula"] < 0.01 and found["bytes"]["coordinator_grid"]["coordinator_to_grid"] < 3000
 
 
+@measured
 def test_several_banks_stand_beside_one_by_every_model_that_the_option_has() -> None:
     """Jobs of few rows: plans that a floor of the product has overtaken are refused here."""
     asked = [text for model in MODELS for text in ("--model", model)]
@@ -179,6 +190,7 @@ def test_the_fit_finds_the_law_it_was_drawn_from() -> None:
     assert fit(sizes, [3e-6 * n for n in sizes])["slope"] == pytest.approx(1.0, abs=0.01)
 
 
+@measured
 def test_the_chart_and_tables_are_drawn(tmp_path: Path, result: dict[str, object]) -> None:
     sizes = [10, 30, 100]
     law = fit(sizes, [1.0 + 2.0 * n for n in sizes])
@@ -203,6 +215,7 @@ def test_a_default_training_ends_close_to_the_optimum_of_worlds() -> None:
     assert f"on further rows {beyond['held_lost']:.5f} of AUC" in title
 
 
+@measured
 @pytest.mark.untraced
 def test_codings_are_measured_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codings, "SHAPES", ("linear", "u-shaped"))  # the two that are looked at here, of ten
@@ -229,6 +242,7 @@ def test_what_guards_a_training_is_measured_beside_a_bare_one(tmp_path: Path) ->
     assert any((tmp_path / "grid" / "dealt").iterdir()) and any((tmp_path / "bank" / "unfinished" / "job").glob("*.npz"))
 
 
+@measured
 def test_it_is_measured_through_the_daemons_too_and_the_bare_one_compares_checks_and_agrees_on_nothing(tmp_path: Path) -> None:
     out = tmp_path / "daemons.json"
     asked = ["safeguards", "--daemons", "--rows", "600", "--grid", "3", "--bank", "2", "--repeat", "1", "--json", str(out)]
@@ -245,6 +259,7 @@ def kinds_of(folder: Path | None) -> set[Kind]:
     return {label.kind for label in sent_in(make_problem(300, 3, 2), folder)}
 
 
+@measured
 def test_trees_are_measured_in_each_process(tmp_path: Path) -> None:
     out = tmp_path / "forest.json"
     asked = ["forest", "--rows", "2000", "--grid", "4", "--bank", "3", "--trees", "10", "--depth", "2", "--json", str(out)]
@@ -274,6 +289,7 @@ def test_the_kernel_counts_what_a_process_was_sent() -> None:
             assert received() - before == 57_000  # this process is both ends
 
 
+@measured
 def test_a_network_through_the_daemons_stands_beside_a_peer_that_fails_and_one_that_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +338,7 @@ def test_networks_from_several_starts_gain_by_their_mean() -> None:
     assert all(found[name][measure]["error"] > 0.0 for name in ("one", "trees") for measure in ("auc", "logloss"))
 
 
+@measured
 def test_arrays_over_lanes_are_measured_between_two_processes() -> None:
     """What arrives is compared there with what was sent."""
     found = over_lanes(3, 400_000, 3, patience=patience(30))

@@ -27,6 +27,7 @@ from tests.channels import MemoryChannel, memory_pair
 from tests.common.stages.breaking import Breaking, broken_off
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import deal
+from tests.extent import extent
 from tests.scenarios.kill.masks import Sent, twice
 
 
@@ -71,7 +72,8 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 
 
-EVERY = {"closed": 9, "opened": 18, "owned": 9}  # array; until its end what is opened then goes as what stays closed
+# Each so-manieth array is broken off at; until its end what is opened then goes as what stays closed.
+EVERY = {"closed": extent(27, 9), "opened": extent(54, 18), "owned": extent(27, 9)}
 
 
 @pytest.mark.untraced

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.extent import thorough
 from tests.pages import blocks, rows
 from tests.scenarios.end_to_end.test_uci import SOURCE
 from tests.source import ROOT
@@ -49,7 +50,17 @@ def typed(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     return json.loads((folder / "result.json").read_text()) if words[0] == "try" else {}
 
 
-@pytest.mark.parametrize(("lines", "table", "row"), [(LINES[:3], 0, 1), (LINES[3:6], 1, 1), ([*LINES[3:5], *LINES[6:]], 1, 2)])
+REST = thorough("as many rows as for the first")
+
+
+@pytest.mark.parametrize(
+    ("lines", "table", "row"),
+    [
+        (LINES[:3], 0, 1),
+        pytest.param(LINES[3:6], 1, 1, marks=REST),
+        pytest.param([*LINES[3:5], *LINES[6:]], 1, 2, marks=REST),
+    ],
+)
 def test_the_page_states_what_its_commands_give(
     lines: list[str], table: int, row: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

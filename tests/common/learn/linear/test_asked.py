@@ -20,6 +20,7 @@ from common.mpc.short import lengthen
 from common.mpc.truncate import opened
 from common.party import Party
 from tests.common.learn.linear.test_score import BITS, COUNT, models, rows
+from tests.extent import extent
 from tests.peers import Trio, coordinate
 
 Asked = tuple[int, list[int], list[int]]  # how many rows are asked for; the places of those held, and of those scored
@@ -117,10 +118,10 @@ async def test_both_shares_of_the_mask_say_what_c_and_the_score_say_and_no_more(
 
 
 async def test_every_message_looks_uniform_whatever_rows_and_weights_are() -> None:
-    """Over 400 seeds, the top bits of each word of each kind, refused rows included, as of rows scored at once."""
+    """Over many seeds, the top bits of each word of each kind, refused rows included, as of rows scored at once."""
     halves, _ = models(20)
     seen: dict[tuple[Party, Kind, int], list[np.ndarray[Any, Any]]] = {}
-    for seed in range(400):
+    for seed in range(extent(130, 400)):
         trio = Trio(seed=seed)
         await request(trio, halves, 20, [(20, list(range(4, 20)), list(range(4, 20, 2)))])
         for party in Party:

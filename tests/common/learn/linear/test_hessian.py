@@ -35,6 +35,7 @@ from tests.common.mpc.problems import Problem, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.common.mpc.test_privacy import suspicious
 from tests.common.stages.test_changed_words import Change, Place
+from tests.extent import extent
 from tests.reference import sigmoid
 
 MODEL = Model(link="taylor", reveal="owners", weight_bits=16)
@@ -208,7 +209,7 @@ async def test_a_high_bit_that_changes_spoils_no_training_in_silence(place: Plac
 
 
 PROBLEM = make_problem(5, 2, 2, ridge=0.1)
-JOBS = 250
+JOBS = extent(80, 250)
 
 
 async def said(problem: Problem) -> dict[tuple[str, str, int], Array]:

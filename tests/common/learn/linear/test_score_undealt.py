@@ -36,6 +36,7 @@ from tests.common.mpc.lattice.test_shares import COINS, NONCES, distance
 from tests.common.mpc.lattice.test_shares import flat as long_words
 from tests.common.mpc.problems import Problem, make_problem
 from tests.common.mpc.test_cost import measured
+from tests.extent import extent
 from tests.patience import patience
 from tests.peers import Trio
 
@@ -92,7 +93,7 @@ async def test_scores_are_right_up_to_the_end_of_what_a_word_holds() -> None:
 async def test_a_row_scored_again_and_again_tells_no_finer_bits() -> None:
     """The mean of many scorings is off by the grid's dither, which is as wide as a step and the same each time."""
     halves, u = await committed(40)
-    found = np.mean(await score(halves, 40, 2, times=256), axis=0)
+    found = np.mean(await score(halves, 40, 2, times=extent(80, 256)), axis=0)
     off = (found - u) * 2.0**2  # in steps
     assert 0.2 < float(off.std()) < 0.4  # of a uniform step: 0.29; of nothing but rounding: 0.03
     assert float(np.abs(off).max()) < 0.75

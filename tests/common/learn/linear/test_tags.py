@@ -24,6 +24,7 @@ from common.plan.linear import Model
 from tests.channels import MemoryChannel
 from tests.common.learn.linear.test_score import COLUMNS, models, rows, score_shares
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
+from tests.extent import extent
 from tests.patience import patience
 from tests.peers import KEYS, Trio, coordinate
 
@@ -147,7 +148,7 @@ async def test_shares_of_another_training_or_under_a_lost_key_are_refused() -> N
 async def test_what_is_dealt_and_sent_for_tags_is_uniform(at: str) -> None:
     found: dict[tuple[Party, int], list[int]] = {}
     halves, _ = models(20)
-    for seed in range(300):
+    for seed in range(extent(100, 300)):
         trio = Trio(seed=seed)
 
         async def side(session: Session, correlations: DealtCorrelations) -> None:

@@ -35,6 +35,7 @@ from tests.common.mpc.lattice.test_shares import distance
 from tests.common.mpc.problems import Problem, halves, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.common.stages.test_changed_words import Change, install
+from tests.extent import extent
 from tests.peers import Trio
 from tests.reference import sigmoid
 
@@ -210,7 +211,7 @@ async def test_sums_of_right_shares_and_the_sums_own_are_alike(
 
     monkeypatch.setattr("common.learn.linear.quadratic.check_arrived", check)
     off = list[Reals]()
-    for seed in range(4):
+    for seed in range(extent(1, 4)):
         await trained(make_problem(700, *columns, seed=seed), Model(**NONE))
         off.append(decode(shares[Party.GRID] + shares[Party.BANK], UNDEALT_SCALE))
     assert np.abs(off).max() < limits[0].usual and limits[0].usual < 1 / 16 and limits[0].most < 1

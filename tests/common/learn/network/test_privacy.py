@@ -18,9 +18,10 @@ from common.plan.network import Network
 from tests.common.learn.network.problems import Problem, scored, trained
 from tests.common.mpc.problems import run
 from tests.common.mpc.test_privacy import SURE, Sample, suspicious
+from tests.extent import extent
 from tests.peers import Trio
 
-JOBS = 150  # each missing mask below is found in 40
+JOBS = extent(50, 150)  # each missing mask below is found in 40
 PROBLEM = Problem.made(6)
 SECTION = Network(hidden=2, epochs=2, batch=6, step=8.0, decay=1e-4)
 RELU = Network(hidden=4, epochs=2, batch=6, step=2.0, decay=1e-4, activation="relu")  # what is dealt for signs fills its words
@@ -91,7 +92,7 @@ def test_every_kind_of_message_of_a_network_was_looked_at(sample: Sample) -> Non
 
 def test_what_the_grid_receives_does_not_depend_on_the_labels(sample: Sample, name: str) -> None:
     flipped = Problem(PROBLEM.grid, PROBLEM.bank, 1.0 - PROBLEM.label)
-    after = collect(flipped, range(JOBS, JOBS + 100), SECTIONS[name])
+    after = collect(flipped, range(JOBS, JOBS + extent(40, 100)), SECTIONS[name])
     to_grid = [key for key in sample if key[0] in ("dealer to grid", "bank")]
     assert len(to_grid) > 100
     worst = min(float(stats.ks_2samp(sample[key], after[key], method="asymp").pvalue) for key in to_grid)

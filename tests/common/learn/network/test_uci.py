@@ -9,11 +9,13 @@ import pytest
 
 from common.plan.network import Network
 from tests.bench.network import bench_network
+from tests.extent import thorough
 
 SOURCE = Path(os.environ.get("WATTSCORE_UCI") or "uci.csv")
 
 
 @pytest.mark.untraced
+@thorough("other tests hold a network to its twin on rows of their own")
 @pytest.mark.skipif(
     not SOURCE.exists(), reason="UCI's default-of-credit-card-clients table is absent: set WATTSCORE_UCI to its path"
 )

@@ -24,6 +24,7 @@ from common.mpc.session import OPENS, Array, Kind, Session
 from common.party import Party
 from tests.common.mpc.problems import run
 from tests.common.mpc.test_privacy import SURE, uneven, uneven_bytes
+from tests.extent import extent
 from tests.peers import ALL, Trio, coordinate
 
 LEAST = 5
@@ -195,7 +196,7 @@ LABEL = np.array([1.0, 0, 0, 1, 0, 1, 0, 1])
 
 @pytest.fixture(scope="module")
 def seen() -> dict[Any, Array]:
-    return views(LABEL, range(400))
+    return views(LABEL, range(extent(130, 400)))
 
 
 def masked(view: dict[Any, Array]) -> dict[Any, Array]:
