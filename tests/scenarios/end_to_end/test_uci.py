@@ -17,6 +17,7 @@ from common.stats.metrics import Metrics
 from common.trial.compare import pooled
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
+from tests.extent import thorough
 from tests.scenarios.end_to_end.lab import dataset_files, finish, make_plan, measured
 from tests.source import ROOT
 
@@ -106,6 +107,7 @@ def test_half_a_dealer_trains_what_a_whole_one_does(trial: Trial) -> None:
     assert abs(half.auc - whole.auc) < 0.0001 and abs(half.logloss - whole.logloss) < 0.0001
 
 
+@thorough("few rows are trained on so, and scored, in the online tests and those of stages")
 def test_without_a_dealer_the_same_is_trained(trial: Trial, taylor: Metrics) -> None:
     """With the link that there is then; and the coordinator has neither sent nor heard anything of it."""
     model = {**FINE, "link": "taylor", "dealer": "none"}
@@ -116,6 +118,7 @@ def test_without_a_dealer_the_same_is_trained(trial: Trial, taylor: Metrics) -> 
     assert not any((dealer.grid.sent, dealer.grid.received, dealer.bank.sent, dealer.bank.received))
 
 
+@thorough("few rows are trained on so, and scored, in the online tests and those of stages")
 def test_without_a_dealer_nobody_holds_the_model_and_it_scores(trial: Trial, closed: wire.Job) -> None:
     """The exact loss, and rows scored by the model of which each has shares alone; the grid's weights lie with nobody."""
     whole = measured(trial, closed).joint
