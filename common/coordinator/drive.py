@@ -154,7 +154,7 @@ class Drive:
             return
         self._board.leave_out(self.record, self._leaving)
         await self._board.move(self.record, Event.ACCEPTED)
-        serving = asyncio.create_task(self._serve())
+        serving = unheard(asyncio.create_task(self._serve()))  # a line may break as it is stopped: it then ends with that
         try:
             await self._tell_all(party_pb2.ToParty(start=self._start()))
             await self._reports(serving)

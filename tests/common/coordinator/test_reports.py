@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,31 @@ async def test_both_reports_end_a_job_though_dealing_does_not(tmp_path: Path) ->
         await dealt(here, job)
         report(grid, bank, job=job)
         assert (await here.final(job)).state == "succeeded"
+
+
+async def test_dealing_that_fails_as_it_is_stopped_is_no_error_that_nobody_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends with its own error, not as cancelled, where a line breaks as both parties' reports have come."""
+    said, begun = list[dict[str, Any]](), asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+
+    async def breaks(_: Any) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise PeerLost("the connection broke") from None
+
+    monkeypatch.setattr(drive.Drive, "_deal_all", breaks)
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        await begun.wait()
+        report(grid, bank, job=job)
+        assert (await here.final(job)).state == "succeeded"
+    del here
+    gc.collect()
+    assert said == []
 
 
 async def test_reports_that_come_soon_after_a_dealer_stream_broke_count(
