@@ -94,7 +94,7 @@ def test_the_worked_example_adds_up() -> None:
     assert table["total"] == list(whole.bytes.values())
     assert f"= {whole.rounds} messages one after another" in example
     assert table["start, ids, periods"][0] == SEEDS + aligned[Party.GRID].peer_sent
-    assert table["matrices"][:2] == [matrices(14_280, 17, 6), matrices(14_280, 14, 6, 1)]
+    assert table["matrices"][:2] == [matrices(14_280, 17, 5), matrices(14_280, 14, 5, 1)]
     assert table["split, sizes, compared, through"][:2] == [SIZES + 2 * COMPARED, SIZES + 2 * COMPARED + split(20_400)]
     scored = scoring(Party.GRID, 6120, 17, 14)
     assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]
