@@ -29,7 +29,6 @@ from common.learn.trees.learner import FEWER, fitting_trees
 from common.mpc.beside import to_the_end
 from common.mpc.fixedpoint import Reals
 from common.party import Party
-from common.plan.linear import Model
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.plan.trees import Trees
@@ -117,9 +116,10 @@ class BankRole:
         found = await self._measure(job, plan, heard.u, alone, label[made.train_rows :])
         held, warnings = await asyncio.to_thread(make_rules, self.home.decision, made, heard.u, alone, seed=plan.split.seed)
         job.warn(*warnings)
-        if isinstance(plan.model, Model) and isinstance(job.plan, TrainPlan):  # of several banks none knows the rows of all
+        ridge = plan.model.line_ridge
+        if ridge is not None and isinstance(job.plan, TrainPlan):  # of several banks none knows the rows of all
             columns = sum(made.task.size.by_party.values())
-            job.warn_alone(converged.thin_warning(label[: made.train_rows], columns, plan.model.ridge))
+            job.warn_alone(converged.thin_warning(label[: made.train_rows], columns, ridge))
         rival = None
         if heard.champion is not None and heard.champion_u is not None:
             rival = await asyncio.to_thread(challenge.compare, heard.champion, held.label, held.u_joint, heard.champion_u)

@@ -188,6 +188,10 @@ class Model(Section):
         return self.link == "fourier"
 
     @property
+    def line_ridge(self) -> float:
+        return self.ridge
+
+    @property
     def scoring(self) -> Model:
         return Model()
 

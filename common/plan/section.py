@@ -79,6 +79,11 @@ class Section(StrictModel, ABC):
         """Whether a training that converged leaves log-odds which, on the rows trained on, fit their labels unstretched."""
 
     @property
+    def line_ridge(self) -> float | None:
+        """The ridge by which a weight for each column is held; None of a learner that has no such weights."""
+        return None
+
+    @property
     @abstractmethod
     def scoring(self) -> Section:
         """The same but for what does not decide what scoring consumes: stocks for scores are dealt by it."""
