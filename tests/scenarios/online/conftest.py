@@ -85,6 +85,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     yield from opened(tmp_path_factory.mktemp("office"))
 
 
+@pytest.fixture(scope="session")
+def aside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """One of tests that leave other tables, models and stocks than they have found."""
+    yield from opened(tmp_path_factory.mktemp("aside"))
+
+
 def opened(folder: Path, *, texts: Mapping[str, str] | None = None, **policy: Any) -> Iterator[Office]:
     """An office of its own, until its daemons are ended. policy: of both sides, besides.
 

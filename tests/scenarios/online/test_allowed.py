@@ -25,6 +25,11 @@ from tests.scenarios.end_to_end.test_scoring import in_the_clear
 from tests.scenarios.online.conftest import Office
 
 
+@pytest.fixture(scope="module")
+def shared(aside: Office) -> Office:
+    return aside
+
+
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """The settings of an identity provider that runs."""

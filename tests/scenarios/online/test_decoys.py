@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 
 import pandas as pd
+import pytest
 
 from common.disk.data_folder import Name
 from tests.common.stages.plain import OFF
@@ -14,6 +15,11 @@ from tests.scenarios.end_to_end.test_scoring import in_the_clear
 from tests.scenarios.online.conftest import Office, charged
 
 DECOYS = 3
+
+
+@pytest.fixture(scope="module")
+def shared(aside: Office) -> Office:
+    return aside
 
 
 def test_the_grid_is_asked_for_the_same_others_beside_a_row_and_nobody_hears_of_them(office: Office) -> None:
