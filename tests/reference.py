@@ -39,7 +39,6 @@ def descend(
     for step in steps:
         if step.measures:
             measured |= {part: pulled(*part, step.rows, ahead) for part in step.measures}
-            continue
         gradient = pulled(step.low, step.high, step.rows if step.whole is None else step.whole, ahead) + ridge @ ahead
         if step.corrected:
             gradient = gradient + sum(measured.values()) - len(measured) * measured[step.low, step.high]

@@ -53,9 +53,10 @@ class Model(Section):
         default=2,
         ge=0,
         le=1000,
-        description="From 16,384 rows on, iterations run over parts of them, with so many passes over all: the last is a step,"
-        " those before correct the steps that follow. Where columns are too many for a third of the rows, half of iterations"
-        " run over half. 0: each over all. Not used with taylor and a whole dealer, of one bank: its steps need no rows.",
+        description="From 16,384 rows on, iterations run over parts of them, with so many steps over all, of"
+        " which those before the last correct what follows. Where columns are too many for a third of the rows, half of"
+        " iterations run over half. 0: each over all. Not used with taylor and a whole dealer, of one bank: its steps need no"
+        " rows.",
     )
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
     batch: int = Field(default=4096, ge=1, description="Rows of an sgd step.")

@@ -335,12 +335,13 @@ class Side:
         return added(*parts, product(a[0], b[0])) if self.party == BANK else added(*parts)
 
     def pulled(self, theirs: Vector, *, ridge: bool = True) -> Vector:
-        """A share of a step's update, off by delta; of one that measures without the ridge's pull."""
+        """A share of a step's update, off by delta; of a part that is measured without the ridge's pull."""
         s = plus(self.r, lifted(from_planes(theirs, 5)))
-        own, other = times(turned(self.x), s), times(turned(self.e), self.h)
-        if ridge:
-            own, other = plus(own, times(self.ridge, self.q)), plus(other, times(self.e_ridge, self.v))
-        return self.joined(own, other)
+        rows = self.joined(times(turned(self.x), s), times(turned(self.e), self.h))
+        return plus(rows, self.ridge_pull()) if ridge else rows
+
+    def ridge_pull(self) -> Vector:
+        return self.joined(times(self.ridge, self.q), times(self.e_ridge, self.v))
 
     def gradient(self, t: int, pulled: Vector) -> Vector:
         self.c = truncation_sent(self.party, self.seed, GRADIENT | t, pulled)

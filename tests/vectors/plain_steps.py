@@ -49,28 +49,34 @@ def link_dealt(
 ) -> tuple[dict[str, Vector], Vector]:
     """Of a span over these of all rows by the taylor link in 6 bytes, on masks alone: the tables, and delta.
 
-    shares: by whose columns they are, what D knows the other's share of the look-ahead to be. ridge: whether it pulls.
+    shares: by whose columns they are, what D knows the other's share of the look-ahead to be. ridge: whether it pulls here.
     """
     n, other, bits = rows[1] - rows[0], {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
     columns = {p: len(share) for p, share in shares.items()}
-    v = {p: words(seeds[other[p]], WEIGHTS, span >> 24, m) for p, m in columns.items()}
     h = {p: lifted(words(seeds[other[p]], RESIDUAL, span, n)) for p in columns}
     masks = {p: [row[slice(*rows)] for row in matrix_mask(seeds[p], p, whole, m)] for p, m in columns.items()}
-    ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
     o = turns(plus(*(times(turned(masks[p]), point(shares[p], bits)) for p in columns)))
     angles = [words(seeds[p], ANGLE, span, n, 2) for p in columns]
     a = [(word + sum(pair)) % 2**16 * 2**16 for word, *pair in zip(o, *angles, strict=True)]
     known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
     tables_of = {p: less(known[i], words(seeds[other[p]], LINK, span, n)) for i, p in enumerate((GRID, BANK))}
-    pulls = {p: times(turned(ridges[p]), v[p]) if ridge else [0] * columns[p] for p in columns}
-    delta = joined([plus(times(masks[p], h[p]), pulls[p]) for p in columns])
+    delta = joined([times(masks[p], h[p]) for p in columns])
+    if ridge:
+        delta = plus(delta, ridge_lacks(seeds, span >> 24, columns))
     return {p: as_words(planes(values)) for p, values in tables_of.items()}, delta
+
+
+def ridge_lacks(seeds: dict[str, bytes], t: int, columns: dict[str, int]) -> Vector:
+    """What the parties' shares of the ridge's pull lack in step t."""
+    other = {GRID: BANK, BANK: GRID}
+    ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
+    return joined([times(turned(ridges[p]), words(seeds[other[p]], WEIGHTS, t, m)) for p, m in columns.items()])
 
 
 def truncations_dealt(
     seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m: Matrix | None, *, longer: bool
 ) -> list[dict[str, Vector]]:
-    """Those that end step t, if it moves; mask_of_m, None without the joint matrix, times top bits between them."""
+    """Those that end step t; mask_of_m, None without the joint matrix, times top bits between them."""
     if mask_of_m is None:
         return [truncation_dealt(seeds, t, delta, 36)]
     number, m = GRADIENT | t, len(delta)
@@ -108,6 +114,10 @@ class Corrected:
 
     def keep(self, part: list[int], update: Vector) -> None:
         self.kept.append((part, update))
+
+    def all(self, ridge: Vector) -> Vector:
+        """What the step that measures moves by, of what the ridge pulls."""
+        return plus(ridge, *(update for _, update in self.kept))
 
     def of(self, t: int, update: Vector) -> Vector:
         if t not in self.corrected:

@@ -31,7 +31,7 @@ from tests.vectors.form import stored, whole
 
 _CORRECTED = [  # a part of the rows, corrected by all of them: section 6, levels
     Step(0, 0, 3, 4.0, 128),
-    Step(1, 0, 9, 4.0, 0, measures=((0, 3), (3, 6), (6, 9))),
+    Step(1, 0, 9, 4.0, 102, measures=((0, 3), (3, 6), (6, 9)), longer=True),
     Step(2, 3, 6, 4.0, 128, corrected=True),
     Step(3, 0, 3, 4.0, 146, corrected=True, longer=True),
     Step(4, 0, 9, 4.0, 0),

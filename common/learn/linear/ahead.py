@@ -38,8 +38,6 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
             continue
         if place or not beside:
             yield from _tables(party, work, step)
-        if step.measures:
-            continue
         if work.joint:
             yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
             yield Round(Kind.DEALT_CUT, gradient_number(step.number)), (len(range(party.index, columns, 2)), columns)

@@ -71,9 +71,8 @@ def dealt_link(step: Step, link: Link, party: Party) -> int:
 
 
 def shared_step(step: Step, link: Link, own: int, other: int) -> int:
-    """Masked weights, link, masked residual, truncation; of a step that measures the second and third alone. Section 6."""
-    moving = 0 if step.measures else 8 * other + truncation(own + other)
-    return moving + angles(step.rows) + residuals(step, link)
+    """Masked weights, link, masked residual, truncation. Section 6."""
+    return 8 * other + truncation(own + other) + angles(step.rows) + residuals(step, link)
 
 
 def undealt_matrices(rows: int, own_columns: int) -> int:
@@ -83,9 +82,8 @@ def undealt_matrices(rows: int, own_columns: int) -> int:
 
 
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
-    """Two samples with the weights, link, a sample with the residual of each part, truncation if it moves. Section 20."""
-    moving = 0 if step.measures else truncation(own + other)
-    return (2 + len(step.bounds)) * LONG + angles(step.rows) + moving
+    """Two samples with the weights, link, a sample with the residual of each part, truncation. Section 20."""
+    return (2 + len(step.bounds)) * LONG + angles(step.rows) + truncation(own + other)
 
 
 def phased_matrices(rows: int, own_columns: int) -> int:
@@ -192,7 +190,7 @@ def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
 
 def dealt_step(step: Step, columns: int, link: Link, party: Party) -> int:
     """Half of the link's tables and one half of a truncation over all `columns`: what one shared step is dealt."""
-    return dealt_link(step, link, party) + (0 if step.measures else truncation(columns))
+    return dealt_link(step, link, party) + truncation(columns)
 
 
 def dealt_owned_step(step: Step, other: int, link: Link, party: Party) -> int:
@@ -220,7 +218,7 @@ def descent(party: Party, work: Work) -> Cost:
     for s in work.steps:
         sent += step(s, work.link, own, other)
         received += step(s, work.link, other, own)
-        if work.joint and not s.measures:
+        if work.joint:
             sent, received = sent + truncation(both), received + truncation(both)
             dealt += truncation(both) + cut_products(party, both)
         if shared:
@@ -257,7 +255,7 @@ def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:
     own, every, link, every_step = layout.common + 1, layout.columns, model.make_link(), layout.steps(model, rows)
     width = matrix_width(every_step, link)
     both = sum(angles(step.rows) + residuals(step, link) for step in every_step)
-    moving, pulled = sum(not step.measures for step in every_step), sum(len(step.bounds) for step in every_step)
+    moving, pulled = len(every_step), sum(step.addends for step in every_step)
     line = matrices(rows, own, width) + moving * 8 * layout.grid + both
     heard = matrices(rows, layout.grid, width) + moving * 8 * own + both + CHECK
     sums, turns = 8 * (every + pulled * every), moving * truncation(every)  # masked addends: the start and each step; the hub's
@@ -276,11 +274,10 @@ def several_dealt(layout: Layout, model: Model, rows: Sequence[int]) -> int:
     link, every, own = model.make_link(), layout.columns, layout.common + 1
     tables = (dealt_link(step, link, Party.GRID) for each in rows for step in layout.steps(model, each))
     course, cuts = layout.steps(model, rows[0]), 2 if model.joint else 1  # of each both parts
-    moving = sum(not step.measures for step in course)
-    lines, pulled = sum(tables) + len(rows) * (2 * TAG * own + MARK), sum(len(step.bounds) for step in course)
-    dealt = lines + 8 * (every + pulled * every) + 2 * moving * cuts * truncation(every)
+    lines, pulled = sum(tables) + len(rows) * (2 * TAG * own + MARK), sum(step.addends for step in course)
+    dealt = lines + 8 * (every + pulled * every) + 2 * len(course) * cuts * truncation(every)
     if model.joint:
-        dealt += 8 * (layout.grid * layout.bank + moving * every * every) + 2 * joint_matrix(layout.grid, layout.bank)[1]
+        dealt += 8 * (layout.grid * layout.bank + len(course) * every * every) + 2 * joint_matrix(layout.grid, layout.bank)[1]
     return dealt
 
 

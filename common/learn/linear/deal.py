@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 
-from common.errors import LocalProtocolError
 from common.learn.linear.hessian import (
     AWAY,
     CUT_HESSIAN,
@@ -165,7 +164,7 @@ class Masks:
         return (yield from taken_beside(matrix, self.sweep(step, steering.ahead)))
 
     def sweep(self, step: Step, ahead: Mapping[Party, Words] | None = None) -> Generator[Dealt, None, Words]:
-        """The tables of one step; returns what its update then lacks, the grid's columns first: (m,), or that of each part.
+        """The tables of one step; returns what its update then lacks, the grid's columns first: (m,), or (addends, m).
 
         ahead: by whose columns they are, the shares of the look-ahead that the other has; None where it hides them.
         """
@@ -173,14 +172,10 @@ class Masks:
             yield from in_order((partial(self._link, step, span) for span in step.spans()), self._workers)
             return np.zeros((*step.parts, sum(self._work.columns.values())), np.uint64)
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
-        updates = [{p: np.zeros(self._work.columns[p], np.uint64) for p in Party} for _ in step.bounds]
-        if step.measures and ahead is None:
-            raise LocalProtocolError("a step measures by shares that no dealer knows", got=step.number)
-        if not step.measures:
-            weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
-            updates[0] = {p: forward(self._ridge[p], weights[p]) for p in Party}
-            ahead = weights if ahead is None else ahead
-        yield from self._spans(step, updates, ahead)
+        updates = [{p: np.zeros(self._work.columns[p], np.uint64) for p in Party} for _ in range(step.addends)]
+        weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
+        updates[-1] = {p: forward(self._ridge[p], weights[p]) for p in Party}
+        yield from self._spans(step, updates, weights if ahead is None else ahead)
         found = np.stack([np.concatenate([update[p] for p in Party]) for update in updates])
         return found if step.measures else found[0]
 
@@ -317,10 +312,8 @@ class Steering:
         return block_matrix(g, q, n)
 
     def moved(self, step: Step, lacks: Words) -> Iterator[Dealt]:
-        """The truncations that end a step, if it moves. lacks: what the parties' shares of its update lack: of `sweep`."""
-        if (corrected := self._correction.of(step, lacks)) is None:
-            return
-        lacks = corrected
+        """The truncations that end a step. lacks: what the parties' shares of its update lack: of `sweep`."""
+        lacks = self._correction.of(step, lacks)
         if self._joint is not None:
             number = gradient_number(step.number)
             body, top = mask_parts(self._prg, number, lacks, gradient_shift(self._update_scale))

@@ -51,7 +51,7 @@ class Sweep(Protocol):
     async def pulled(self) -> list[Blocks]:
         """Shares of step / n times X^T r plus the ridge's pull, at the update's scale, off by what the dealer knows.
 
-        Of a step that measures those of each of its parts, without the ridge's.
+        Of a step that measures those of each of its parts, and then the ridge's.
         """
 
 
@@ -124,8 +124,8 @@ class Descent:
     async def pulled(self, step: Step, ahead: Blocks) -> Words:
         """A share of step / n times X^T r plus the ridge's pull, at the products' scale, off by what the dealer knows.
 
-        (m,), the grid's columns first; of a step that measures (parts, m). The products take the share of the look-ahead, and u
-        of each row is local; residual by the link; the products take its share, and give X^T r.
+        (m,), the grid's columns first; of a step that measures (addends, m). The products take the share of the look-ahead,
+        and u of each row is local; residual by the link; the products take its share, and give X^T r.
         """
         return self._joined(step, await self._sweep(step, partial(self.products.begin, step, ahead)))
 

@@ -151,8 +151,7 @@ def stepped_rounds(section: Model, steps: Sequence[Step]) -> int:
     half, found = section.dealer == "half", SETUP_ROUNDS if section.joint else 0
     each = 2 if section.weights == "owned" else 3 + half if section.joint else 3
     for step in steps:
-        measuring = 1 + len(step.measures) if half else 1
-        found += len(step.spans()) + (measuring if step.measures else each)
+        found += len(step.spans()) + each + (half * (len(step.bounds) - 1))  # arrays one after another, of each part
     return found + (section.weights == "shared")  # the check at the end
 
 

@@ -53,7 +53,7 @@ def gradient_shift(update_scale: int) -> int:
 class Step:
     """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256.
 
-    measures: the parts of its rows, each from and to, whose addends to the gradient of all rows are kept; it moves nothing.
+    measures: the parts of its rows, each from and to, whose addends to the gradient of all rows are kept.
     longer: by a quarter than its size, by which shares of what it moves are multiplied.
     corrected: by what the gradient of all rows was more than that of its own, where both were measured: see `Correction`.
     """
@@ -84,9 +84,14 @@ class Step:
         return self.measures or ((self.low, self.high),)
 
     @property
+    def addends(self) -> int:
+        """How many vectors it pulls: one, or of a step that measures one of each part, and the ridge's as the last."""
+        return len(self.measures) + 1
+
+    @property
     def parts(self) -> tuple[int, ...]:
-        """How many parts it measures, as the first axis of what it pulls; none of a step that moves."""
-        return (len(self.measures),) if self.measures else ()
+        """These as the first axis of what it pulls, of a step that measures."""
+        return (self.addends,) if self.measures else ()
 
     def spans(self) -> list[Span]:
         """Its rows in pieces of about SPAN_ROWS, alike in size; in two where they are fewer, but not very few, and one part."""
@@ -120,17 +125,18 @@ def matrix_width(steps: Sequence[Step], link: Link) -> int:
 class Correction:
     """What corrected steps move by: shares of it at a party, and what these lack at the dealer, as it is linear.
 
-    Of parts alike in size addends to the average over all rows are measured: their sum, or so many times the part's own.
+    Of parts alike in size addends to the average over all rows are measured: their sum, less so many times the part's own.
     """
 
     def __init__(self) -> None:
         self._measured: dict[tuple[int, int], Words] = {}
 
-    def of(self, step: Step, update: Words) -> Words | None:
-        """What a step with this update moves by, (m,); None of one that measures, whose updates are (parts, m)."""
+    def of(self, step: Step, update: Words) -> Words:
+        """What a step with this update moves by, (m,): of one that measures, (addends, m), their sum."""
         if step.measures:
-            self._measured.update(zip(step.measures, update, strict=True))
-            return None
+            self._measured.update(zip(step.measures, update[:-1], strict=True))
+            every: Words = np.sum(update, axis=0, dtype=np.uint64)
+            return every
         if not step.corrected:
             return update
         if (own := self._measured.get((step.low, step.high))) is None:
@@ -166,7 +172,7 @@ class Blocks:
 
 
 Pull = Callable[[Step, Words], Awaitable[Words]]
-"""Of a step and a share of the look-ahead, (m,): a share of the update, off by what the dealer knows: (m,), or of each part."""
+"""Of a step and a share of the look-ahead, (m,): a share of the update, off by what the dealer knows: (m,), or (addends, m)."""
 
 
 Joined = Callable[[Step, Words], Awaitable[Operand]]
@@ -253,11 +259,7 @@ class Path:
         ahead = weights << np.uint64(MOMENTUM_SCALE) if ahead is None else ahead
         correction, followed = Correction(), [step.corrected for step in steps[1:]] + [False]
         for step, corrects in list(zip(steps, followed, strict=True))[begin:]:
-            update = correction.of(step, await pull(step, ahead))
-            if update is None:
-                self.session.reporter.progress(step.number + 1, len(steps))
-                continue
-            moved = await self._moved(step, ahead, update)
+            moved = await self._moved(step, ahead, correction.of(step, await pull(step, ahead)))
             now = moved.weights
             # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
             ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import LocalProtocolError
 from common.learn.linear.path import Blocks, Step
 from common.learn.span import Span
 from common.mpc.circle import Points
@@ -50,10 +49,6 @@ class Dealt:
 
         Where the dealer knows that share, u is so without it; it is sent along with u, for the ridge, which needs all its bits.
         """
-        if step.measures:  # the ridge's pull falls out of what is measured
-            if not self.known:
-                raise LocalProtocolError("a step measures by shares that no dealer knows", got=step.number)
-            return DealtSweep(self, step, self._turns_of(ahead.own, ahead.other))
         mask = self.correlations.weight_mask(step.number, len(ahead.other))
         await self.session.post(Kind.MASKED_WEIGHTS, ahead.other - mask)
         hidden = Hidden(ahead.own, mask)
@@ -106,15 +101,15 @@ class DealtSweep:
     ) -> None:
         """ridge: its pull, to which what the rows pull is added; hidden: by what it is told once that has arrived."""
         self.turns, self._products, self._waits, self._scales = turns, products, hidden, step.scales(products.link)
-        self._total = [Blocks.zero(*products.columns) for _ in step.bounds]
-        self._total[0] += Blocks.zero(*products.columns) if ridge is None else ridge
+        self._total = [Blocks.zero(*products.columns) for _ in range(step.addends)]
+        self._total[-1] += Blocks.zero(*products.columns) if ridge is None else ridge
         self._hidden = deque[tuple[Words, Words]]()
         self.begun, self._parts = deque[asyncio.Future[tuple[Words, Words]]](), deque[int]()
 
     async def settle(self) -> None:
         if self._waits is not None:
             point = await self._products.received(self._waits)
-            self._total[0] += self._products.ridge_at(point, self._waits.mask)
+            self._total[-1] += self._products.ridge_at(point, self._waits.mask)
 
     async def give(self, span: Span, residual: Words) -> None:
         """What hides it has its low `cut` bits zero: they are not sent, and where it has some itself it is rounded."""

@@ -28,10 +28,11 @@ def nesterov(rows: int, iterations: int, size: float, full: int = 0, columns: in
     """Accelerated descent: on a curvature L, steps below 4 / 3L are stable whatever the momentum.
 
     full: how many passes over all rows there are beside steps over parts of them, each a random sample, from LEVEL_ROWS on.
-    All but the last pass move nothing: part by part they measure the gradient of all rows where a quarter of `iterations` have
-    led, and by how much that of each part is another, and correct the steps that follow, three quarters of what is left of
-    `iterations`. So these end where all rows would, whatever a part's rows happen to be; their momentum does not swing. longer:
-    whether they are a quarter longer. The last is a step over all rows, and the check's. 0: each step is over all rows.
+    All but the last pass measure, part by part, the gradient of all rows where a quarter of `iterations` have led, and by how
+    much that of each part is another: they move by the one, and the other corrects the steps that follow, with them three
+    quarters of what is left of `iterations`. So these end where all rows would, whatever a part's rows happen to be; their
+    momentum does not swing. longer: whether they are a quarter longer. The last is a step over all rows, and the check's.
+    0: each step is over all rows.
     From LEVEL_ROWS on, where columns are many, the first half of `iterations` is over half of the rows, or
     what `full` leaves of them.
     """
@@ -44,8 +45,8 @@ def nesterov(rows: int, iterations: int, size: float, full: int = 0, columns: in
     turns, (first, then) = itertools.cycle(bounds[: _in_turn(parts)]), _each(iterations, full)
     steps = [Step(0, *next(turns), size, momentum) for momentum in momenta[:first]]
     for _ in range(full - 1):
-        steps.append(Step(0, 0, rows, size, 0, measures=tuple(bounds)))
-        for t in range(then):
+        steps.append(Step(0, 0, rows, size, _STEADY, measures=tuple(bounds), longer=longer))
+        for t in range(1, then):
             steps.append(Step(0, *next(turns), size, max(_STEADY, _momentum(t - 1)), corrected=True, longer=longer))
     return [replace(step, number=number) for number, step in enumerate([*steps, Step(0, 0, rows, size, 0)])]
 
@@ -53,13 +54,13 @@ def nesterov(rows: int, iterations: int, size: float, full: int = 0, columns: in
 def count_steps(iterations: int, full: int) -> int:
     """How many steps those are where rows go in parts."""
     first, then = _each(iterations, full)
-    return first + (full - 1) * (then + 1) + 1
+    return first + (full - 1) * then + 1
 
 
 def _each(iterations: int, full: int) -> tuple[int, int]:
-    """How many steps come before anything is measured, and how many after each time."""
-    first = iterations // 4 if full > 1 else iterations
-    return first, -(-3 * (iterations - first) // 4)
+    """How many steps come before anything is measured, and how many then each time, with the one that measures."""
+    first = -(-iterations // 4) if full > 1 else iterations
+    return first, max(1, -(-3 * (iterations - first) // 4))
 
 
 def _momentum(t: int) -> int:

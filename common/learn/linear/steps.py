@@ -52,8 +52,8 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
 
 
 def check_first(steps: Sequence[Step], first: int) -> None:
-    """Raises PeerProtocolError for a step with which no training can go on: that there is not, or after one that measures."""
-    if not 0 <= first < len(steps) or steps[first].corrected or (first and steps[first - 1].measures):
+    """Raises PeerProtocolError for a step with which no training can go on: that there is not, or that is corrected."""
+    if not 0 <= first < len(steps) or steps[first].corrected:
         raise PeerProtocolError("the parties ask for a training from a step that it has not", got=first)
 
 

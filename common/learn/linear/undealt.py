@@ -112,8 +112,6 @@ class Undealt:
         be wider, and u noisier.
         """
         turns, ridge = await self.multiplied(ahead, step.high)
-        if step.measures:  # the ridge's pull falls out of what is measured
-            ridge = Blocks.zero(*self.columns)
         return UndealtSweep(self, step, turns >> np.uint64(64 - self.link.bits), ahead.own, ridge)
 
     async def multiplied(self, ahead: Blocks, rows: int) -> tuple[Words, Blocks]:
@@ -191,8 +189,8 @@ class UndealtSweep:
     def __init__(self, products: Undealt, step: Step, u: Words, point: Words, ridge: Blocks) -> None:
         """u: this party's share of what the weights that are shared give, (rows,). point: its share of its own weights."""
         self._products, self._u, self._point = products, u, point
-        self._total = [Blocks.zero(*products.columns) for _ in step.bounds]
-        self._total[0] += ridge
+        self._total = [Blocks.zero(*products.columns) for _ in range(step.addends)]
+        self._total[-1] += ridge
         self._residual = np.zeros((len(step.bounds), step.high), np.uint64)
 
     @property
@@ -218,8 +216,8 @@ class UndealtSweep:
 
     async def pulled(self) -> list[Blocks]:
         """Sends this party's share of the residual of each part in a ring-LWE sample, 12 N bytes each way."""
-        for part, total in enumerate(self._total):
-            total += await self._products.returned(self._residual[part : part + 1])
+        for part in range(len(self._residual)):
+            self._total[part] += await self._products.returned(self._residual[part : part + 1])
         return self._total
 
 

@@ -92,7 +92,7 @@ async def test_a_word_that_changes_where_all_rows_correct_a_part_of_them_spoils_
     """Steps that are corrected wrongly come to rest in the wrong place, which the last step, over all rows, does not."""
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 150)
     monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 33)
-    assert [len(step.measures) for step in make_steps(MODEL, PROBLEM.rows, 6)] == [0] * 3 + [3] + [0] * 8
+    assert [len(step.measures) for step in make_steps(MODEL, PROBLEM.rows, 6)] == [0] * 3 + [3] + [0] * 7
     right, settled, _ = await run()
     assert settled
     found = []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import LocalProtocolError, PolicyError
+from common.errors import PolicyError
 from common.learn.linear import joint, path
 from common.learn.linear.deal import Masks, TrainingDemand
 from common.learn.linear.joint import (
@@ -34,7 +34,7 @@ from common.mpc.correlations import dealt
 from common.mpc.correlations.asked import TruncationPart
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import JOINT_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import masked
@@ -46,7 +46,7 @@ from tests import reference
 from tests.common.mpc.problems import Problem, begin, matrices_of, train
 from tests.common.wire.streams import duplex
 from tests.patience import patience
-from tests.peers import ALL, Trio, deal_work
+from tests.peers import ALL, Trio
 
 ROWS = 2000
 CLOSE = 1e-3
@@ -131,7 +131,7 @@ async def test_secure_equals_plaintext(link: Link, correlation: float, rate: flo
 async def test_begun_on_few_rows_it_ends_where_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", ROWS // 4)
     problem, steps, whole = driven(0.95, 0.2), nesterov(ROWS, 12, STEP, 2, longer=True), nesterov(ROWS, 30, STEP)
-    assert [step.rows for step in steps] == [ROWS // 4] * 3 + [ROWS] + [ROWS // 4] * 7 + [ROWS]
+    assert [step.rows for step in steps] == [ROWS // 4] * 3 + [ROWS] + [ROWS // 4] * 6 + [ROWS]
     trained, twin = await train(Trio(seed=1), problem, steps, Fourier(), gain=1.0), problem.twin(steps, Fourier(), 1.0)
     assert np.abs(trained.weights - twin).max() < CLOSE
     optimum = problem.twin(whole, Fourier(), 1.0)
@@ -164,25 +164,8 @@ def test_a_product_of_what_is_cut_is_exact(values: list[int], shift: int, seed: 
     assert np.array_equal(turned - hides @ body, matrix @ g)
 
 
-async def test_a_step_does_not_measure_by_shares_that_no_dealer_knows() -> None:
-    """Without the joint matrix it would hide the look-ahead, and its first part had the ridge's pull: no plan asks for it."""
-    problem, half = driven(0.5, 0.2, rows=60), ((0, 30), (30, 60))
-    steps, trio = [Step(0, 0, 60, STEP, 0, measures=half), Step(1, 0, 60, STEP, 0)], Trio(seed=1)
-
-    async def side(session: Session, correlations: DealtCorrelations) -> None:
-        descent = await begin(session, correlations, problem, Taylor(), STEP, known=False)
-        with pytest.raises(LocalProtocolError, match="no dealer knows"):
-            await descent.shared(steps)
-
-    async def deal(dealer: Dealer) -> None:
-        with pytest.raises(LocalProtocolError, match="no dealer knows"):
-            await deal_work(dealer, problem.work(steps, Taylor(), WEIGHT_SCALE))
-
-    await trio.run(side, deal)
-
-
 async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_are_measured_side_by_side() -> None:
-    """Four messages one after another a step, and one more than parts where these are measured: u and residual alone.
+    """Four messages one after another a step, and three more than parts where these are measured: u and residual of each.
 
     Those of the first step but two go within the rounds of the matrix.
     """
@@ -204,7 +187,7 @@ async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_
         through = begin + SETUP_ROUNDS + 3
         assert kinds[begin : begin + 5] == [Kind.MASKED_UPDATE, *moves[:2], Kind.MASKED_OPERAND, r]
         assert kinds[begin + 5 : through] == [Kind.MASKED_UPDATE, Kind.MASKED_OPERAND] * (SETUP_ROUNDS // 2 - 1)
-        assert kinds[through : through + 13] == [*moves[3:], u, u, r, u, r, r, *moves]
+        assert kinds[through : through + 16] == [*moves[3:], *moves[:2], u, r, u, r, r, *moves[3:], *moves]
 
 
 async def test_a_line_that_takes_little_ahead_takes_an_opening_beside_a_step(monkeypatch: pytest.MonkeyPatch) -> None:

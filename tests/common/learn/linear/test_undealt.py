@@ -324,7 +324,7 @@ def test_a_policy_must_allow_it() -> None:
         Policy(half_dealer=True).check(plan)
 
 
-@pytest.mark.parametrize("breaks", [3, 11], ids=["among the first", "among the corrected"])
+@pytest.mark.parametrize("breaks", [3, 10], ids=["among the first", "among the corrected"])
 async def test_many_rows_are_trained_on_in_levels_as_with_a_dealer(
     problem: Problem, monkeypatch: pytest.MonkeyPatch, breaks: int
 ) -> None:
@@ -335,7 +335,7 @@ async def test_many_rows_are_trained_on_in_levels_as_with_a_dealer(
     monkeypatch.setattr("common.learn.linear.course.KEEP_CELLS", 1)
     model = Model(weight_bits=14, **HALF)
     steps = make_steps(model, problem.rows, sum(problem.columns.values()))
-    assert [step.rows for step in steps] == [few] * 3 + [problem.rows] + [few] * 7 + [problem.rows]
+    assert [step.rows for step in steps] == [few] * 3 + [problem.rows] + [few] * 6 + [problem.rows]
     assert [low for low, _ in steps[3].measures] == [0, few, 2 * few, 3 * few]
     whole, _ = await trained(problem, Model(weight_bits=14, reveal="owners"))
     half, trio = await trained(problem, model)
