@@ -11,7 +11,7 @@ import click
 
 from common.config import validate
 from common.daemon.seat import Seat, open_home
-from common.disk.files import write_new
+from common.disk.files import sync_folder, write_new
 from common.errors import ConfigError, PolicyError
 from common.home.audit import What
 from common.process.person import person
@@ -88,7 +88,9 @@ def _withdraw(seat: Seat[Any, Any], config: Path, dataset: str, bank: str | None
     more = {} if bank is None else {"to": bank}
     open_home(seat, config).audit.add(What.WITHDRAW, "", person=person(), dataset=dataset, note=note[:500], **more)
     for path in found:
-        yield path.rename(path.with_name(f"{path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}"))
+        aside = path.replace(path.with_name(f"{path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}"))
+        sync_folder(path.parent)  # else it would hold again after a power cut
+        yield aside
 
 
 def _granted_to(file: Path, trust: TrustStore) -> str | None:

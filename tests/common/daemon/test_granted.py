@@ -21,6 +21,7 @@ from common.rows.dataset import DatasetConfig, read_table
 from common.trust.authority import export_bundle, import_bundle, make_ca
 from common.trust.grant import Grant, sign
 from grid_party.settings import GridSettings
+from tests.common.disk.diary import Diary
 
 GRID, BANK = Identity("volt", "grid-party"), Identity("acme", "bank-party")
 RAW: dict[str, Any] = {
@@ -259,8 +260,11 @@ def test_the_commands_sign_show_and_withdraw(tmp_path: Path) -> None:
     shown = run(main, ["grant", "show", file, *config])
     assert "columns         kwh, late" in shown.output and made.output.split()[-1] in shown.output
     assert desk.check()[1]["grid meters"] == made.output.split()[-1]
-    gone = run(main, ["grant", "withdraw", "meters", "--note", "audit", *config])
+    with Diary() as diary:
+        gone = run(main, ["grant", "withdraw", "meters", "--note", "audit", *config])
     assert gone.exit_code == 0, gone.output
+    (aside,) = tmp_path.glob("meters.grant.withdrawn-*")
+    assert diary.entries[-2:] == [f"name {aside}", f"sync {tmp_path}"]
     with pytest.raises(PolicyError, match="withdrawn"):
         desk.check()
     assert '"what": "withdraw"' in run(main, ["audit", "show", *config]).output
