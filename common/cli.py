@@ -46,12 +46,16 @@ main = LazyGroup(
         "demo": Entry("common.trial.demo_cli:demo", "A SYNTHETIC world made into features, a joint model and decisions."),
         "demo-banks": Entry("common.trial.demo_banks:demo_banks", "A SYNTHETIC world of one grid and three banks."),
         "collect-demo": Entry("common.trial.demo_cli:collect_demo", "At the bank: what the demo has left there, into OUT."),
+        "demo-console": Entry("common.trial.demo_console:demo_console", "Start the three processes of a demo that has ended."),
         "budget": Entry("common.trial.own:budget", "Show what is spent and left of a party's budgets."),
         "setup-demo": Entry("common.trial.demo_setup:setup_demo", "Fill the volumes in FOLDER for the demo in containers."),
     }
     | entries("common.client.moved", models=None, monitor=None, report=None, pipeline=None),
     {
-        "Try": ("check try demo demo-banks", "wattscore check grid.csv bank.csv --key enterprise_id --label overdue"),
+        "Try": (
+            "check try demo demo-console demo-banks",
+            "wattscore check grid.csv bank.csv --key enterprise_id --label overdue",
+        ),
         "Data": ("schema features", "wattscore features records.toml"),
         "Train": ("estimate train backtest predeal", "wattscore train plan.toml --watch"),
         "Jobs": ("jobs watch logs show cancel", "wattscore jobs --kind train --since 30d"),

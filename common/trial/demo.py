@@ -33,6 +33,7 @@ DRIFT = (Drift("arrears_amount", "2026-04", factor=4.0), Drift("loan_amount", "2
 """Set in between the quarters 2026-03 and 2026-06: greater arrears at the grid, dollars for yuan at the bank."""
 HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
+DAEMONS = "daemons"  # folder, beside the homes, of what the three processes keep: for this user alone
 HELD_OUT = 6  # months: two quarters of samples
 _PAST = "the end of the row's month, before the one whose repayment is foretold"
 _PAID = {"as_of": _PAST, "sign": "+"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,14 @@ from common.client.progress import follow
 from common.client.show import print_production
 from common.config import StrictModel
 from common.disk.data_folder import Name
+from common.disk.lock import Lock
 from common.disk.pages import beside
 from common.errors import ConfigError
 from common.party import Party
 from common.plan.read import AnyPlan
 from common.process.settings import Remote, load_settings
 from common.trial.demo import (
+    DAEMONS,
     NEWEST,
     SETTINGS,
     Side,
@@ -54,6 +59,7 @@ _OUT = click.option(
 
 
 _FIRST = "Run the demo first: it trains, then scores."
+_SYNTHETIC = "The world is synthetic: the gain says nothing of real data."
 
 
 class _Bank(StrictModel):
@@ -83,13 +89,15 @@ def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
     check_folder(out)
     if through is None:
         with (
+            ExitStack() as ended,
             tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as made,  # an earlier run's stays whole until this one is
             fork_server() as forks,
         ):
+            if (out / DAEMONS).exists():
+                ended.callback(Lock(out / DAEMONS).release)  # nobody looks at an earlier one meanwhile
             _demo_here(Path(made), out, enterprises, seed, console, forks)
     else:
         _demo_through(out, through, console)
-    console.print("The world is synthetic: the gain says nothing of real data.")
 
 
 def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Console, forks: ForkServer | None) -> None:
@@ -106,30 +114,27 @@ def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Cons
     _print_sides(sides.values(), console)
     _say(console, "[bold]3.[/] Three processes train on history, then score the newest month, then two quarters more")
     datasets = {party.value: side.datasets for party, side in sides.items()}
-    with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
-        trial = Trial(Path(folder), datasets, SETTINGS, forks=forks)
-        jobs = _run(trial, Console(stderr=True))
-        _say(console, "[bold]4.[/] The bank's report and decisions")
-        _print_decided(collect(trial.folder / "bank.toml", made, forks), console)
-        _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
-        configs = {party: trial.folder / f"{party.value}.toml" for party in Party}
-        found = {party.value: look(party, configs[party], homes[party] / MONITOR, forks) for party in Party}
-        print_alarms(found, console)
-        features = {party.value: len(side.history.columns) for party, side in sides.items()}
-        values = _result(jobs, time.monotonic() - start, made, alarms=as_values(found), features=features)
+    (folder := made.resolve() / DAEMONS).mkdir(mode=0o700)
+    trial = Trial(folder, datasets, SETTINGS, forks=forks)
+    jobs = _run(trial, Console(stderr=True))
+    _say(console, "[bold]4.[/] The bank's report and decisions")
+    _print_decided(collect(folder / "bank.toml", made, forks), console)
+    _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
+    configs = {party: folder / f"{party.value}.toml" for party in Party}
+    found = {party.value: look(party, configs[party], homes[party] / MONITOR, forks) for party in Party}
+    print_alarms(found, console)
+    features = {party.value: len(side.history.columns) for party, side in sides.items()}
+    values = _result(jobs, time.monotonic() - start, made, alarms=as_values(found), features=features)
     _clear(out)
     _move(made, out)
     _print_result(values, console)
     console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}.", highlight=False)
     for what, name in (("What cleaning did", "quality.html"), ("What drifted", MONITOR)):
         console.print(f"{what}: {' and '.join(f'{out}/{party.value}/{name}' for party in Party)}.", highlight=False)
-    console.print(_CONSOLE, markup=False, highlight=False)
-
-
-_CONSOLE = (
-    "The three processes have ended. One that stays shows its own people what it does, in a browser: [console] in its"
-    " configuration, then bank-party console (deploy/CONSOLE.md)."
-)
+    console.print(_SYNTHETIC)
+    console.print("The three processes have ended. They run again, with pages of each in a browser, by:", highlight=False)
+    program = sys.argv[0] if Path(sys.argv[0]).name == "wattscore" else "wattscore"
+    click.echo(shlex.join([program, "demo-console", "--out", str(out)]))
 
 
 def _clear(out: Path) -> None:
@@ -137,6 +142,7 @@ def _clear(out: Path) -> None:
     for name in (RESULT, DECISIONS, REPORT, MONITOR, *(f"{party.value}/{MONITOR}" for party in Party)):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(beside(out / REPORT)[1], ignore_errors=True)
+    shutil.rmtree(out / DAEMONS, ignore_errors=True)
 
 
 def _move(made: Path, out: Path) -> None:
@@ -164,6 +170,7 @@ def _demo_through(out: Path, config: Path, console: Console) -> None:
         " brings them beside it.",
         highlight=False,
     )
+    console.print(_SYNTHETIC)
 
 
 def _plans_after(trained: wire.Job) -> Sequence[AnyPlan]:

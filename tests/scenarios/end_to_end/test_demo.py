@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 import json
 import re
+import shlex
 import signal
+import ssl
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +26,7 @@ from common.party import Party
 from common.trial.demo import SETTINGS, build_side, lay_out
 from common.trial.demo_cli import collect
 from common.trial.processes import Trial
+from tests.patience import patience
 
 
 def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
@@ -31,7 +39,7 @@ def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert run.exit_code == 0, run.output
-    assert "then bank-party console (deploy/CONSOLE.md)." in " ".join(run.output.split())
+    _look_again(out, run.output.splitlines()[-1])
     result = json.loads((out / "result.json").read_text())
     assert result["rows"] | {"grid": 0, "bank": 0} == {"grid": 0, "bank": 0, "matched": 8330, "train": 5950, "test": 2380}
     assert result["auc_difference"]["low"] > 0.03
@@ -57,6 +65,41 @@ def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
     shown = np.array([float(text) for text in re.findall(r"\b0\.\d{4}\b", page)])
     assert np.abs(shown - result["auc"]["joint"]).min() < 1e-4  # rounded to four places here, to five there
     assert f"{result['auc']['joint']:.3f}" in run.output and "1,190 enterprises" in run.output
+
+
+def _look_again(out: Path, line: str) -> None:
+    """The demo's last line, as it is copied, opens the pages of all three, and leaves nothing running."""
+    command = [str(Path(sys.executable).with_name("wattscore")), *shlex.split(line)[1:]]
+    assert shlex.split(line) == ["wattscore", "demo-console", "--out", str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stdin is not None
+        try:
+            shown = [run.stdout.readline() for _ in range(7)]
+            for name, link, told in zip(("bank", "grid", "coordinator"), shown[:6:2], shown[1:6:2], strict=True):
+                assert link.startswith(f"{name}: https://127.0.0.1:")
+                page, fingerprint = _page(link.split()[1])
+                assert fingerprint in told and "train-" in page
+            busy = CliRunner().invoke(main, ["demo", "--out", str(out)])
+            assert busy.exit_code == 2 and "is in use by process" in " ".join(busy.output.split())
+        finally:
+            run.send_signal(signal.SIGTERM)
+        assert run.stdout.read() == "The three processes have ended.\n" and run.wait() == 0
+
+
+def _page(link: str) -> tuple[str, str]:
+    """The first page behind a link that logs in, and the SHA-256 of the server's certificate."""
+    unknown = ssl.create_default_context()
+    unknown.check_hostname, unknown.verify_mode = False, ssl.CERT_NONE
+    host, _, port = link.split("/")[2].partition(":")
+    client = http.client.HTTPSConnection(host, int(port), context=unknown, timeout=patience(30))
+    with closing(client):
+        client.request("GET", "/" + link.split("/", 3)[3])
+        with client.getresponse() as answer:
+            cookie = str(answer.headers["Set-Cookie"]).partition(";")[0]
+        client.request("GET", "/en/", headers={"Cookie": cookie})
+        page = client.getresponse().read().decode()
+        seen = client.sock.getpeercert(binary_form=True)
+    return page, hashlib.sha256(seen).digest().hex(":").upper()
 
 
 def test_a_demo_that_is_interrupted_leaves_the_earlier_one_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
