@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually
 from tests.source import ROOT
 
+COMMAND = [sys.executable, "-m", "common.cli", "features", "records.toml", "--out", "made.parquet", "--watch", "0.01"]
 HERE = {**os.environ, "PYTHONPATH": str(ROOT)}
 MONTHS = [f"2024-{month:02d}" for month in range(1, 13)]
 FIELDS = """
@@ -37,18 +39,15 @@ def watching(folder: Path, source: str) -> Iterator[Path]:
     """The file that is kept, and its log beside it; at the end the command is told to end, and ends in order."""
     (folder / "records.toml").write_text(FIELDS + source)
     out, log = folder / "made.parquet", folder / "log"
-    command = [sys.executable, "-m", "common.cli", "features", "records.toml", "--out", out.name, "--watch", "0.01"]
     with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=stream, stderr=stream, env={**os.environ, "PYTHONPATH": str(ROOT)}
-        )
+        process = subprocess.Popen(COMMAND, cwd=folder, stdout=stream, stderr=stream, env=HERE)
     try:
         eventually(lambda: "made" in log.read_text() or process.poll() is not None, 60.0)
         assert process.poll() is None, log.read_text()
         yield out
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(patience(30))
+        assert process.wait(patience(30)) == 0, log.read_text()
         assert sorted(path.name for path in folder.iterdir() if "made" in path.name) == ["made.parquet"]
 
 
@@ -76,6 +75,57 @@ def test_files_that_change_are_read_again_and_what_is_wrong_leaves_the_file(tmp_
         put(records(900.0))
         eventually(lambda: out.stat().st_mtime_ns != first.st_mtime_ns, 60.0)
         assert _first(out) > 800.0
+        out.unlink()
+        eventually(out.exists, 60.0)
+
+
+def test_a_file_that_is_still_written_is_not_taken_for_all_of_it(tmp_path: Path) -> None:
+    raw, log = tmp_path / "raw.csv", tmp_path / "log"
+    records(100.0).to_csv(raw, index=False)
+    with watching(tmp_path, 'path = "raw.csv"\n') as out:
+        first, whole, ended = out.stat(), records(900.0, firms=300).to_csv(index=False).splitlines(True), threading.Event()
+
+        def write() -> None:
+            with raw.open("w") as stream:
+                for line in [*whole[:-1], *[""] * 100_000]:  # its last row comes once the watch has seen that it is written
+                    stream.write(line)
+                    stream.flush()
+                    os.utime(raw)
+                    if line == "" and ended.wait(0.005):
+                        break
+                stream.write(whole[-1])
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            eventually(lambda: "files changed while features were made" in log.read_text(), 60.0)
+            assert out.stat().st_mtime_ns == first.st_mtime_ns
+        finally:
+            ended.set()
+            writer.join()
+        eventually(lambda: out.stat().st_mtime_ns != first.st_mtime_ns, 60.0)
+        assert len(pd.read_parquet(out).iloc[:, 0].unique()) == 300
+
+
+def test_a_file_is_kept_by_one_process_and_a_log_without_room_ends_nothing(tmp_path: Path) -> None:
+    raw, full = tmp_path / "raw.csv", Path("/dev/full")
+    records(100.0).to_csv(raw, index=False)
+    with watching(tmp_path, 'path = "raw.csv"\n') as out:
+        other = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, env=HERE, timeout=patience(120))
+        assert other.returncode == 2 and "made.parquet is kept by another process" in other.stderr
+    out.unlink()
+    with full.open("w") as stream:
+        process = subprocess.Popen(COMMAND, cwd=tmp_path, stdout=stream, stderr=subprocess.PIPE, env=HERE)
+    try:
+        eventually(out.exists, 60.0)
+        first = out.stat().st_mtime_ns
+        records(900.0).to_csv(tmp_path / "new.tmp", index=False)
+        (tmp_path / "new.tmp").replace(raw)
+        eventually(lambda: out.stat().st_mtime_ns != first, 60.0)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=patience(30))
+    assert (process.returncode, said) == (0, b"")
 
 
 def test_a_table_of_a_database_is_kept_as_a_file_of_features(tmp_path: Path) -> None:
@@ -96,13 +146,5 @@ def test_a_table_of_a_database_is_kept_as_a_file_of_features(tmp_path: Path) -> 
 
 def test_what_cannot_be_made_at_first_ends_the_command(tmp_path: Path) -> None:
     (tmp_path / "records.toml").write_text(FIELDS + 'path = "nowhere.csv"\n')
-    command = [sys.executable, "-m", "common.cli", "features", "records.toml", "--out", "made.parquet", "--watch", "0.01"]
-    ended = subprocess.run(
-        command,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=patience(120),
-    )
+    ended = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, env=HERE, timeout=patience(120))
     assert ended.returncode == 2 and "nowhere.csv" in ended.stderr and not (tmp_path / "made.parquet").exists()
