@@ -28,10 +28,10 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# Two parts at a time more than two processors take, those first that wait much of the time, for daemons and for each other's kills.
+# Three parts at a time more than two processors take, those first that wait much of the time, for daemons and for each other's kills.
 # Whichever ends makes room for the next, and the last ones are short, so that no part ends alone.
-AT_ONCE ?= 4
-PARTS := part-end-to-end part-scenarios part-kill part-alone part-stages part-units part-learn part-common part-tables
+AT_ONCE ?= 5
+PARTS := part-kill part-scenarios part-end-to-end part-alone part-learn part-stages part-common part-units part-tables
 
 test: $(READY)  ## all tests that need no container engine
 	$(MAKE) --jobs $(AT_ONCE) --keep-going RUN="-m pytest" $(PARTS)
@@ -67,7 +67,7 @@ part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios tests/common test
 part-tables: WHAT = $(TABLES)
 
 # What `make check` has in any case is not among them: the names in tests.
-# Four at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
+# So many at a time on two processors: threads of linear algebra that wait for each other would hold up the other parts.
 $(PARTS): export OPENBLAS_NUM_THREADS = 1
 $(PARTS): $(READY)
 	$(PYTEST) $(ONCE_MORE)

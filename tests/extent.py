@@ -5,6 +5,9 @@ A change is taken by `make coverage`, which has that option, and in which every 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
 _thorough = False
@@ -27,3 +30,8 @@ def extent(usual: int, full: int) -> int:
 def thorough(why: str) -> pytest.MarkDecorator:
     """The mark of tests, or cases, that run with `--thorough` alone. why: what runs always in their place."""
     return pytest.mark.skipif(not _thorough, reason=f"with --thorough: {why}")
+
+
+def cases(usual: Iterable[Any], rest: Iterable[Any], why: str) -> list[Any]:
+    """Values of a parameter: `usual` always, `rest` with `--thorough` alone. why: what runs always in the place of these."""
+    return [*usual, *(pytest.param(value, marks=thorough(why)) for value in rest)]

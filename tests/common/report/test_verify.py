@@ -21,6 +21,7 @@ from common.report.texts import Choice
 from grid_party.__main__ import main as grid_party
 from tests.common.report.conftest import JOB, Job
 from tests.common.report.test_write import config
+from tests.extent import cases
 
 COMMANDS = {Party.GRID: grid_party, Party.BANK: bank_party}
 
@@ -50,7 +51,7 @@ def banks(shelf: Shelf, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("party", Party)
-@pytest.mark.parametrize("lang", ["en", "zh", "both"])
+@pytest.mark.parametrize("lang", cases(["both"], ["en", "zh"], "a page in both languages"))
 def test_a_report_as_written_verifies_alone_and_at_its_party(shelf: Shelf, party: Party, lang: Choice) -> None:
     out, own = shelf(party, lang)
     alone = CliRunner().invoke(wattscore, ["verify", str(out)], catch_exceptions=False)

@@ -10,6 +10,7 @@ from common.client.client import Client
 from common.party import Party
 from common.rows.dataset import DatasetConfig, read_table
 from tests.common.stages.plain import plain_part
+from tests.extent import extent
 from tests.scenarios.attacks.reading import (
     BY_CHANCE,
     JOBS,
@@ -51,7 +52,7 @@ def test_a_spike_at_the_bank_tells_nothing_of_the_grids_part_of_a_training_row(l
     own, own_columns = {row[0]: list(row[1:]) for row in bank[["id", "b0", "b1", "b2"]].itertuples(index=False)}, list[Any]()
     label = dict(zip(bank["id"], bank["y"], strict=True))
     late = sorted(name for name, y in label.items() if y)
-    for job in range(JOBS // 2):
+    for job in range(extent(3, JOBS // 2)):
         targets = targets_of(job, late, 2 * SPIKES)
         spiked(bank, targets).to_csv(lab.table("bank", "rows"), index=False)
         done = train(client, job, model={"iterations": 100})  # so that the weight is what the row leaves it
@@ -70,6 +71,6 @@ def test_a_spike_at_the_bank_tells_nothing_of_the_grids_part_of_a_training_row(l
                 exact.append(all_[f"s{k}"])
                 own_columns.append(own[target])
                 true.append(part[target])
-    assert len(true) > 20
+    assert len(true) > extent(12, 20)
     assert told_beyond(true, exact, own_columns) < BY_CHANCE  # else the attack would be none
     assert told_beyond(true, found, own_columns) > BY_CHANCE

@@ -16,10 +16,11 @@ from common.trial.processes import CLIENT, COORDINATOR, GRID
 from common.wire.about import ask
 from common.wire.client import Connection
 from common.wire.unproven import raise_descriptors
+from tests.extent import extent
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab, dataset_files, works
 
-FILES, IDLE = 1024, 5000
+FILES, IDLE = 1024, extent(2500, 5000)
 _LIMITED = (
     "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({0}, {0})); os.execv(sys.argv[1], sys.argv[1:])"
 )

@@ -22,6 +22,7 @@ from common.plan.promote import PromotePlan
 from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
+from tests.extent import cases
 from tests.scenarios.end_to_end.several import World, held_out, network, prepared_rows
 from tests.scenarios.end_to_end.test_several import (
     LIMITS,
@@ -88,7 +89,7 @@ def test_each_bank_gets_the_pooled_trainings_quality(lab: tuple[Trial, World], w
     check(lab, *whole, WHOLE, 0.003)
 
 
-@pytest.mark.parametrize("activation", ["sine", "relu"])
+@pytest.mark.parametrize("activation", cases(["relu"], ["sine"], "the sine in the trainings beside it"))
 def test_batches_of_parts_of_each_banks_rows_do_as_well(lab: tuple[Trial, World], activation: Any) -> None:
     section = Network(hidden=4, epochs=4, activation=activation)
     check(lab, *trained(lab, section), section, 0.03)  # of other rows in each batch

@@ -31,6 +31,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.trial.processes import COORDINATOR
 from common.wire import coordinator_pb2 as wire
+from tests.extent import cases
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, own
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, stored, used_twice
@@ -171,7 +172,10 @@ def trained(town: Town) -> Trained:
     return first
 
 
-@pytest.mark.parametrize("dealer", MODELS)
+HALVES = "trainings with a dealer and those with none, whose parts a half-dealt one has"
+
+
+@pytest.mark.parametrize("dealer", cases(["whole", "none", "closed"], ["half", "taylor"], HALVES))
 def test_of_a_training_that_is_cancelled_nothing_is_left(town: Town, client: Client, trained: Trained, dealer: str) -> None:
     trained(dealer)
     for who, kind, number in AT[dealer]:
@@ -184,7 +188,7 @@ def test_of_a_training_that_is_cancelled_nothing_is_left(town: Town, client: Cli
 STOCKED = {"half": ("bank", Kind.LATTICE_MATRIX, 5), "none": ("grid", Kind.MASKED_U, 10)}
 
 
-@pytest.mark.parametrize("dealer", STOCKED)
+@pytest.mark.parametrize("dealer", cases(["none"], ["half"], HALVES))
 def test_a_stock_that_a_cancelled_training_has_taken_is_spent_at_both(
     town: Town, client: Client, trained: Trained, dealer: str
 ) -> None:

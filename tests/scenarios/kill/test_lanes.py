@@ -16,6 +16,7 @@ from common.mpc.session import Kind
 from common.plan.request import Side
 from common.plan.score import ScorePlan
 from common.wire import coordinator_pb2 as wire
+from tests.extent import cases
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.test_resume import MIDST
@@ -179,7 +180,9 @@ def test_one_lane_that_falls_silent_interrupts_the_job_by_name(town: Roads, line
         goes_on(town, client, job)
 
 
-@pytest.mark.parametrize("line", [LINE, "bank-coordinator", "grid-coordinator"])
+@pytest.mark.parametrize(
+    "line", cases([LINE, "bank-coordinator"], ["grid-coordinator"], "the bank's, which hears of it in the same way")
+)
 def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(town: Roads, line: str) -> None:
     """Nobody waits for an array that is to come over it: the grid stands within a step until this is over."""
     with in_its_midst(town, EARLY) as (client, job):
@@ -190,7 +193,7 @@ def test_a_lane_that_falls_silent_while_nothing_is_sent_interrupts_the_job_too(t
         goes_on(town, client, job)
 
 
-@pytest.mark.parametrize("name", PARTIES)
+@pytest.mark.parametrize("name", cases(["bank"], ["grid"], "the bank's, which hears of it in the same way"))
 def test_a_lane_of_tags_that_falls_silent_interrupts_the_job(town: Roads, name: str) -> None:
     """The bank's, while it is about to send tags, or waits for the answer as the grid does."""
     with in_its_midst(town, f"{Kind.PSI_TAGS.value} 1", name) as (client, job):

@@ -13,6 +13,7 @@ from common.home.models import ModelStore
 from common.home.outcome import EVALUATION, parse_evaluation
 from common.learn.network.half import NetworkModel
 from common.plan.network import Network
+from tests.extent import cases, extent
 from tests.scenarios.end_to_end.several import World, network, prepared_rows
 from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
@@ -37,7 +38,7 @@ def steps(street: Street) -> int:
     return sum(one.kind == "masked_weights" for one in read_frames(street.folder, "bank-2"))
 
 
-@pytest.mark.parametrize("name", WHEN)
+@pytest.mark.parametrize("name", cases(["grid"], ["bank-3", "coordinator"], "whoever it is in a training of a line"))
 def test_whoever_is_killed_while_training(street: tuple[Street, World], name: str) -> None:
     trial, world = street
     before = steps(trial)
@@ -93,5 +94,5 @@ def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
     trial, world = street
     for name in ("grid", *world.names):
         sent = masked(trial, name)
-        assert len(sent) > 250 and twice(sent) == []  # of what the tests before this one had done
+        assert len(sent) > extent(150, 250) and twice(sent) == []  # of what the tests before this one had done
         assert [mark for mark, lives in seeds_of(trial.folder / f"{name}.seeds").items() if len(lives) > 1] == []

@@ -15,6 +15,7 @@ from common.plan.read import AnyPlan
 from common.plan.train import TrainPlan
 from common.trial.processes import BANK, more_bank
 from common.wire import coordinator_pb2 as wire
+from tests.extent import cases
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually
 from tests.scenarios.end_to_end.several import synthetic
@@ -60,7 +61,7 @@ def stocks(town: Quarter) -> dict[str, list[str]]:
     return {name: stored(town, name)["stock"] for name in town.parties}
 
 
-@pytest.mark.parametrize("killed", ["bank-2", "grid"])
+@pytest.mark.parametrize("killed", cases(["grid"], ["bank-2"], "the grid, which spends a stock of the same two"))
 def test_a_kill_between_the_spending_and_the_first_masked_array_costs_that_stock_alone(quarter: Quarter, killed: str) -> None:
     with quarter.client() as client:
         dealt = {}

@@ -15,6 +15,7 @@ from common.home.models import ModelStore
 from common.home.outcome import EVALUATION, parse_evaluation
 from common.learn.trees.half import TreesHalf
 from common.plan.trees import Trees
+from tests.extent import cases, extent
 from tests.scenarios.end_to_end.several import World
 from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
 from tests.scenarios.kill.test_several import Street, cleared, masked, shot, trusting, until
@@ -37,7 +38,7 @@ def trees(street: Street) -> int:
     return sum(one.kind == "masked_u" for one in read_frames(street.folder, "bank-2"))
 
 
-@pytest.mark.parametrize("name", WHEN)
+@pytest.mark.parametrize("name", cases(["coordinator"], ["bank-3", "grid"], "whoever it is in a training of a line"))
 def test_whoever_is_killed_while_trees_grow(street: tuple[Street, World], name: str) -> None:
     trial, world = street
     before = trees(trial)
@@ -95,5 +96,5 @@ def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
     trial, world = street
     for name in ("grid", *world.names):
         sent = [_filled(one) for one in masked(trial, name)]
-        assert len(sent) > 250 and twice(sent) == []
+        assert len(sent) > extent(100, 250) and twice(sent) == []
         assert [mark for mark, lives in seeds_of(trial.folder / f"{name}.seeds").items() if len(lives) > 1] == []

@@ -25,6 +25,7 @@ from common.rows.dataset import DatasetConfig, read_table
 from common.rows.table import FeatureTable
 from common.trial.processes import BANK
 from tests.common.learn.network.problems import opened
+from tests.extent import cases
 from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.online.conftest import ROWS as OFFICE_ROWS
 from tests.scenarios.online.conftest import Office
@@ -103,7 +104,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     yield from open_office(tmp_path_factory.mktemp("kinds"))
 
 
-@pytest.fixture(scope="module", params=KINDS)
+LINES = "a network of sines, in whose place that of lines differs by its activation"
+
+
+@pytest.fixture(scope="module", params=cases(["trees", "network"], ["relu"], LINES))
 def crowned(shared: Office, request: pytest.FixtureRequest) -> Iterator[Champion]:
     shared.heal()
     found = Champion(shared, request.param)
@@ -177,7 +181,7 @@ def test_columns_with_a_request_are_charged_each_time_until_the_budget_of_the_ro
     assert len(told) >= MOST - 2  # asked for once or twice before
 
 
-@BOTH
+@pytest.mark.parametrize("crowned", cases(["trees"], ["network"], "trees, whose sessions are the same"), indirect=True)
 def test_what_runs_goes_on_whichever_process_ends_and_nothing_answered_is_charged_twice(champion: Champion) -> None:
     office = champion.office
     champion.deal(120, 4)
