@@ -124,7 +124,7 @@ async def test_steps_of_a_stock_are_told_by_who_was_killed_after_the_last_and_we
 ) -> None:
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 1080)  # the stock's rows have parts, the data's have none
     monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
-    model, found = {"iterations": 8}, {}
+    model, found = {"iterations": 12}, {}
     sizes = {"rows": 1100, "grid_columns": 6, "bank_columns": 4}
     for kind in ("quiet", "broken"):
         one = Companies(tmp_path / kind, monthly=True, new_trio=Breaking)
@@ -139,7 +139,7 @@ async def test_steps_of_a_stock_are_told_by_who_was_killed_after_the_last_and_we
             found[kind] = await one.run("job-1", plan, attempt=1)
     for party in Party:
         assert found["broken"][party].counts == found["quiet"][party].counts
-        assert found["broken"][party].counts["iterations"] == 9
+        assert found["broken"][party].counts["iterations"] == 11
 
 
 async def test_a_dataset_that_has_changed_is_not_gone_on_with(companies: Companies) -> None:
