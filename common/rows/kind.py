@@ -30,6 +30,8 @@ MOST_LEVELS = 1000
 _LONG = 10**9
 _EXACT = 1 << 53  # from here on not every whole number is a float
 _SOME, _DENSE = 1000, 10
+_GROUPED = "each with three decimals; if its points stand between thousands, declare thousands = '.'"
+_PADDED = "some with a zero in front; if these are codes, declare it categorical, and what means missing by `missing`"
 
 
 @dataclass(frozen=True)
@@ -98,24 +100,31 @@ def look(
     if not known and not strays:
         return Seen(column, "nothing", "nothing is known", ColumnConfig(kind="numeric", transform="auto"))
     if not strays:
-        codes = _codes(file, column, data, words, known) if is_text(kind) and not found.style.words else None
-        return codes or _number(column, found, _grouped(data[column], kind))
+        doubts = [_GROUPED] if _grouped(data[column], kind) else []
+        if is_text(kind) and not found.style.words:
+            codes, padded = _codes(file, column, data, words, known)
+            if codes is not None:
+                return codes
+            doubts += [_PADDED] if padded else []
+        return _number(column, found, doubts)
     return _mixed(file, column, data, found, known, strays, words)
 
 
-def _codes(file: TableFile, column: str, data: Data, words: Collection[str], rows: int) -> Seen | None:
+def _codes(file: TableFile, column: str, data: Data, words: Collection[str], rows: int) -> tuple[Seen | None, bool]:
     """What digits are of which some begin with a zero, as codes do and numbers do not; None of other columns. rows: known ones.
+
+    And whether some do in a column that has other numbers too, as a sentinel of -1 among codes is.
 
     Raises DataError where so few do that they may be numbers that are written strangely, naming the first.
     """
     codes, texts = read_coded(file, column, data, words)
     known = pc.drop_null(texts)
-    zeros = pc.match_substring_regex(texts, r"^0\d+$").fill_null(False)
-    if not pc.any(zeros).as_py() or not pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py():
-        return None
+    zeros = pc.match_substring_regex(texts, r"^[0０]\p{Nd}+$").fill_null(False)
+    if not (padded := bool(pc.any(zeros).as_py())) or not pc.all(pc.match_substring_regex(known, r"^\p{Nd}+$")).as_py():
+        return None, padded
     lengths = pc.min_max(pc.utf8_length(known)).as_py()
     if lengths["min"] == lengths["max"]:
-        return _categories(file, column, data, words)
+        return _categories(file, column, data, words), False
     at = np.append(np.asarray(zeros), False)[codes]
     if rows > _STRAY * int(at.sum()):
         what = "a zero in front, though nearly all values of this column are numbers without"
@@ -123,7 +132,7 @@ def _codes(file: TableFile, column: str, data: Data, words: Collection[str], row
         raise file.bad_rows(column, at, what, remedy, data[column])
     seen = _categories(file, column, data, words)
     said = f"{seen.said}, digits of several lengths, some with a zero in front: codes; if they are numbers, declare it numeric"
-    return seen if seen.config is None else Seen(column, "category", said, seen.config, loud=True)
+    return (seen if seen.config is None else Seen(column, "category", said, seen.config, loud=True)), False
 
 
 def _left(column: str, kind: Kind, what: str) -> Seen:
@@ -150,7 +159,7 @@ def _texts(values: Any) -> Any:
     return plain(values).cast(pa.string())
 
 
-def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
+def _number(column: str, found: Numbers, doubts: list[str]) -> Seen:
     values, style = found.values, found.style
     missing = np.isnan(values)
     known = values[~missing] if missing.any() else values
@@ -160,7 +169,6 @@ def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
     )
     written = [text for text in (style.words, found.said) if text]
     low, high = known.min(), known.max()
-    doubts = ["each with three decimals; if its points stand between thousands, declare thousands = '.'"] if grouped else []
     if max(-low, high) >= _EXACT and (known == np.floor(known)).all():
         return _left(column, "id", "whole numbers of more digits than a float holds, ids or accounts")
     if low == high:
@@ -174,7 +182,7 @@ def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
     if np.isin(known, (0.0, 1.0)).all():
         return Seen(column, "flag", ", ".join(["1 and 0", *written]), config)
     if look_like_months(known):
-        doubts.append("though they look like months")
+        doubts = [*doubts, "though they look like months"]
     said = ", ".join(["numbers", *written, *doubts])
     return Seen(column, "number", said, config, loud=bool(doubts), noted=bool(written) and not doubts)
 

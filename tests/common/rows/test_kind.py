@@ -217,3 +217,17 @@ def test_codes_that_name_the_parts_of_a_table_keep_their_zeros(tmp_path: Path) -
         (folder / "a.csv").write_text(f"id,x\nA{branch},1.5\n")
     loaded = read_table(DatasetConfig(path=tmp_path, id="id"), name="t", party=Party.GRID)
     assert loaded.table.categorical["branch"].tolist() == ["0012", "0450", "1200"]
+
+
+@pytest.mark.parametrize("other", ["-1", "7.5", "-7"])
+def test_codes_beside_another_number_are_read_as_numbers_and_that_is_said(other: str, tmp_path: Path) -> None:
+    """A sentinel of -1 made one number of 007 and 7 without a word."""
+    seen = see(tmp_path, R.choice(["007", "7", other], N))
+    assert seen.kind == "number" and seen.loud and "some with a zero in front; if these are codes" in seen.said
+    if other == "-1":
+        assert see(tmp_path, R.choice(["007", "7", other], N), missing=("-1",)).kind == "category"
+
+
+def test_codes_in_full_width_are_codes(tmp_path: Path) -> None:
+    assert see(tmp_path, R.choice(["００７", "７", "１２"], N)).kind == "category"
+    assert see(tmp_path, R.choice(["7", "１２", "２５"], N)).said == "numbers"
