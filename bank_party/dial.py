@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bank_party.settings import BankSettings
 from common.daemon.account import Account
@@ -18,6 +18,7 @@ from common.wire.lanes import PATIENCE as LANE_PATIENCE
 from common.wire.methods import EXCHANGE
 from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, lane_greeting, read_greeting
 from common.wire.peer_pb2 import Frame
+from common.wire.rows import Road, Roads, dial
 from common.wire.tls import Credentials
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ class Dial:
 
     def __init__(self, grid: Connection) -> None:
         self._grid = grid
+        self._staffed: Callable[[], bool] = lambda: False
+        self._roads: dict[str, Roads] = {}
+        self._runs: dict[Road, tuple[Stream, Connection]] = {}
         self._streams: dict[str, list[Stream]] = {}
         self._apart: dict[str, list[Connection]] = {}
         self._plans: dict[str, str] = {}
@@ -43,11 +47,15 @@ class Dial:
     def listen(self, take: Take) -> None:
         pass  # the grid asks for nothing
 
+    def staff(self, ready: Callable[[], bool]) -> None:
+        self._staffed = ready
+
     def expect(self, job: str, plan: str = "", attempt: int = 0, banks: Sequence[Identity] = ()) -> None:
         self._plans[job] = plan
 
     def forget(self, job: str) -> None:
         self._plans.pop(job, None)
+        self._roads.pop(job, None)
         unheard(asyncio.ensure_future(close_all(self._streams.pop(job, []), self._apart.pop(job, []))))
 
     async def meet(
@@ -60,7 +68,7 @@ class Dial:
         bank: Identity | None = None,
         lanes: int = 1,
     ) -> FrameChannel:
-        wish = Wish.fresh(lanes)
+        wish = Wish.fresh(lanes, self._staffed())
         hello = greeting(job, digest, account.stands(), self._plans.get(job, ""), attempt, wish=wish)
         first = await self._reached(job, hello)
         theirs = await read_greeting(first, "the grid", PATIENCE)
@@ -70,6 +78,7 @@ class Dial:
             await greet(first, greeting(job, digest, account.stands(), attempt=attempt), "the grid", PATIENCE)
         account.take(stands)
         grid = Wish.of(theirs, "the grid")
+        self._roads[job] = Roads.agreed(job, attempt, digest, wish, grid)
         stream: Duplex = first
         if (agreed := wish.agreed(grid)) > 1:
             keys = [lane_key(wish, grid, job, attempt, lane) for lane in range(1, agreed)]
@@ -79,6 +88,19 @@ class Dial:
         channel = FrameChannel(stream, "the grid", counter)
         channel.start()
         return channel
+
+    def roads(self, job: str) -> Roads | None:
+        return self._roads.get(job)
+
+    async def reach(self, road: Road, counter: Counter) -> FrameChannel:
+        connection = self._grid.apart(road.port)
+        channel, stream = await dial(connection, road, counter)
+        self._runs[road] = stream, connection
+        return channel
+
+    async def leave(self, road: Road) -> None:
+        if (found := self._runs.pop(road, None)) is not None:
+            await close_all([found[0]], [found[1]])
 
     async def _joined(self, job: str, hello: Frame) -> Stream:
         """A further stream of the job, over a connection of its own, once the grid has taken it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
@@ -15,6 +15,7 @@ from common.wire.lanes import PATIENCE as LANE_PATIENCE
 from common.wire.methods import PEER
 from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, lane_greeting, read_greeting
 from common.wire.peer_pb2 import Hello
+from common.wire.rows import Gate, Road, Roads
 from common.wire.server import Call, Service
 from common.wire.tls import Credentials
 from grid_party.settings import GridSettings
@@ -23,14 +24,18 @@ _log = logging.getLogger(__name__)
 
 
 def approach(settings: GridSettings, credentials: Credentials) -> Approach:
-    door = Door(settings.peer.who, settings.others[1:])
+    door = Door(settings.peer.who, settings.others[1:], ports=settings.worker_ports)
     return Approach(door, services=(Service(PEER, {"Exchange": door.exchange}),))
 
 
 class Door:
     """The handler of `Peer.Exchange`, and where jobs wait for a bank. more: banks besides the one that is meant by default."""
 
-    def __init__(self, bank: Identity, more: Sequence[Identity] = ()) -> None:
+    def __init__(self, bank: Identity, more: Sequence[Identity] = (), *, ports: Sequence[int] = ()) -> None:
+        """ports: on which this party's workers wait for the bank."""
+        self._ports, self._gate = ports, Gate()
+        self._staffed: Callable[[], bool] = lambda: False
+        self._roads: dict[str, Roads] = {}
         self._bank, self._known = bank, (bank, *more)
         self._arrived: dict[str, dict[Identity, asyncio.Future[tuple[Call, Hello]]]] = {}
         self._over: dict[str, asyncio.Event] = {}
@@ -41,6 +46,9 @@ class Door:
     def listen(self, take: Take) -> None:
         self._take = take
 
+    def staff(self, ready: Callable[[], bool]) -> None:
+        self._staffed = ready
+
     def expect(self, job: str, plan: str = "", attempt: int = 0, banks: Sequence[Identity] = ()) -> None:
         loop = asyncio.get_running_loop()
         self._attempts[job] = attempt
@@ -49,6 +57,7 @@ class Door:
 
     def forget(self, job: str) -> None:
         self._attempts.pop(job, None)
+        self._roads.pop(job, None)
         if (further := self._further.pop(job, None)) is not None:
             further.stop()
         for arrived in self._arrived.pop(job, {}).values():
@@ -62,6 +71,9 @@ class Door:
         if call.identity not in self._known:
             known = self._bank if len(self._known) == 1 else ", ".join(map(str, self._known))
             raise IdentityError("only the bank may exchange", expected=known, got=call.identity)
+        if hello.row_lane:
+            await self._gate.take(hello, call)
+            return
         if hello.lane:
             await self._joined(hello, call)
             return
@@ -99,7 +111,8 @@ class Door:
                 f"{whom} did not connect within {PATIENCE:.0f} s",
                 remedy="Check at the bank that it can reach this address.",
             ) from None
-        own, wish = Wish.fresh(lanes), Wish.of(theirs, whom)
+        own, wish = Wish.fresh(lanes, *((True, self._ports) if self._staffed() else ())), Wish.of(theirs, whom)
+        self._roads[job] = Roads.agreed(job, attempt, digest, wish, own, str(call.identity))
         agreed = own.agreed(wish)
         if agreed > 1:  # before the bank can know of it
             keys = [lane_key(wish, own, job, attempt, lane) for lane in range(1, agreed)]
@@ -120,3 +133,12 @@ class Door:
         channel = FrameChannel(stream, whom, counter)
         channel.start()
         return channel
+
+    def roads(self, job: str) -> Roads | None:
+        return self._roads.get(job)
+
+    async def reach(self, road: Road, counter: Counter) -> FrameChannel:
+        return await self._gate.meet(road, counter)
+
+    async def leave(self, road: Road) -> None:
+        self._gate.leave(road)

@@ -48,6 +48,9 @@ class GridSettings(PartySettings):
     }
 
     listen: Address = Field(description="HOST:PORT to serve on: the bank dials it.")
+    worker_listen: tuple[Address, ...] = Field(
+        default=(), description="HOST:PORT of each worker, on which the bank dials it at the address where it dials this party."
+    )
     peer: Named = Field(description="The bank; it dials, so it has no address.")
     more_banks: tuple[IdentityText, ...] = Field(
         default=(), description="Further banks, by identity, with which models of several banks may be trained."
@@ -57,6 +60,21 @@ class GridSettings(PartySettings):
     @property
     def others(self) -> tuple[Identity, ...]:
         return (self.peer.who, *map(Identity.parse, self.more_banks))
+
+    @property
+    def worker_addresses(self) -> tuple[str, ...]:
+        return self.worker_listen
+
+    @property
+    def worker_ports(self) -> tuple[int, ...]:
+        """On which the bank dials the workers."""
+        return tuple(int(address.rpartition(":")[2]) for address in self.worker_listen)
+
+    @model_validator(mode="after")
+    def _workers_listen(self) -> Self:
+        if len(self.worker_listen) != self.workers:
+            raise ValueError(f"worker_listen: needs an address for each of the {self.workers} workers")
+        return self
 
     @model_validator(mode="after")
     def _banks_differ(self) -> Self:

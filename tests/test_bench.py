@@ -29,6 +29,7 @@ from tests.bench.lanes import measure as over_lanes
 from tests.bench.peers import Crypten, Peer, Spu, Xgboost
 from tests.bench.profiled import NAMED, locate
 from tests.bench.received import received
+from tests.bench.runs import measure as by_workers
 from tests.bench.safeguards import sent_in
 from tests.bench.starts import bench_starts
 from tests.bench.trees import split_world
@@ -336,6 +337,13 @@ def test_networks_from_several_starts_gain_by_their_mean() -> None:
     one, two, every = (found[name]["logloss"]["mean"] for name in ("one", "two", "all"))
     assert one < two < every and found["splits"] == 2
     assert all(found[name][measure]["error"] > 0.0 for name in ("one", "trees") for measure in ("auc", "logloss"))
+
+
+@measured
+def test_a_training_by_workers_is_measured_beside_one_without() -> None:
+    none, two = by_workers(140_000, 2, (0, 2), 1, 2)
+    assert (none["workers"], none["ratio"], two["workers"]) == (0, 1.0, 2)
+    assert min(two["ratio"], two["grid"], two["bank"], two["coordinator"], two["seconds"]) > 0
 
 
 @measured

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 
 from common.errors import DataError, PeerLost, PeerProtocolError
-from common.home.dealt import Common, Opening, array_hash, array_key
+from common.home.dealt import RUN_PLACES, Common, Opening, array_hash, array_key
 from common.learn.dealings import MESSAGES, TOGETHER, dealings, together
 from common.mpc.correlations.asked import Demand
 from common.mpc.dealer import Dealer
@@ -74,6 +74,13 @@ async def replay(openings: Sequence[Opening]) -> Verdict:
     demands = [{party: _asked(line[party], most) for party in Party} for line in lines]
     nonces = [{party: bytes.fromhex(line[party].nonce) for party in Party} for line in lines]
     keys, dealt = dict.fromkeys(Party, bytes(SEED_BYTES)), dealings(plan, MEMORY)
+    apart: dict[int, dict[Party, _Compared]] = {}
+
+    async def runs(run: int) -> dict[Party, _Compared]:
+        if run not in apart:
+            apart[run] = {party: _Compared(lines[0][party], names[0][party], run) for party in Party}
+        return apart[run]
+
     seeds = iter(bytes.fromhex(one.dealt) for one in _in_order(lines))
     try:
         if isinstance(plan, SeveralPlan):
@@ -81,10 +88,10 @@ async def replay(openings: Sequence[Opening]) -> Verdict:
             several = SeveralDealer(ends, nonces, [keys] * len(lines), brought, banks, lambda: next(seeds))
             await several.serve(demands, dealt, together(plan, MEMORY))
         else:
-            await Dealer(dict(ends[0]), lambda: next(seeds), nonces=nonces[0], keys=keys).serve(demands[0], dealt)
+            await Dealer(dict(ends[0]), lambda: next(seeds), nonces=nonces[0], keys=keys, runs=runs).serve(demands[0], dealt)
     except (PeerProtocolError, PeerLost) as error:
         raise DataError(f"the demands of job {first.job}: {error.message}", public="demands that no dealer serves") from None
-    all_ends = [end for line in ends for end in line.values()]
+    all_ends = [end for line in (*ends, *apart.values()) for end in line.values()]
     wrong, stock = tuple(text for end in all_ends for text in end.said()), getattr(plan, "dealt", "online") == "ahead"
     return Verdict(wrong, sum(end.compared for end in all_ends), stock, first.taken)
 
@@ -153,15 +160,18 @@ def _asked_together(lines: Sequence[Line]) -> int:
 class _Compared:
     """A channel to one party that compares what is dealt with what the party notes."""
 
-    def __init__(self, opening: Opening, name: str) -> None:
-        self._opening, self._name, self._at = opening, name, 0
+    def __init__(self, opening: Opening, name: str, run: int = 0) -> None:
+        """run: of rows, from 1, which has a channel of its own; 0: none."""
+        self._name, self._at, self._run = f"{name}, run {run} of rows" if run else name, 0, run
+        noted = opening.runs[run - 1 : run] if run else (opening.arrays,)
+        self._noted = noted[0] if noted else ()  # of a job that ended before it had runs there are none
         self._key = array_key(opening.seed)
         self.compared, self.wrong = 0, ""
 
     async def send(self, round: Round, values: Array) -> None:
-        if round.kind in _SEEDS or self.wrong or self._at == len(self._opening.arrays):
+        if round.kind in _SEEDS or self.wrong or self._at == len(self._noted):
             return
-        kind, number, noted = self._opening.arrays[self._at]
+        kind, number, noted = self._noted[self._at]
         self._at += 1
         if (kind, number) != (round.kind.value, round.number):
             self._is_wrong(f"{kind}/{number} where the seeds give {round}")
@@ -169,12 +179,12 @@ class _Compared:
         if round.kind is Kind.DEALT_TAGS:  # of lasting keys, which are not opened
             return
         self.compared += 1
-        if noted != await asyncio.to_thread(array_hash, self._key, self._at - 1, round, values):
+        if noted != await asyncio.to_thread(array_hash, self._key, self._run << RUN_PLACES | self._at - 1, round, values):
             self._is_wrong(f"{round}, {values.dtype} {values.shape}, is not what the seeds give")
 
     def said(self) -> list[str]:
         """What is wrong, at most one line."""
-        left = len(self._opening.arrays) - self._at
+        left = len(self._noted) - self._at
         if not self.wrong and left:
             return [f"the {self._name} notes {left} arrays more than the demands give"]
         return [self.wrong] if self.wrong else []
@@ -194,9 +204,14 @@ async def _asked(opening: Opening, together: int) -> AsyncGenerator[Demand]:
         if together < 0:
             return
         kind = MESSAGES.get(name)
-        if kind is None or set(fields) != set(kind.__dataclass_fields__):
+        if kind is None or not _required(kind) <= set(fields) <= set(kind.__dataclass_fields__):
             raise DataError(f"a demand of no kind: {name!r}", public="a demand of no kind")
         yield kind(**fields)
+
+
+def _required(kind: type[Demand]) -> set[str]:
+    """The numbers that a demand of this kind has had from the first: others were added with what they were before."""
+    return {name for name, one in kind.__dataclass_fields__.items() if one.default is MISSING}
 
 
 def _unlike(text: str) -> DataError:

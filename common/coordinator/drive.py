@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from time import thread_time
 from typing import Any
 
+from common.coordinator import cause
 from common.coordinator.board import Board, JobRecord, note
-from common.coordinator.lanes import Lanes
+from common.coordinator.lanes import Joined, Lanes, Rows
 from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings, together
@@ -29,7 +29,7 @@ from common.text.logs import Place, within
 from common.unheard import unheard
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.dealing import DealtChannel
-from common.wire.lanes import Purpose, Wish
+from common.wire.lanes import Duplex, Purpose, Wish
 from common.wire.peer import Counter
 from common.wire.peer_pb2 import Fault, Hello
 from common.wire.server import Call
@@ -38,22 +38,10 @@ from common.wire.status import from_fault, to_fault
 _log = logging.getLogger(__name__)
 
 ANSWER = 30.0  # seconds a party has to look at an offer
-_BETTER_CAUSE = 3.0  # seconds to wait, after "the other one failed", for the other one's own words
 _MOST_SAID = 1 << 19  # bytes of a party's message about a job: its report is kept with the job
-_SECOND_HAND = ("PeerFailed", "PeerLost", "JobCancelled")
 
 Tell = Callable[[Member, party_pb2.ToParty], Awaitable[None]]
 Seat = tuple[Member, int]  # a party, and the line of a job of several banks on which it stands there
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A party's stream to the dealer, and what it brings to its seed, to its tags and to the seed that all banks hold alike."""
-
-    channel: DealtChannel
-    nonce: bytes
-    key: bytes
-    common: bytes
 
 
 class Drive:
@@ -94,6 +82,7 @@ class Drive:
         self._counters = {member: Counter() for member in self.members}
         self._channels: dict[Seat, DealtChannel] = {}
         self._lanes, self._match_lanes = (Lanes(settings.lanes, purpose) for purpose in (Purpose.DEAL, Purpose.MATCH))
+        self._rows = Rows(record.id, self._attempt, settings.lanes)
         self._undealt = self._plan is not None and self._plan.undealt
         neutral = isinstance(self._plan, Plan | SeveralPlan) and self._plan.aided
         self._matching = [
@@ -107,7 +96,7 @@ class Drive:
         try:
             await self._race(self._play())
         except WattScoreError as error:
-            await self._end(await self._cause(error))
+            await self._end(await cause.first_hand(error, self._faults, self._lost, len(self.members)))
         except Exception as error:
             _log.exception("job %s failed at the coordinator", self.record.id)
             await self._end(to_fault(error, "coordinator"))
@@ -175,7 +164,7 @@ class Drive:
             if not done.done():
                 await serving
         except PeerLost:
-            await asyncio.wait((done,), timeout=_BETTER_CAUSE)
+            await asyncio.wait((done,), timeout=cause.BETTER)
             if not done.done():
                 raise
         await done
@@ -208,22 +197,6 @@ class Drive:
             task.cancel()
             with suppress(asyncio.CancelledError, WattScoreError):
                 await task
-
-    async def _cause(self, error: WattScoreError) -> Fault:
-        """The first-hand cause, where one comes in time: what we see of the parties may follow from what one has to say.
-
-        Of second-hand ones that of a party that is gone counts most, then what a party says, then what we saw ourselves.
-        """
-        first = to_fault(error, "coordinator")
-        if error.origin in ("client", "coordinator") or (error.origin and first.kind not in _SECOND_HAND):
-            return first  # somebody said so
-        end = asyncio.get_running_loop().time() + _BETTER_CAUSE
-        while asyncio.get_running_loop().time() < end and len(self._faults) < len(self.members) and not self._lost:
-            await asyncio.sleep(0.05)
-            if any(fault.kind not in _SECOND_HAND for fault in self._faults.values()):
-                break
-        found = [(fault.kind in _SECOND_HAND, party not in self._lost, fault) for party, fault in self._faults.items()]
-        return min([*found, (first.kind in _SECOND_HAND, True, first)], key=lambda item: item[:2])[2]
 
     def fail(self, fault: Fault, party: Member | None = None) -> None:
         if party is not None:
@@ -288,6 +261,10 @@ class Drive:
         if self._undealt:
             raise PlanError("the plan of this job has nobody deal: dealer = 'none'")
         seat, several = self._seat(party, join.line), isinstance(self.record.plan, SeveralPlan)
+        if join.row_lane:
+            self._counters[party].received += greeted
+            await self._deal_rows(seat, call, join)
+            return
         if join.lane:
             self._counters[party].received += greeted
             await self._lanes.serve(seat, call, join)
@@ -297,7 +274,7 @@ class Drive:
                 raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
         if len(join.key) != KEY_BYTES:
             raise PeerProtocolError(f"the {party.value} joined with no key", expected=KEY_BYTES, got=len(join.key))
-        settings, whom, counter = self._settings, f"the {party.value}", self._counters[party]
+        whom, counter = f"the {party.value}", self._counters[party]
         counter.received += greeted
         if self._joined[seat].done() or seat in self._lanes:
             raise PlanError(f"{whom} joined job {self.record.id} twice")
@@ -305,13 +282,26 @@ class Drive:
             stream = await self._lanes.first(seat, call, join, whom)
             if self._joined[seat].done():
                 raise JobStateError(f"job {self.record.id} ended while lanes of {whom} were waited for", job=self.record.id)
-            channel = DealtChannel(stream, whom, counter, MESSAGES, settings.deal_ahead, settings.deal_ahead_mib << 20)
+            channel = self._channel(stream, whom, counter)
             self._joined[seat].set_result(Joined(channel, join.nonce, join.key, join.common))
             self._channels[seat] = channel
             with within(Place(self.record.id, f"deal to the {party.value}")):
                 await channel.read()
         finally:
             await self._lanes.end(seat)
+
+    async def _deal_rows(self, seat: Seat, call: Call, join: party_pb2.Join) -> None:
+        """Serves a stream on which a run of rows is dealt, until the party closes it."""
+        party, joined = seat[0], self._joined[seat]
+        if isinstance(self._plan, SeveralPlan) or not joined.done() or joined.cancelled():
+            raise PeerProtocolError(f"no line of job {self.record.id} waits for runs of rows")
+        channel = self._channel(call, f"the {party.value}, run {join.row_lane} of rows", self._counters[party])
+        self._rows.take(party.role, join, joined.result().nonce, channel)
+        await channel.read()
+
+    def _channel(self, stream: Duplex, whom: str, counter: Counter) -> DealtChannel:
+        ahead = self._settings.deal_ahead, self._settings.deal_ahead_mib << 20
+        return DealtChannel(stream, whom, counter, MESSAGES, *ahead)
 
     def _check_attempt(self, party: Member, attempt: int) -> None:
         if attempt != self._attempt:
@@ -354,7 +344,8 @@ class Drive:
 
     def outstanding(self, party: Member) -> int:
         """Arrays dealt to this party and not yet consumed."""
-        return sum(channel.outstanding for (member, _), channel in self._channels.items() if member == party)
+        own = sum(channel.outstanding for (member, _), channel in self._channels.items() if member == party)
+        return own + self._rows.outstanding[party.role]
 
     async def _deal_all(self) -> None:
         await self._within(_all(self._joined), "the parties did not all ask for their correlations")
@@ -370,7 +361,8 @@ class Drive:
             more, names = together(plan, *means), [f"the {member.value}" for member in self.members[1:]]
             await SeveralDealer(channels, nonces, keys, common, names, clock=thread_time).serve(demands, dealt, more)
         else:
-            await Dealer(dict(channels[0]), nonces=nonces[0], keys=keys[0], clock=thread_time).serve(demands[0], dealt)
+            how: Any = {"nonces": nonces[0], "keys": keys[0], "clock": thread_time, "runs": self._rows.channels}
+            await Dealer(dict(channels[0]), **how).serve(demands[0], dealt)
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+import hmac
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from common.errors import PeerProtocolError
+from common.mpc.session import Channel
+from common.party import Party
+from common.wire.dealing import DealtChannel
 from common.wire.lanes import ONE_PROCESS, PATIENCE, Braid, Duplex, Further, Purpose, greet, joining_key
 from common.wire.party_pb2 import Join
 from common.wire.peer import lane_greeting
 from common.wire.peer_pb2 import Hello
 from common.wire.server import Call
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A party's stream to the dealer, and what it brings to its seed, to its tags and to the seed that all banks hold alike."""
+
+    channel: DealtChannel
+    nonce: bytes
+    key: bytes
+    common: bytes
 
 
 @dataclass
@@ -62,3 +76,35 @@ class Lanes:
             line.further.stop()
             if line.braid is not None:
                 await line.braid.stop()
+
+
+class Rows:
+    """The streams on which runs of rows are dealt to both parties of a job of one bank, each waited for and taken once."""
+
+    def __init__(self, job: str, attempt: int, most: int) -> None:
+        """most: runs."""
+        self._job, self._attempt, self._most = job, attempt, most
+        self._streams: dict[tuple[Party, int], asyncio.Future[DealtChannel]] = {}
+
+    def _stream(self, party: Party, run: int) -> asyncio.Future[DealtChannel]:
+        return self._streams.setdefault((party, run), asyncio.get_running_loop().create_future())
+
+    def take(self, party: Party, said: Join, nonce: bytes, channel: DealtChannel) -> None:
+        """One that has come, of who said `nonce` as it joined. Raises PeerProtocolError for one that is not waited for."""
+        if not 0 < said.row_lane <= self._most:
+            raise PeerProtocolError("a run of rows joins that is none", expected=f"1 to {self._most}", got=said.row_lane)
+        key = joining_key(nonce, self._job, self._attempt, said.line, said.row_lane, Purpose.ROWS)
+        found = self._stream(party, said.row_lane)
+        if found.done() or not hmac.compare_digest(said.lane_key, key):
+            raise PeerProtocolError(f"run {said.row_lane} of job {self._job} is none that is waited for here")
+        found.set_result(channel)
+
+    async def channels(self, run: int) -> Mapping[Party, Channel]:
+        """Those of one run, from 1, once both parties have brought theirs: they still exchange their matrices before."""
+        return {party: await self._stream(party, run) for party in Party}
+
+    @property
+    def outstanding(self) -> dict[Party, int]:
+        """Arrays dealt to each and not yet consumed."""
+        there = [(party, one.result()) for (party, _), one in self._streams.items() if one.done() and not one.cancelled()]
+        return {party: sum(channel.outstanding for who, channel in there if who is party) for party in Party}

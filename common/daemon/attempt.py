@@ -22,6 +22,9 @@ from common.daemon.meet import Meeting
 from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.daemon.several import SeveralJob, open_session
+from common.daemon.spread import Dealt as RowsDealt
+from common.daemon.spread import Lines, Spread
+from common.daemon.workers import Workers
 from common.disk.refused import refused
 from common.errors import JobCancelled, JobStateError, LocalProtocolError, WattScoreError
 from common.home.audit import What
@@ -29,6 +32,7 @@ from common.home.dealt import Heard, Opening
 from common.home.home import Home
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
+from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
 from common.party import Identity, Party
@@ -36,6 +40,7 @@ from common.plan.job_stages import ORDER, Stage
 from common.plan.predeal import PredealPlan
 from common.plan.request import Plan
 from common.plan.several import SeveralPlan
+from common.plan.train import TrainPlan
 from common.stages.course import Course, Point
 from common.stages.job import Role
 from common.stages.seeds import agree_on_seeds
@@ -63,12 +68,14 @@ class Attempts:
         booked: Booked,
         own: Identity | None,
         again: Again,
+        workers: Workers | None = None,
     ) -> None:
         """As `Runner` has them. booked: where it enters how a job has ended; again: does what its disk refuses once it can."""
         self.party, self.settings, self._home = role.party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._own, self._role, self._booked, self._again = own, role, booked, again
         self._owed = list[Callable[[], object]]()
+        self._workers = workers
         self._conduct = Conduct(role, settings, home, coordinator, own)
 
     async def run(self, job: str, running: Running, send: Send, stop: Callable[[str, WattScoreError], None]) -> None:
@@ -160,7 +167,7 @@ class Attempts:
             running.met(peer)
             reporter.met(ORDER[running.plan.kind][1])
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
-            course, seed = Course(), None
+            course, seed, spread = Course(), None, None
             if dealt is not None:
                 (link, nonce), given = dealt, await take_seed(dealt[0])
                 if isinstance(running.plan, Plan | PredealPlan):
@@ -168,10 +175,11 @@ class Attempts:
                     link = Heard(opening, link, MESSAGES)
                     await running.hears(link, self._home.dealt)
                 seed = await agree_on_seeds(session, given, nonce, self._home.seeds)
+                spread = self._spread(job, running, seed, nonce, link)
             if not running.direct:
                 course = Course(session, self._home.unfinished.points(job), running.attempt)
             dealer = (link, seed) if dealt is not None and seed is not None else None
-            outcome = partial(self._conduct.outcome, job, running, session, course, dealer, reporter)
+            outcome = partial(self._conduct.outcome, job, running, session, course, dealer, reporter, spread)
             return await self._through(job, running, course, outcome)
         except (Exception, asyncio.CancelledError) as error:
             running.through()
@@ -182,6 +190,15 @@ class Attempts:
             await asyncio.to_thread(running.keep_heard, self._home.dealt)
             if peer is not None:
                 await peer.stop()
+
+    def _spread(self, job: str, running: Running, seed: bytes, nonce: bytes, link: DealerLink) -> Spread | None:
+        """How runs of rows of a training are computed apart, where both parties and who deals have agreed that they may be."""
+        roads = self._meeting.roads(job) if isinstance(running.plan, TrainPlan) else None
+        if roads is None or not roads.lanes or self._coordinator is None or not isinstance(link, Heard):
+            return None
+        counters, fault = (running.peer, running.coordinator), partial(self._fault, running)
+        lines = Lines(self._meeting, self._coordinator, *counters, fault, running.weigh)
+        return Spread(RowsDealt(self.party, seed, nonce, link), roads, running.dealt_lanes, lines, self._workers)
 
     async def _through(
         self, job: str, running: Running, course: Course, compute: Callable[[], Awaitable[Outcome]]
@@ -206,7 +223,7 @@ class Attempts:
             moved = self._home.registry.of(chain_of(running.plan.bank_named, self.settings, self.party))
             self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=moved.position.hex())
         self._account(job, running, "")
-        report = to_message(outcome, running.peer, running.coordinator)
+        report = to_message(outcome, running.peer, running.coordinator, running.workers_mib)
         await course.keep(Point.REPORTED, {"report": np.frombuffer(report.SerializeToString(), np.uint8)})
         return report
 

@@ -12,6 +12,7 @@ from common.daemon.granted import AllInForce
 from common.daemon.matching import choose_match
 from common.daemon.report_message import ProgressReporter
 from common.daemon.settings import PartySettings
+from common.daemon.spread import Spread
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, WattScoreError
@@ -121,6 +122,10 @@ class Running:
     ending: bool = False  # that is so
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
+    workers_mib: float = 0.0  # that workers had for it beside this process
+
+    def weigh(self, mib: float) -> None:
+        self.workers_mib = max(self.workers_mib, mib)
 
 
 def chain_of(bank: Identity | None, settings: PartySettings, party: Party) -> str:
@@ -150,8 +155,11 @@ class Conduct:
         course: Course,
         dealt: Dealt | None,
         reporter: ProgressReporter,
+        spread: Spread | None = None,
     ) -> Outcome:
-        """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock, or none is dealt."""
+        """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock, or none is dealt.
+        spread: how runs of rows are computed apart, where they may be.
+        """
         plan = running.plan
         if isinstance(plan, PredealPlan) and plan.undealt:
             shelf = self._home.stocks.of(chain_of(plan.bank_named, self._settings, self._party))
@@ -167,6 +175,7 @@ class Conduct:
         if isinstance(plan, PromotePlan):
             return await promote(job, plan, session, self._home, self._role, reporter, chain)
         correlations = DealtCorrelations(self._party, seed, dealer, self._home.key)
+        correlations.spread = spread
         return await self._run(job, running, session, course, correlations, reporter)
 
     async def _run(
@@ -184,7 +193,8 @@ class Conduct:
             raise LocalProtocolError("only training and scoring have rows")
         assert running.dataset is not None  # noqa: S101  (the offer was looked at)
         dataset = declared(running.dataset)
-        scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
+        sharing = correlations.spread is not None and correlations.spread.elsewhere
+        scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20, sharing=sharing)
         lanes = min(running.match_lanes, self._home.policy.lanes)
         about = (running.coordinator, running.attempt)
         match = choose_match(plan, job, self._coordinator, *about, lanes=lanes, begun=running.begun)

@@ -18,6 +18,7 @@ from common.daemon.killed import end_killed
 from common.daemon.runner import Runner
 from common.daemon.seat import Beside, H, S, Seat, Station
 from common.daemon.settings import PartySettings, check_separate
+from common.daemon.workers import Workers, command_of
 from common.disk.data_folder import Name
 from common.disk.lock import Lock
 from common.disk.refused import refused
@@ -57,9 +58,10 @@ class PartyDaemon:
         home: Home | None = None,
         read: Callable[[], PartySettings] | None = None,
         beside: Sequence[Beside] = (),
+        workers: Workers | None = None,
     ) -> None:
-        """read: its configuration, as it is now. beside: what it runs besides jobs."""
-        self._beside = beside
+        """read: its configuration, as it is now. beside: what it runs besides jobs. workers: its own."""
+        self._beside, self._workers = beside, workers
         self._home, self._read = home, read
         self._lock = lock  # of the data folder, for as long as this process lives
         self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
@@ -153,6 +155,8 @@ class PartyDaemon:
         for beside in self._beside:
             await beside.stop()
         await self._runner.stop_all(PeerStopped(reason))
+        if self._workers is not None:  # not before: whoever loses one in a job says that it was lost, not stopped
+            await self._workers.stop()
         if self._stream is not None:
             await self._stream.close()
         if self._server is not None:
@@ -189,7 +193,12 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     async with AsyncExitStack() as unless:  # all has begun
         if server is not None:
             unless.push_async_callback(server.stop)
-        runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
+        workers = Workers(settings.workers, command_of(f"{party.value}_party", config), party.value)
+        unless.push_async_callback(workers.stop)
+        await workers.start()
+        meeting, own = way.meeting, credentials.identity
+        meeting.staff(lambda: workers.ready)
+        runner = Runner(seat.role(home), settings, home, meeting, coordinator, metrics, own=own, workers=workers)
         connections, read = [coordinator, *way.connections], partial(seat.load, config)
         station = Station(settings, home, runner, credentials, registry, config)
         beside = [one for make in seat.beside if (one := make(station)) is not None]
@@ -197,4 +206,4 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
             await one.start()
             unless.push_async_callback(one.stop)
         unless.pop_all()
-    return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read, beside)
+    return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read, beside, workers)

@@ -10,6 +10,7 @@ from common.daemon.account import Account
 from common.party import Identity
 from common.wire.client import Connection
 from common.wire.peer import Counter, FrameChannel
+from common.wire.rows import Road, Roads
 from common.wire.server import Service
 
 PATIENCE = 30.0  # seconds for the other party to appear: it was told to start at the same moment
@@ -24,6 +25,9 @@ class Meeting(Protocol):
 
     def listen(self, take: Take) -> None:
         """From now on jobs that the other party asks for by itself, without the coordinator, go to `take`."""
+
+    def staff(self, ready: Callable[[], bool]) -> None:
+        """From now on jobs may be told of workers for runs of rows, while these are ready."""
 
     def expect(self, job: str, plan: str = "", attempt: int = 0, banks: Sequence[Identity] = ()) -> None:
         """The job has been accepted, after so many interruptions: the other party may come.
@@ -49,6 +53,15 @@ class Meeting(Protocol):
 
         bank: at the grid which one, by default its peer. lanes: of which it may be made up, at most.
         """
+
+    def roads(self, job: str) -> Roads | None:
+        """Once both have met: what they have agreed on for runs of rows; None of a job of several banks."""
+
+    async def reach(self, road: Road, counter: Counter) -> FrameChannel:
+        """The channel of a run of rows, once both have greeted on it."""
+
+    async def leave(self, road: Road) -> None:
+        """The run is over: its stream ends."""
 
 
 @dataclass(frozen=True)

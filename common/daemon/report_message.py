@@ -18,8 +18,8 @@ from common.wire.peer import Counter
 _EVERY = 0.1  # seconds between progress messages
 
 
-def to_message(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report:
-    """The typed message of a finished job."""
+def to_message(outcome: Outcome, peer: Counter, coordinator: Counter, workers_mib: float = 0.0) -> wire.Report:
+    """The typed message of a finished job. workers_mib: memory of processes beside this one."""
     message = wire.Report(
         counts=wire.Counts(**outcome.counts),
         seconds=[
@@ -28,7 +28,7 @@ def to_message(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Re
         ],
         peer=wire.LinkBytes(sent=peer.sent, received=peer.received),
         coordinator=wire.LinkBytes(sent=coordinator.sent, received=coordinator.received),
-        peak_mib=peak_mib(),
+        peak_mib=peak_mib() + workers_mib,
         warnings=outcome.public_warnings,
         opened=outcome.opened,
         model_digest=outcome.model_digest,

@@ -25,6 +25,7 @@ from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
 from common.daemon.settings import PartySettings
 from common.daemon.several import banks_of, check_asker, check_bank, check_banks, lines_of, side_of, without
+from common.daemon.workers import Workers
 from common.disk.refused import refused
 from common.errors import JobStateError, PeerLost, WattScoreError
 from common.home.audit import What
@@ -75,15 +76,16 @@ class Runner:
         coordinator: Connection | None,
         metrics: PartyMetrics | None = None,
         own: Identity | None = None,
+        workers: Workers | None = None,
     ) -> None:
-        """coordinator: None at a process that runs only what it asks for itself. own: who this party is."""
+        """coordinator: None at a process that runs only what it asks for itself. own: who this party is. workers: its own."""
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
         self.party, self.settings, self._home = role.party, settings, home
         self._meeting, self._own = meeting, own
         self._jobs = self.live = Live()
         self._booked, self._grants = Booked(home.jobs), Grants(settings, role.party, own, home.jobs)
         self._refusals, self.gate, self._again = Refusals(home.audit), Gate(home, role.party.value), Again()
-        self._attempts = Attempts(role, settings, home, meeting, coordinator, self._booked, own, self._again)
+        self._attempts = Attempts(role, settings, home, meeting, coordinator, self._booked, own, self._again, workers)
         meeting.listen(self._asked_for)
 
     async def begin(

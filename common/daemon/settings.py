@@ -70,6 +70,12 @@ class PartySettings(Process):
     memory_mib: int = Field(
         default=512, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Processes beside the daemon that compute runs of rows of trainings; 0: the daemon alone.",
+    )
     stall_timeout: float = Field(
         default=600.0, gt=0, description="Seconds in which nothing happens of a running job that no coordinator has offered."
     )
@@ -82,6 +88,11 @@ class PartySettings(Process):
             if unknown := sorted(set(getattr(self, name)) - set(self.datasets)):
                 raise ValueError(f"{name}: there is no dataset {', '.join(unknown)}")
         return self
+
+    @property
+    def worker_addresses(self) -> tuple[str, ...]:
+        """Where each worker waits for the other party, at the grid."""
+        return ()
 
     def consents(self, dataset: str) -> Consents | None:
         """The authorisations of a dataset, for one job; None where nobody has to agree."""

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from common.disk import shared
+
 Array = npt.NDArray[Any]
 
 
@@ -26,6 +28,19 @@ class Stored:
         self.shape, self.dtype = shape, np.dtype(dtype)
         self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as the array
         self._file.truncate(self.nbytes)
+
+    @classmethod
+    def opened(cls, descriptor: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Stored:
+        """The same array, in a process that was given the descriptor of its file; that may be closed then."""
+        stored = cls.__new__(cls)
+        stored.shape, stored.dtype = shape, np.dtype(dtype)
+        stored._file = os.fdopen(os.dup(descriptor), "rb")
+        return stored
+
+    @property
+    def descriptor(self) -> int:
+        """Of its file, which lives as long as this array."""
+        return self._file.fileno()
 
     @property
     def nbytes(self) -> int:
@@ -73,17 +88,25 @@ def _write(file: int, data: memoryview, offset: int) -> None:
 class Scratch:
     """A job's place for large arrays: in memory while they fit in `budget` bytes together, then in files in `folder`."""
 
-    def __init__(self, folder: Path | None = None, budget: int = 1 << 62) -> None:
-        self.folder, self._left = folder, budget
+    def __init__(self, folder: Path | None = None, budget: int = 1 << 62, *, sharing: bool = False) -> None:
+        """sharing: whether other processes of this machine read rows of what is kept here."""
+        self.folder, self._left, self._sharing = folder, budget, sharing
 
-    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        """An ndarray, column-major, or a `Stored`: alike for whoever reads and writes slices of rows."""
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike, *, rows: bool = False) -> Any:
+        """An ndarray, column-major, or a `Stored`: alike for whoever reads and writes slices of rows.
+
+        rows: whether it is of those that others read, where there are any; they then read it where it lies.
+        """
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if self.folder is not None and size > self._left:
             return Stored(self.folder, shape, dtype)
-        array = np.empty(shape, dtype, order="F")
         self._left -= size
-        weakref.finalize(array, self._give_back, size)
+        if rows and self._sharing:
+            array = shared.empty(shape, dtype)
+            weakref.finalize(shared.memory_of(array), self._give_back, size)
+        else:
+            array = np.empty(shape, dtype, order="F")
+            weakref.finalize(array, self._give_back, size)
         return array
 
     def keep(self, values: Array) -> Any:

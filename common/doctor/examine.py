@@ -17,6 +17,7 @@ from common.doctor.own import (
     check_descriptors,
     check_folder,
     check_proxies,
+    check_runs,
     check_trust,
     own_identity,
 )
@@ -60,6 +61,8 @@ def _look_inside(side: Side, machine: Machine) -> Iterator[Finding]:
     yield from check_proxies()
     if (dealer := check_dealer(side)) is not None:
         yield dealer
+    if isinstance(side.settings, PartySettings):
+        yield check_runs(side.settings, machine.cores())
     yield from side.more(machine)
 
 

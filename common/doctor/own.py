@@ -152,6 +152,19 @@ def check_descriptors(machine: Machine) -> Finding:
     return passed("descriptors", f"this user may open {most} files and connections")
 
 
+def check_runs(settings: PartySettings, processors: int) -> Finding:
+    """That the party's workers can be of use to a training, so far as this side can tell."""
+    count, lanes, check = settings.workers, settings.policy.lanes, "runs of rows"
+    if count and lanes == 1:
+        text = f"{count} workers and policy.lanes = 1: no training has runs for them"
+        return warned(check, text, "Set lanes in [policy], here, at the other party and at the coordinator.")
+    if count > (most := min(lanes, processors)):
+        text = f"of {count} workers {most} can work at a time: policy.lanes = {lanes}, {processors} processors"
+        return warned(check, text, "Have fewer workers, or more lanes.")
+    where = f" that wait for the bank at {', '.join(settings.worker_addresses)}" if settings.worker_addresses else ""
+    return passed(check, f"{count} workers{where}" if count else "no workers: rows of a training stay together")
+
+
 def check_folder(data: Path) -> Finding:
     """That the daemon can keep what it must, and others cannot read it."""
     there = data

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +32,7 @@ from common.party import Party
 _log = logging.getLogger(__name__)
 
 MOST = 200  # dealings kept
+RUN_PLACES = 64  # bits of an array's place on the stream of a run of rows, below the run's number
 _SUFFIX = ".json"
 _OFFLOAD = 1 << 22  # bytes that are hashed in a thread
 _HEX = r"^([0-9a-f]{2})*$"
@@ -58,9 +59,9 @@ class Opening(StrictModel):
 
     attempt: how often the job had been interrupted. dealt, nonce: hexadecimal, what its seed was made of. commitments:
     fingerprints of the grid's seed and the bank's, as the dealer told them before anything else. demands: in order, each a name
-    and its numbers. arrays: in order, each a kind, a number and a hash. line: of several banks the place of the one whose line
-    with the grid it is of, from 1. common: at each bank, and at the grid on the first line. taken: of a stock the job that took
-    it, by the audit log; told to an auditor alone.
+    and its numbers. arrays: in order, each a kind, a number and a hash. runs: the same of each run of rows, which has a stream
+    of its own. line: of several banks the place of the one whose line with the grid it is of, from 1. common: at each bank, and
+    at the grid on the first line. taken: of a stock the job that took it, by the audit log; told to an auditor alone.
     """
 
     version: Literal[1] = 1
@@ -73,6 +74,7 @@ class Opening(StrictModel):
     commitments: tuple[str, str]
     demands: tuple[tuple[str, dict[str, int]], ...] = ()
     arrays: tuple[tuple[str, int, str], ...] = ()
+    runs: tuple[tuple[tuple[str, int, str], ...], ...] = ()
     line: int = Field(default=0, ge=0)
     common: Common | None = None
     taken: str = ""
@@ -106,7 +108,7 @@ class Opening(StrictModel):
     @property
     def text(self) -> str:
         """JSON, one line; of one bank as before there could be several."""
-        of_one = set[str]() if self.line else {"line", "common"}
+        of_one = (set[str]() if self.line else {"line", "common"}) | (set[str]() if self.runs else {"runs"})
         return self.model_dump_json(exclude=of_one if self.taken else of_one | {"taken"})
 
     @property
@@ -141,6 +143,32 @@ def array_hash(key: bytes, place: int, label: Round, values: Array) -> str:
     return found.tag.hex()
 
 
+class HeardRun:
+    """The link of one run of rows, from 1, which notes what is dealt on it. seed: this party's."""
+
+    def __init__(self, seed: bytes, run: int, link: DealerLink) -> None:
+        self._key, self._run, self._link = array_key(seed), run, link
+        self.arrays: list[tuple[str, int, str]] = []
+
+    async def demand(self, demand: Demand) -> None:
+        await self._link.demand(demand)
+
+    async def send(self, round: Round, values: Array) -> None:
+        await self._link.send(round, values)
+
+    async def receive(self, round: Round) -> Array:
+        values = await self._link.receive(round)
+        hashed = await _hashed(self._key, self._run, len(self.arrays), round, values)
+        self.arrays.append((round.kind.value, round.number, hashed))
+        return values
+
+
+async def _hashed(key: bytes, run: int, place: int, round: Round, values: Array) -> str:
+    """As `array_hash`. run: of rows, from 1; 0: of none."""
+    about = (key, run << RUN_PLACES | place, round, values)
+    return await asyncio.to_thread(array_hash, *about) if values.nbytes > _OFFLOAD else array_hash(*about)
+
+
 class Heard:
     """A dealer's link after the seed, which notes what is asked and dealt. kinds: names of demands."""
 
@@ -151,11 +179,13 @@ class Heard:
         self._key = array_key(opening.seed)
         self._demands: list[tuple[str, dict[str, int]]] = []
         self._arrays: list[tuple[str, int, str]] = []
+        self.runs: list[Sequence[tuple[str, int, str]]] = []  # of each run of rows, what was dealt on its stream by now
 
     @property
     def opening(self) -> Opening:
         """What has come by now."""
-        return self._opening.model_copy(update={"demands": tuple(self._demands), "arrays": tuple(self._arrays)})
+        come = {"demands": tuple(self._demands), "arrays": tuple(self._arrays), "runs": tuple(map(tuple, self.runs))}
+        return self._opening.model_copy(update=come)
 
     async def demand(self, demand: Demand) -> None:
         self._demands.append((self._names[type(demand)], asdict(demand)))
@@ -166,8 +196,7 @@ class Heard:
 
     async def receive(self, round: Round) -> Array:
         values = await self._link.receive(round)
-        about = (self._key, len(self._arrays), round, values)
-        hashed = await asyncio.to_thread(array_hash, *about) if values.nbytes > _OFFLOAD else array_hash(*about)
+        hashed = await _hashed(self._key, 0, len(self._arrays), round, values)
         self._arrays.append((round.kind.value, round.number, hashed))
         return values
 

@@ -50,7 +50,7 @@ class PreparedRows:
 
         turned: (m, m), what rows are multiplied by before, if they are. The words may be in a file of `scratch`.
         """
-        words, beyond = (scratch or Scratch()).empty((rows, len(self.columns)), np.int32), 0
+        words, beyond = (scratch or Scratch()).empty((rows, len(self.columns)), np.int32, rows=True), 0
         unit = 2.0**X_SCALE  # it rounds nothing, so it may be multiplied first
         by = None if turned is None else np.ascontiguousarray((turned * unit).T)
         for low in range(0, rows, _BLOCK):

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from common.errors import PlanError
+from common.errors import LocalProtocolError, PlanError
 from common.learn.dealt_ahead import Ahead
+from common.learn.lanes import Lanes
 from common.learn.learner import Half, Learner, Packed, RowScores, Size, Telling
 from common.learn.linear import cost as linear_cost
+from common.learn.linear import lane as linear_lane
 from common.learn.linear import reasons as linear_reasons
 from common.learn.linear.banks import LinearOfSeveral
 from common.learn.linear.half import ClosedModel, CommittedModel
@@ -131,6 +133,17 @@ SEVERAL: dict[type[Section], SeveralLearner[Any]] = {
 def several_of(section: Section) -> SeveralLearner[Any]:
     """How several banks train what this section is of."""
     return SEVERAL[type(section)]
+
+
+RUNS: dict[str, Lanes] = {linear_lane.LEARNER: Lanes(linear_lane.Run, linear_lane.rows_of)}
+"""Whose trainings are cut into runs of rows, by the name of the learner."""
+
+
+def runs_of(name: str) -> Lanes:
+    """The runs of rows of a learner of this name. Raises LocalProtocolError for one whose rows stay together."""
+    if (found := RUNS.get(name)) is None:
+        raise LocalProtocolError("this learner has no runs of rows", got=name)
+    return found
 
 
 def learner_of(section: Section) -> Learner[Any]:

@@ -37,6 +37,17 @@ _CELL_WORDS = 8  # of a cell of both matrices: what is dealt at a time for a row
 Clock = Callable[[], float]
 Prgs = Mapping[Party, Prg]
 Dealt = list[tuple[Party, Round, Array]]
+Runs = Callable[[int], Awaitable[Mapping[Party, Channel]]]  # of a run of rows, from 1: the channels on which it is dealt
+
+
+class OfRun(Dealt):
+    """Arrays that go over the channels of one run of rows, from 1."""
+
+    def __init__(self, dealt: Dealt, run: int) -> None:
+        super().__init__(dealt)
+        self.run = run
+
+
 Deal = Callable[[Prgs, Any], Iterator[Dealt]]  # of one demand, in the order in which the parties ask for it
 
 
@@ -51,12 +62,14 @@ class Dealer:
         nonces: Mapping[Party, bytes],
         keys: Mapping[Party, bytes],
         clock: Clock | None = None,
+        runs: Runs | None = None,
     ) -> None:
         """nonces, keys: what each party brings to its seed, and to the tags by which it knows the other's shares.
 
         clock: seconds of processor time of the thread that asks, by which long items are told from short; None: by their words.
+        runs: waits for the channels of a run of rows; None: there are none.
         """
-        self._channels, self._clock = channels, clock
+        self._channels, self._clock, self._runs = channels, clock, runs
         self._seeds = {party: fresh_seed() for party in Party}
         made = {party: own_seed(seed, nonces[party]) for party, seed in self._seeds.items()}
         self._committed = commitments(made)
@@ -121,8 +134,13 @@ class Dealer:
         """Sends what `dealing` computes, one item ahead of what is sent. words: about how many are in an item."""
         async with dealt_ahead(dealing, words, self._clock) as coming:  # the next is computed while this is sent
             while (ready := await coming()) is not None:
+                channels: Mapping[Party, Channel] = self._channels
+                if isinstance(ready, OfRun):
+                    if self._runs is None:
+                        raise PeerProtocolError("the parties ask for runs of rows, for which there are no streams here")
+                    channels = await self._runs(ready.run)
                 for party, label, values in ready:
-                    await self._channels[party].send(label, values)
+                    await channels[party].send(label, values)
 
 
 async def _next(demands: AsyncGenerator[Demand]) -> Demand | None:

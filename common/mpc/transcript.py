@@ -47,6 +47,11 @@ class Transcript:
         if self._sum is not None:
             self._sum = (self._sum + checksum(label, values)) % _MODULUS
 
+    def join(self, other: int) -> None:
+        """The same of arrays that were added elsewhere, by their sum."""
+        if self._sum is not None:
+            self._sum = (self._sum + other) % _MODULUS
+
     @property
     def sum(self) -> Bytes:
         """(SUM_BYTES,) by now. Raises LocalProtocolError once nothing is added any more."""

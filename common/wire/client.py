@@ -189,9 +189,14 @@ class Connection:
         self._stamp = credentials.stamp(server)
         self._lines, self._closing = [self._connect()], set[asyncio.Task[None]]()
 
-    def apart(self) -> Connection:
-        """Another to the same server, of a TCP connection of its own: gRPC would have equal channels share one."""
-        return Connection(self._address, self.server, self._credentials, (("grpc.use_local_subchannel_pool", 1),))
+    def apart(self, port: int = 0) -> Connection:
+        """Another to the same server, of a TCP connection of its own: gRPC would have equal channels share one.
+
+        port: of a process of the same identity on the same machine; 0: this server's.
+        """
+        host, _, own = self._address.rpartition(":")
+        address = f"{host}:{port or own}"
+        return Connection(address, self.server, self._credentials, (("grpc.use_local_subchannel_pool", 1),))
 
     def _connect(self) -> _Line:
         own = self._credentials.own()

@@ -188,19 +188,26 @@ def lanes_of(stream: Duplex) -> int:
 
 @dataclass(frozen=True)
 class Wish:
-    """Of a party as it greets: the most lanes that a job may have, and with more than one 16 random bytes."""
+    """Of a party as it greets: the most lanes that a job may have, and with more than one 16 random bytes.
+
+    rows: whether it has workers for a training's runs of rows. ports: on which these wait, where they do.
+    """
 
     lanes: int = 1
     nonce: bytes = field(default=b"", repr=False)
+    rows: bool = False
+    ports: tuple[int, ...] = ()
 
     @classmethod
-    def fresh(cls, lanes: int) -> Wish:
-        return cls(min(lanes, MOST_LANES), secrets.token_bytes(_NONCE_BYTES)) if lanes > 1 else cls()
+    def fresh(cls, lanes: int, rows: bool = False, ports: Sequence[int] = ()) -> Wish:
+        if lanes <= 1:
+            return cls()
+        return cls(min(lanes, MOST_LANES), secrets.token_bytes(_NONCE_BYTES), rows, tuple(ports))
 
     @classmethod
     def of(cls, hello: Hello, whom: str) -> Wish:
         """The other's; raises PeerProtocolError for several lanes without a nonce."""
-        wish = cls(max(1, hello.lanes), hello.nonce)
+        wish = cls(max(1, hello.lanes), hello.nonce, hello.rows, tuple(hello.row_ports))
         if wish.lanes > 1 and len(wish.nonce) != _NONCE_BYTES:
             raise PeerProtocolError(f"{whom} wishes for lanes with no nonce", expected=_NONCE_BYTES, got=len(wish.nonce))
         return wish
@@ -210,10 +217,17 @@ class Wish:
         return min(self.lanes, other.lanes)
 
 
-def lane_key(bank: Wish, grid: Wish, job: str, attempt: int, lane: int) -> bytes:
+class Between(Enum):
+    """What a further stream between the parties carries; no key of one is one of the other."""
+
+    FRAMES = b"wattscore lane"
+    ROWS = b"wattscore rows"
+
+
+def lane_key(bank: Wish, grid: Wish, job: str, attempt: int, lane: int, what: Between = Between.FRAMES) -> bytes:
     """What a further stream must say, 32 bytes: only who has met on the job's first stream can know it."""
     place = attempt.to_bytes(4, "big") + lane.to_bytes(4, "big")
-    return hashlib.blake2b(bank.nonce + grid.nonce + place + job.encode(), digest_size=32, person=b"wattscore lane").digest()
+    return hashlib.blake2b(bank.nonce + grid.nonce + place + job.encode(), digest_size=32, person=what.value).digest()
 
 
 class Purpose(Enum):
@@ -221,6 +235,7 @@ class Purpose(Enum):
 
     DEAL = b"wattscore deal"
     MATCH = b"wattscore match"
+    ROWS = b"wattscore run"
 
 
 def joining_key(nonce: bytes, job: str, attempt: int, line: int, lane: int, purpose: Purpose = Purpose.DEAL) -> bytes:

@@ -359,7 +359,7 @@ class Demand(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_epoch: _Optional[_Union[NetworkEpoch, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ..., several_epoch: _Optional[_Union[SeveralEpoch, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("job", "nonce", "attempt", "key", "lanes", "lane", "lane_key", "line", "common")
+    __slots__ = ("job", "nonce", "attempt", "key", "lanes", "lane", "lane_key", "row_lane", "line", "common")
     JOB_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +367,7 @@ class Join(_message.Message):
     LANES_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     LANE_KEY_FIELD_NUMBER: _ClassVar[int]
+    ROW_LANE_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     COMMON_FIELD_NUMBER: _ClassVar[int]
     job: str
@@ -376,9 +377,10 @@ class Join(_message.Message):
     lanes: int
     lane: int
     lane_key: bytes
+    row_lane: int
     line: int
     common: bytes
-    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., key: _Optional[bytes] = ..., lanes: _Optional[int] = ..., lane: _Optional[int] = ..., lane_key: _Optional[bytes] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., key: _Optional[bytes] = ..., lanes: _Optional[int] = ..., lane: _Optional[int] = ..., lane_key: _Optional[bytes] = ..., row_lane: _Optional[int] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
 
 class PeriodProduct(_message.Message):
     __slots__ = ("words",)
@@ -387,16 +389,18 @@ class PeriodProduct(_message.Message):
     def __init__(self, words: _Optional[int] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("rows", "grid_columns", "bank_columns", "first")
+    __slots__ = ("rows", "grid_columns", "bank_columns", "first", "lanes")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
+    LANES_FIELD_NUMBER: _ClassVar[int]
     rows: int
     grid_columns: int
     bank_columns: int
     first: int
-    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
+    lanes: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ..., lanes: _Optional[int] = ...) -> None: ...
 
 class Scoring(_message.Message):
     __slots__ = ("number", "rows", "grid_columns", "bank_columns", "bits")

@@ -18,7 +18,7 @@ from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
-PROTOCOL = 29
+PROTOCOL = 30
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
@@ -290,7 +290,8 @@ def greeting(
     hello.audit_number, hello.audit_head = stands.number, stands.digest
     hello.held_number, hello.held_head, hello.line = stands.held_number, stands.held, line
     if wish.lanes > 1:
-        hello.lanes, hello.nonce = wish.lanes, wish.nonce
+        hello.lanes, hello.nonce, hello.rows = wish.lanes, wish.nonce, wish.rows
+        hello.row_ports.extend(wish.ports)
     return Frame(hello=hello)
 
 
@@ -298,6 +299,13 @@ def lane_greeting(job: str, digest: bytes, attempt: int, lanes: int, lane: int, 
     """The same of a further stream. key: from who dials; who serves answers without."""
     hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, attempt=attempt)
     hello.lanes, hello.lane, hello.key = lanes, lane, key
+    return Frame(hello=hello)
+
+
+def run_greeting(job: str, digest: bytes, attempt: int, lanes: int, run: int, key: bytes = b"") -> Frame:
+    """The same of a stream of a run of rows, from 1."""
+    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, attempt=attempt)
+    hello.lanes, hello.row_lane, hello.key = lanes, run, key
     return Frame(hello=hello)
 
 

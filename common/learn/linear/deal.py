@@ -37,11 +37,12 @@ from common.learn.linear.joint import (
 )
 from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift, matrix_width
 from common.learn.span import Span
+from common.mpc.abreast import in_turns, run_of
 from common.mpc.circle import Points
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import PIECE_ROWS, MaskRows, matrix_mask, ridge_mask
 from common.mpc.crossed import WIDTH, deal_crossed
-from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tags, deal_truncation, mask_parts, points
+from common.mpc.dealer import Dealt, OfRun, Parts, Prgs, both, deal_link, deal_tags, deal_truncation, mask_parts, points
 from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
@@ -61,12 +62,16 @@ Lacks = Callable[[Step], Generator[Dealt, None, Words]]  # what a step is dealt,
 
 @dataclass(frozen=True)
 class TrainingDemand:
-    """Asks the dealer for all that a training consumes from step `first` on; the plan says the rest."""
+    """Asks the dealer for all that a training consumes from step `first` on; the plan says the rest.
+
+    lanes: over how many streams, each for a run of rows, the link's tables are dealt; 0: over the one of all else.
+    """
 
     rows: int
     grid_columns: int
     bank_columns: int
     first: int = 0
+    lanes: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Work:
     joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`. first: the step with which it begins.
     undealt: whether the parties mask matrices themselves, so that their shares lack nothing; see `undealt`.
     quadratic: whether steps multiply a shared matrix, for which rows are needed once; see `hessian`. ones: whether both know
-    the bank's last column, which nothing hides; see `product.share_rows`.
+    the bank's last column, which nothing hides; see `product.share_rows`. lanes: as of `TrainingDemand`.
     """
 
     steps: list[Step]
@@ -91,6 +96,7 @@ class Work:
     undealt: bool = False
     quadratic: bool = False
     ones: bool = False
+    lanes: int = 0
 
     def hidden(self, party: Party) -> int:
         """How many of a party's columns are masked: the first ones."""
@@ -198,12 +204,13 @@ class Masks:
         self, step: Step, lacks: Sequence[dict[Party, Words]], weights: Mapping[Party, Words] | None = None
     ) -> Iterator[Dealt]:
         """The tables of a step's spans; adds to `lacks` what X^T r of each part lacks. weights: the shares that are known."""
-        spans = step.spans()
-        work = (partial(self._span, step, span, weights) for span in spans)
-        for span, (dealt, more) in zip(spans, in_order(work, self._workers), strict=True):
+        spans, lanes = step.spans(), self._work.lanes
+        places = in_turns(len(spans), lanes) if lanes else range(len(spans))
+        work = (partial(self._span, step, spans[place], weights) for place in places)
+        for place, (dealt, more) in zip(places, in_order(work, self._workers), strict=True):
             for party in Party:
-                lacks[span.part][party] += more[party]
-            yield dealt
+                lacks[spans[place].part][party] += more[party]
+            yield OfRun(dealt, run_of(place, len(spans), lanes) + 1) if lanes else dealt
 
     def _span(self, step: Step, span: Span, weights: Mapping[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
         link, lacks = self._work.link, np.zeros(span.rows, np.uint64)

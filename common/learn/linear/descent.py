@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from common.learn.linear.course import NOWHERE, Course
-from common.learn.linear.joint import Operand
+from common.learn.linear.joint import SETUP_ROUNDS, Operand
 from common.learn.linear.path import Arrived, Blocks, Cells, Path, Step
 from common.learn.span import Span
 from common.mpc.beside import ending, one_ahead
@@ -25,6 +25,7 @@ from common.mpc.lockstep import Between, Exchanges
 from common.mpc.session import Kind, Session
 from common.party import Party
 
+_TURNS = SETUP_ROUNDS  # as many as the joint matrix has at most
 Joint = Callable[[Exchanges], Awaitable[Operand]]
 """Makes the matrix that multiplies each gradient, by rounds of a session."""
 
@@ -53,6 +54,20 @@ class Sweep(Protocol):
 
         Of a step that measures those of each of its parts, and then the ridge's.
         """
+
+
+@runtime_checkable
+class Cut(Sweep, Protocol):
+    """A sweep of which runs of rows may be swept elsewhere; `pulled` is then of the rest: the ridge."""
+
+    at: Blocks
+
+
+class Abreast(Protocol):
+    """The runs of rows of a descent, each of which is swept by itself."""
+
+    def begin(self, step: Step, at: Blocks) -> asyncio.Future[list[Blocks]]:
+        """What all of them pull, begun. at: what u is made of, this party's columns' part and the other's."""
 
 
 class Products(Protocol):
@@ -87,6 +102,7 @@ class Descent:
     link: Link
     label: Labels | None  # (n,)
     course: Course = NOWHERE
+    abreast: Abreast | None = None  # by which spans are swept, where not here one after the other
 
     async def shared(self, steps: list[Step], start: Words | None = None, joint: Joint | None = None) -> Arrived:
         """Trains on shared weights.
@@ -147,8 +163,36 @@ class Descent:
         takes the arrays in the same order, so the network works while this side computes; the u of the span that follows is
         computed meanwhile.
         """
-        spans = step.spans()
-        opened, hidden, sweep = deque[tuple[Span, Points]](), deque[Span](), await begin()
+        if self.abreast is not None:
+            async for found in self._apart(self.abreast, step, begin):
+                yield found
+            return
+        async for found in self.through(step, step.spans(), await begin()):
+            yield found
+
+    async def _apart(
+        self, abreast: Abreast, step: Step, begin: Callable[[], Awaitable[Sweep]]
+    ) -> AsyncGenerator[list[Blocks] | None]:
+        """The same where runs of rows are swept elsewhere: here the share of the look-ahead is exchanged, and sums are added.
+
+        It ends in a turn for which nothing else waits, if there are turns enough: those of the joint matrix are soon over.
+        """
+        sweep = await begin()
+        assert isinstance(sweep, Cut)  # noqa: S101  (others are not dealt for)
+        swept = abreast.begin(step, sweep.at)
+        with ending([swept]):
+            yield None
+            await sweep.settle()
+            for _ in range(_TURNS):
+                yield None
+            found = await sweep.pulled()
+            for total, more in zip(found, await swept, strict=True):
+                total += more
+            yield found
+
+    async def through(self, step: Step, spans: Sequence[Span], sweep: Sweep) -> AsyncGenerator[list[Blocks] | None]:
+        """The turns of some of a step's spans."""
+        opened, hidden = deque[tuple[Span, Points]](), deque[Span]()
         async with one_ahead(self._masked_u(span, sweep.turns) for span in spans) as coming:
             with ending(sweep.begun):
                 # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span

@@ -53,9 +53,13 @@ class Dealt:
         await self.session.post(Kind.MASKED_WEIGHTS, ahead.other - mask)
         hidden = Hidden(ahead.own, mask)
         if self.known:
-            return DealtSweep(self, step, self._turns_of(ahead.own, ahead.other), hidden)
+            return self.at(step, ahead, hidden)
         point = await self.received(hidden)
-        return DealtSweep(self, step, self._turns_of(point, mask), ridge=self.ridge_at(point, mask))
+        return self.at(step, Blocks(point, mask), ridge=self.ridge_at(point, mask))
+
+    def at(self, step: Step, at: Blocks, hidden: Hidden | None = None, ridge: Blocks | None = None) -> DealtSweep:
+        """The sweep at what u is made of: what own columns are multiplied by, and the masked ones of the other. No message."""
+        return DealtSweep(self, step, self._turns_of(at.own, at.other), at, hidden, ridge=ridge)
 
     async def received(self, hidden: Hidden) -> Words:
         """z of own columns less the other's mask, which the dealer knows: off by U v, no more."""
@@ -76,7 +80,7 @@ class Dealt:
     def owned(self, step: Step, weights: Words) -> DealtSweep:
         point, m = weights << np.uint64(MOMENTUM_SCALE), self.matrices
         ridge = Blocks(forward(m.own_ridge, point), np.zeros(m.masked.shape[1], np.uint64))
-        return DealtSweep(self, step, self._turns_of(point), ridge=ridge)
+        return DealtSweep(self, step, self._turns_of(point), Blocks(point, ridge.other), ridge=ridge)
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,11 +99,16 @@ class DealtSweep:
         products: Dealt,
         step: Step,
         turns: Callable[[slice], Points],
+        at: Blocks,
         hidden: Hidden | None = None,
         *,
         ridge: Blocks | None = None,
     ) -> None:
-        """ridge: its pull, to which what the rows pull is added; hidden: by what it is told once that has arrived."""
+        """at: what u is made of. ridge: its pull, to which what the rows pull is added; hidden: by what it is told of that.
+
+        The latter may arrive later.
+        """
+        self.at = at
         self.turns, self._products, self._waits, self._scales = turns, products, hidden, step.scales(products.link)
         self._total = [Blocks.zero(*products.columns) for _ in range(step.addends)]
         self._total[-1] += Blocks.zero(*products.columns) if ridge is None else ridge

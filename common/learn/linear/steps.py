@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
+from common.learn.linear import path
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.hessian import MOST_ROWS
 from common.learn.linear.joint import check_beside
 from common.learn.linear.path import LONGER, LONGER_BITS, MOVED_SHIFT, Step, matrix_width
 from common.learn.linear.schedule import count_parts, count_steps, nesterov, sgd
+from common.mpc.abreast import MOST_ROW_LANES
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
@@ -47,8 +49,23 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     quadratic, half = is_quadratic(model, demand.rows), model.dealer == "half"
     if model.joint and not (half or quadratic):
         check_beside(demand.grid_columns, demand.bank_columns)
-    how = model.revealed_bits, model.closed, model.joint, demand.first, half, quadratic, not (half or quadratic)
+    if demand.lanes and demand.lanes != lanes_of(model, steps, demand.lanes):
+        raise PeerProtocolError("the parties ask for runs of rows that this training has not", got=demand.lanes)
+    how = model.revealed_bits, model.closed, model.joint, demand.first, half, quadratic, not (half or quadratic), demand.lanes
     return Work(steps, link, demand.rows, columns, *how)
+
+
+def lanes_of(model: Model, steps: Sequence[Step], most: int) -> int:
+    """Into how many runs of rows these steps can be cut, at most so many; 0: they stay together.
+
+    A run has whole spans, so that no mask depends on how many there are, and at least a full one of the largest step: fewer
+    rows are swept sooner than they are cut. Batches have few, and come one after another.
+    """
+    apart = model.dealer == "whole" and model.weights == "shared" and model.optimiser == "nesterov"
+    if not apart or is_quadratic(model, max((step.high for step in steps), default=0)):
+        return 0
+    found = min(most, MOST_ROW_LANES, max(step.rows for step in steps) // path.SPAN_ROWS)
+    return found if found > 1 else 0
 
 
 def check_first(steps: Sequence[Step], first: int) -> None:

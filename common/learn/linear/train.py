@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,19 +17,21 @@ from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import Descent
 from common.learn.linear.hessian import Table, nearer, share_quadratic
 from common.learn.linear.joint import Operand, Sample, joint_matrix, joint_of
+from common.learn.linear.lane import LEARNER, Runs, about
 from common.learn.linear.made import MadeAhead
 from common.learn.linear.path import REST_SCALE, Arrived, Blocks, Moved, Step, matrix_width
 from common.learn.linear.products import Dealt
 from common.learn.linear.quadratic import Inputs
 from common.learn.linear.reveal import reveal_weights, tell_weights
-from common.learn.linear.steps import is_quadratic, make_steps, rest_limit
+from common.learn.linear.steps import is_quadratic, lanes_of, make_steps, rest_limit
 from common.learn.linear.unaided import CommittedShares, train_unaided
 from common.learn.linear.undealt import Undealt, share_undealt
+from common.mpc.abreast import Runner, Spread, spread_of
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.beside import ending
 from common.mpc.correlations.asked import Correlations, Places
 from common.mpc.fixedpoint import JOINT_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
-from common.mpc.link import Link
+from common.mpc.link import Labels, Link
 from common.mpc.lockstep import Exchanges
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
@@ -111,7 +115,7 @@ async def train(
     model, room = inputs.model, scratch or Scratch()
 
     def place(shape: tuple[int, int]) -> Rows:
-        return cast(Rows, room.empty(shape, np.uint64))
+        return cast(Rows, room.empty(shape, np.uint64, rows=True))
 
     rows, columns = inputs.own.shape
     steps, link = make_steps(model, rows, columns + inputs.other_columns, inputs.data_rows), model.make_link()
@@ -121,11 +125,27 @@ async def train(
         return await train_unaided(session, model, parts, inputs.start, course, place, inputs.made)
     if (last := course.through) is not None:
         return await _told(session, model, *last, course.held[0] if model.closed else None)
-    await correlations.order(replace(inputs.demand(session.party), first=course.first))
+    spread = spread_of(correlations)
+    lanes = lanes_of(model, steps, spread.most) if spread is not None else 0
+    await correlations.order(replace(inputs.demand(session.party), first=course.first, lanes=lanes))
     # The bank's fit needs no message, and none before the joint matrix needs it.
     gained = session.begin(inputs.secret_gain, 0 if inputs.fitted is None else _FIT_PASSES * rows * columns)
     with ending([gained]):
-        return await _descended(session, correlations, inputs, steps, link, course, place, gained)
+        if spread is None or not lanes:
+            return await _descended(session, correlations, inputs, steps, link, course, place, gained)
+        apart = partial(_opened, spread, inputs, lanes)
+        return await _descended(session, correlations, inputs, steps, link, course, place, gained, apart)
+
+
+def _opened(
+    spread: Spread, inputs: TrainingInputs, lanes: int, masked: Rows, labels: Labels | None
+) -> AbstractAsyncContextManager[Sequence[Runner]]:
+    """The runs of rows of a training, begun. masked: of `Matrices`."""
+    arrays: dict[str, Any] = {"own": inputs.own, "masked": masked}
+    if labels is not None:
+        arrays["label"] = labels
+    told = about(inputs.model, inputs.own.shape, inputs.other_columns, inputs.data_rows, lanes)
+    return spread.opened(LEARNER, told, arrays, lanes)
 
 
 async def _descended(
@@ -137,8 +157,12 @@ async def _descended(
     course: Course,
     place: Callable[[tuple[int, int]], Rows],
     gained: Awaitable[Words],
+    apart: Callable[[Rows, Labels | None], AbstractAsyncContextManager[Sequence[Runner]]] | None = None,
 ) -> Reals | Shares:
-    """The same of a training that is dealt, or half of it. gained: of `TrainingInputs.secret_gain`."""
+    """The same of a training that is dealt, or half of it. gained: of `TrainingInputs.secret_gain`.
+
+    apart: opens its runs of rows, of the other's masked matrix and the labels; None: spans are swept here.
+    """
     model, label = inputs.model, inputs.label
     mine = inputs.own, inputs.own_ridge, inputs.other_columns
     data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
@@ -168,7 +192,13 @@ async def _descended(
         scale = sample.scale(sample.taken(demand.rows), sample.taken(data_rows))
         return await joint_of(rounds, correlations, await products.across(sample), sample.shift, scale, await gained)
 
-    found = await descent.shared(steps, first, joint if model.joint else None)
+    if apart is None:
+        found = await descent.shared(steps, first, joint if model.joint else None)
+    else:
+        assert isinstance(products, Dealt)  # noqa: S101  (see `lanes_of`)
+        async with apart(products.matrices.masked, labels) as runners:
+            found = await replace(descent, abreast=(runs := Runs(runners))).shared(steps, first, joint if model.joint else None)
+            await runs.enter(session)
     return await _ended(session, correlations, inputs, steps, course, found, found.last.opened.tobytes())
 
 

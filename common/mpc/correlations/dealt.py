@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.mpc.abreast import Spread
 from common.mpc.circle import Points
 from common.mpc.correlations.asked import (
     MATRIX_BLOCK,
@@ -156,6 +157,7 @@ class DealtCorrelations:
     def __init__(self, party: Party, seed: bytes, dealer: DealerLink, key: bytes = b"") -> None:
         """key: this party's lasting one, of its tags; without one there are none."""
         self._party, self._prg, self._dealer = party, Prg(seed, key), dealer
+        self.spread: Spread | None = None  # by which runs of rows are computed apart, where who deals can serve them
         self._ordered: set[tuple[type[Demand], int]] = set()
 
     async def order(self, demand: Demand) -> None:

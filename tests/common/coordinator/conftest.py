@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.coordinator import drive
+from common.coordinator import cause, drive
 
 STALL = 7.0  # a `stall_timeout` that passes when a test says so
 
@@ -14,7 +14,7 @@ STALL = 7.0  # a `stall_timeout` that passes when a test says so
 @pytest.fixture(autouse=True)
 def no_better_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for words that these tests do not say; those that say them later set the limit themselves."""
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", 0.1)
+    monkeypatch.setattr(cause, "BETTER", 0.1)
 
 
 @pytest.fixture

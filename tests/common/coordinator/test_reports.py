@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.coordinator import drive, service
+from common.coordinator import cause, drive, service
 from common.errors import PeerLost
 from common.party import Party
 from common.wire import party_pb2
@@ -72,7 +72,7 @@ async def test_dealing_that_fails_as_it_is_stopped_is_no_error_that_nobody_looke
 async def test_reports_that_come_soon_after_a_dealer_stream_broke_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
+    monkeypatch.setattr(cause, "BETTER", patience(5))
     async with office(tmp_path) as here:
         job, grid, bank = await here.running()
         for caller in await dealt(here, job):
@@ -86,7 +86,7 @@ async def test_reports_that_come_soon_after_a_dealer_stream_broke_count(
 async def test_a_broken_dealer_stream_fails_the_job_when_no_reports_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", 0.05)
+    monkeypatch.setattr(cause, "BETTER", 0.05)
     async with office(tmp_path) as here:
         job, grid, _ = await here.running()
         report(grid, job=job)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.coordinator import drive
+from common.coordinator import cause as causes
 from common.coordinator.journal import Journal
 from common.disk.book import open_book
 from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
@@ -135,7 +135,7 @@ async def test_first_hand_causes_win_over_their_consequences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Whoever ends closes its streams too, and the other may be the first to say what it saw of that."""
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
+    monkeypatch.setattr(causes, "BETTER", patience(5))
     async with office(tmp_path, resume_days=0) as here:
         job, grid, bank = await here.running()
         seen = Fault(kind="PeerLost", message="the bank closed the connection", origin="grid")
@@ -159,7 +159,7 @@ async def test_why_a_party_is_refused_counts_and_not_what_it_saw_of_it(tmp_path:
 
 async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A party that fails ends its dealer stream first, while the other asks for more; its words come a moment later."""
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
+    monkeypatch.setattr(causes, "BETTER", patience(5))
     async with office(tmp_path) as here:
         job, grid, bank = await here.running()
         deals = {caller: Caller(caller.identity) for caller in (grid, bank)}
@@ -173,7 +173,7 @@ async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path
         cause = Fault(kind="PolicyError", message="the rows have been scored already", origin="grid")
         grid.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
         assert (await here.final(job)).fault == cause
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", 0.05)
+    monkeypatch.setattr(causes, "BETTER", 0.05)
     async with office(tmp_path / "mute") as here:  # and where nobody has anything to say, it is what there is
         job, grid, bank = await here.running()
         for caller, words in ((grid, 1), (bank, 2)):

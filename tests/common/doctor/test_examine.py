@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace as altered
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from common.doctor import remote
 from common.doctor.examine import examine
 from common.doctor.finding import Status
+from common.doctor.own import check_runs
 from common.trust.authority import make_ca
 from tests.common.doctor.town import LOAD, PAST, ROOMY, WHO, attendance, of, replace, the_failure, town
 
@@ -201,6 +204,27 @@ async def test_a_full_disk(tmp_path: Path) -> None:
         assert "3 MiB free" in said and "Free some" in said
         warnings = of(await here.examine("bank", machine=altered(ROOMY, free_memory=lambda: 3 << 20)), Status.WARN)
         assert "3 MiB free" in warnings["memory"].found
+
+
+@pytest.mark.parametrize(
+    ("workers", "lanes", "cores", "said"),
+    [
+        (0, 1, 2, "rows of a training stay together"),
+        (2, 1, 2, "2 workers and policy.lanes = 1"),
+        (3, 2, 8, "of 3 workers 2 can work"),
+        (3, 4, 2, "of 3 workers 2 can work"),
+        (2, 4, 2, "2 workers that wait for the bank at 127.0.0.1:7011, 127.0.0.1:7012"),
+    ],
+)
+def test_workers_of_which_some_would_have_nothing_to_do(workers: int, lanes: int, cores: int, said: str) -> None:
+    settings: Any = SimpleNamespace(
+        workers=workers,
+        policy=SimpleNamespace(lanes=lanes),
+        worker_addresses=[f"127.0.0.1:{7011 + place}" for place in range(workers)],
+    )
+    found = check_runs(settings, cores)
+    assert said in found.found
+    assert found.status is (Status.WARN if "can work" in said or "lanes = 1" in said else Status.PASS)
 
 
 async def test_few_descriptors(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ async def test_what_a_step_pulls_back_when_the_line_is_lost() -> None:
 
     sweep: Any = SimpleNamespace(begun=pulls, turns=None, settle=give, give=give, take=take)
     step: Any = SimpleNamespace(spans=lambda: [Span(0, 0, 1), Span(1, 1, 2), Span(2, 2, 3)])
-    descent: Any = SimpleNamespace(session=Begins(), _masked_u=masked, _residual=give)
-    descent._turns = partial(Descent._turns, descent)
+    descent: Any = SimpleNamespace(session=Begins(), _masked_u=masked, _residual=give, abreast=None)
+    descent._turns, descent.through = (partial(one, descent) for one in (Descent._turns, Descent.through))
     with pytest.raises(PeerLost):
         await Descent._sweep(descent, step, begin)
     assert [one.cancelled() for one in pulls] == [True, True]

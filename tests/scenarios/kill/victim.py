@@ -9,8 +9,9 @@ is done, which is no array, counts where its kind `done` is named. While there i
 while there is a file `NAME.hang`, its disk does not answer, which `NAME.hangs` says once it is asked for something.
 `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the
 fingerprint of each seed that it expands, with its process id. KEPT in its environment: how many times as often a training
-keeps a point as it does by itself. REPEATED in it: what is drawn at random is what another process of the same name draws, so
-that jobs of two towns can be compared byte by byte. What it holds it says as `counted` does.
+keeps a point as it does by itself. SPAN_ROWS in it: how many rows go through a step together, so that few make many spans.
+REPEATED in it: what is drawn at random is what another process of the same name draws, so that jobs of two towns can be
+compared byte by byte. What it holds it says as `counted` does.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import common.daemon.daemon
 import common.learn.linear.course as course
 import common.learn.network.course as network_course
 import common.match.aided
+from common.learn.linear import path
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Array, Round
@@ -68,11 +71,13 @@ class Told:
 class Victim:
     """name: of the daemon. folder: where it is told when to end, and keeps its record."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self._full, self._clock = (folder / f"{name}.{what}" for what in ("full", "clock"))
-        self._killed, self._held = folder / f"{name}.killed", folder / f"{name}.held"
-        self._hang, self._hangs = folder / f"{name}.hang", folder / f"{name}.hangs"
-        self._told = {what: Told(folder / f"{name}.{what}") for what in ("kill", "hold")}
+    def __init__(self, name: str, folder: Path, *, told: str = "", life: int = 0) -> None:
+        """told: by which name it is disturbed; its own. life: the process of whose life it is a part, as a worker's is."""
+        self._life, told = life or os.getpid(), told or name
+        self._full, self._clock = (folder / f"{told}.{what}" for what in ("full", "clock"))
+        self._killed, self._held = folder / f"{told}.killed", folder / f"{told}.held"
+        self._hang, self._hangs = folder / f"{told}.hang", folder / f"{told}.hangs"
+        self._told = {what: Told(folder / f"{told}.{what}") for what in ("kill", "hold")}
         self._frames = (folder / f"{name}.{os.getpid()}.frames").open("ab")  # a torn end must not be written on to
         self._seeds = (folder / f"{name}.seeds").open("a")
         self._known = set[bytes]()
@@ -85,7 +90,7 @@ class Victim:
     def sends(self, round: Round, values: Array) -> None:
         """Before an array leaves: it is recorded though it may never leave, as its mask is used up."""
         if round.kind.value.startswith(MASKED):
-            write_frame(self._frames, Sent(round.kind.value, os.getpid(), values))
+            write_frame(self._frames, Sent(round.kind.value, self._life, values))
             self._frames.flush()
         self.comes_to(round.kind.value)
 
@@ -117,7 +122,7 @@ class Victim:
         mark = fingerprint(seed)
         if mark not in self._known:
             self._known.add(mark)
-            self._seeds.write(f"{os.getpid()} {mark.hex()}\n")
+            self._seeds.write(f"{self._life} {mark.hex()}\n")
             self._seeds.flush()
 
 
@@ -182,8 +187,18 @@ def _kept(keep: Any, victim: Victim) -> Any:
     return kept
 
 
+def shorten_spans() -> None:
+    """As the environment says."""
+    path.SPAN_ROWS = int(os.environ.get("SPAN_ROWS", path.SPAN_ROWS))
+
+
 if __name__ == "__main__":
     name = sys.argv.pop(1)
+    shorten_spans()
+    common.daemon.daemon.command_of = lambda package, config: [
+        *(sys.executable, "-m", "tests.scenarios.kill.victim_worker", name),
+        *(package, str(config)),
+    ]
     for kept in (course, network_course):
         kept.KEEP_CELLS //= int(os.environ.get("KEPT", "1"))
     config = Path(sys.argv[sys.argv.index("--config") + 1])
