@@ -100,13 +100,14 @@ def look(
     if not known and not strays:
         return Seen(column, "nothing", "nothing is known", ColumnConfig(kind="numeric", transform="auto"))
     if not strays:
-        doubts = [_GROUPED] if _grouped(data[column], kind) else []
+        doubts = list[str]()
         if is_text(kind) and not found.style.words:
             codes, padded = _codes(file, column, data, words, known)
             if codes is not None:
                 return codes
             doubts += [_PADDED] if padded else []
-        return _number(column, found, doubts)
+        # last, as it takes the whole of a column that codes are told without
+        return _number(column, found, [*([_GROUPED] if _grouped(data[column], kind) else []), *doubts])
     return _mixed(file, column, data, found, known, strays, words)
 
 
