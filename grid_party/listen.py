@@ -105,7 +105,8 @@ class Door:
     ) -> FrameChannel:
         whom = "the bank" if bank is None else f"the bank {bank.org}"
         try:
-            call, theirs = await asyncio.wait_for(asyncio.shield(self._arrived[job][bank or self._bank]), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                call, theirs = await asyncio.shield(self._arrived[job][bank or self._bank])
         except TimeoutError:
             raise PeerLost(
                 f"{whom} did not connect within {PATIENCE:.0f} s",

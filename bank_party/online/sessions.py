@@ -315,7 +315,8 @@ class Sessions:
             self._retire(self.current)
         if self._ending:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*self._ending, return_exceptions=True), _END)
+                async with asyncio.timeout(_END):
+                    await asyncio.gather(*self._ending, return_exceptions=True)
 
 
 async def _ended(session: Session) -> None:

@@ -107,7 +107,8 @@ class Standing:
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             try:
-                _, said = await asyncio.wait_for(process.communicate(), _REACH)
+                async with asyncio.timeout(_REACH):
+                    _, said = await process.communicate()
             except BaseException:
                 process.kill()
                 raise

@@ -176,7 +176,8 @@ class Drive:
 
     async def _within(self, what: Awaitable[object], text: str) -> None:
         try:
-            await asyncio.wait_for(what, ANSWER)
+            async with asyncio.timeout(ANSWER):
+                await what
         except TimeoutError:
             raise PeerLost(f"{text} within {ANSWER:.0f} s", remedy="See both parties' logs, and how busy they are.") from None
 

@@ -137,7 +137,8 @@ class Coordinator:
         if self._drive is not None:
             self._drive.fail(to_fault(PeerStopped(reason), "coordinator"))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), 3.0)
+                async with asyncio.timeout(3.0):
+                    await self._idle.wait()
         self._let_go.set()
 
     # -- parties ---------------------------------------------------------------------------------------------------
@@ -365,6 +366,7 @@ async def _until_final(record: JobRecord) -> None:
 async def _first(call: Call) -> Any:
     """A stream's first message; raises PeerLost when none comes in time."""
     try:
-        return await asyncio.wait_for(call.read(), ANSWER)
+        async with asyncio.timeout(ANSWER):
+            return await call.read()
     except TimeoutError:
         raise PeerLost(f"{call.identity} opened a stream and said nothing") from None

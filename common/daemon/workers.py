@@ -86,7 +86,8 @@ class Process:
         if process is not None:
             try:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _LAST)  # as it hears nothing more
+                    async with asyncio.timeout(_LAST):
+                        await process.wait()  # as it hears nothing more
             finally:
                 if process.returncode is None:
                     with suppress(ProcessLookupError):
@@ -108,7 +109,8 @@ class Process:
     async def begun(self) -> None:
         """Waits until it is ready for the first time. Raises ConfigError where it has ended before."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), START)
+            async with asyncio.timeout(START):
+                await self._moved.wait()
         if not self.ready:
             raise ConfigError(f"{self.name} did not start", remedy="Its own words are above: a port that is taken, or a file.")
 
@@ -126,7 +128,8 @@ class Process:
     ) -> Said:
         """Its answer about a run. Raises what it failed with, PeerLost where it has ended."""
         try:
-            await asyncio.wait_for(self._ready.wait(), START)
+            async with asyncio.timeout(START):
+                await self._ready.wait()
         except TimeoutError:
             raise PeerLost(f"{self.name} was not ready within {START:.0f} s", remedy="See the log of its party.") from None
         if (tether := self._tether) is None:
@@ -212,7 +215,8 @@ class Elsewhere:
         why = {} if fault is None else {"why": fault.SerializeToString().hex()}
         try:
             with suppress(WattScoreError):
-                await asyncio.wait_for(self._ask("close", why), _LAST)
+                async with asyncio.timeout(_LAST):
+                    await self._ask("close", why)
         except TimeoutError:
             self.process.kill()
 

@@ -115,7 +115,8 @@ async def _check_data(side: Side, plan: AnyPlan | None, machine: Machine) -> lis
         return []
     limit = _DISK * machine.patience
     try:
-        return await asyncio.wait_for(unhurried(_look_at_data, side.settings, side, plan, machine), limit)
+        async with asyncio.timeout(limit):
+            return await unhurried(_look_at_data, side.settings, side, plan, machine)
     except TimeoutError:
         remedy = "Look at the mount of the datasets; if this machine is merely busy, ask with --patience 5."
         return [failed("data", f"the headers of the datasets could not be read within {limit:g} s", remedy)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from common.stages.champion import digest_words
 from common.stages.job import Kept, PartyJob
 from common.unheard import unheard
 
-_LAST_WORD = 5.0  # seconds in which the other party still says how it ended, once a job is stopped here
+_LAST_WORD = 5.0  # seconds in which the others still say how they ended, once a job is stopped here
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,19 @@ async def keep_both(job: PartyJob, product: Product) -> None:
     try:
         await asyncio.shield(written)
     except asyncio.CancelledError:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(written, _LAST_WORD)
+        await last_word(written)
         raise
+
+
+async def last_word(written: asyncio.Task[None]) -> None:
+    """Waits for what a job that is stopped writes down until others say no more, then stops that, and waits for what it undoes.
+
+    Itself stopped once more it leaves that to go on: else half a model would stay.
+    """
+    await asyncio.wait({unheard(written)}, timeout=_LAST_WORD)
+    if not written.done():
+        written.cancel()
+        await asyncio.wait({written})
 
 
 async def _keep_if_both(job: PartyJob, product: Product, peer: str) -> None:

@@ -118,7 +118,8 @@ class Stream:
         if not answer:  # refused, or never connected: the status says why
             cause = None
             with contextlib.suppress(TimeoutError):
-                cause = await asyncio.wait_for(self._cause(call), _CAUSE)
+                async with asyncio.timeout(_CAUSE):
+                    cause = await self._cause(call)
             if cause is not None:
                 del call
                 raise cause
@@ -232,7 +233,8 @@ class Connection:
         line, challenge = self._use(method)
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(line.channel.channel_ready(), _OPENING)
+                async with asyncio.timeout(_OPENING):
+                    await line.channel.channel_ready()
         except BaseException as error:
             self._over(line)
             if isinstance(error, grpc.aio.UsageError):

@@ -48,7 +48,8 @@ class Duplex(Protocol):
 async def greet(stream: Duplex, hello: Message, whom: str, timeout: float, remedy: str = "") -> None:
     """Writes what a stream begins with. Raises PeerLost where it is not taken in time: who lets nothing in may answer pings."""
     try:
-        await asyncio.wait_for(stream.write(hello), timeout)
+        async with asyncio.timeout(timeout):
+            await stream.write(hello)
     except TimeoutError:
         busy = f"See the log of {whom}, and how busy it is."
         raise PeerLost(f"{whom} was not reached within {timeout:.0f} s", remedy=remedy or busy) from None

@@ -187,7 +187,8 @@ class FrameChannel:
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""
         with contextlib.suppress(WattScoreError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._stream.write(Frame(abort=Abort(fault=fault))), 2.0)
+            async with asyncio.timeout(2.0):
+                await self._stream.write(Frame(abort=Abort(fault=fault)))
 
     async def stop(self) -> None:
         """Ends the reader, and lets go of it: a task that was cancelled holds the call that it was reading."""
@@ -312,7 +313,8 @@ def run_greeting(job: str, digest: bytes, attempt: int, lanes: int, run: int, ke
 async def read_greeting(stream: Duplex, whom: str, timeout: float) -> Hello:
     """The other's first frame; raises PeerProtocolError for anything else and PeerLost when none comes in time."""
     try:
-        frame = await asyncio.wait_for(stream.read(), timeout)
+        async with asyncio.timeout(timeout):
+            frame = await stream.read()
     except TimeoutError:
         raise PeerLost(
             f"{whom} did not greet within {timeout:.0f} s", remedy=f"See the log of {whom}, and how busy it is."

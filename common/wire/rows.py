@@ -114,7 +114,8 @@ class Gate:
         self._more.set()
         self._more = asyncio.Event()
         try:
-            call = await asyncio.wait_for(arrived, GATHER)
+            async with asyncio.timeout(GATHER):
+                call = await arrived
         except TimeoutError:
             raise PeerLost(f"{whom} did not come within {GATHER:.0f} s", remedy=FEWER) from None
         hello = run_greeting(road.job, bytes.fromhex(road.digest), road.attempt, road.lanes, road.run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -33,7 +32,7 @@ from common.stages.align import align, unlike
 from common.stages.champion import digest_words
 from common.stages.course import BANKS, Point
 from common.stages.job import Beginning, Kept, PartyJob
-from common.stages.keep import Product, discard, keep
+from common.stages.keep import Product, discard, keep, last_word
 from common.stages.pipeline import about, keep_point, keep_rows, load_checked, restore, restore_rows
 from common.stages.score import open_scores
 from common.stages.several import leave
@@ -46,8 +45,6 @@ from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.split import training_first
 from common.stages.willing import agree_to_charge
 from common.unheard import unheard
-
-_LAST_WORD = 5.0  # seconds in which banks still say how they ended, once a job is stopped here
 
 
 @dataclass(frozen=True)
@@ -256,8 +253,7 @@ async def _keep_all(jobs: Sequence[PartyJob], product: Product) -> None:
     try:
         await asyncio.shield(written)
     except asyncio.CancelledError:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(written, _LAST_WORD)
+        await last_word(written)
         raise
 
 

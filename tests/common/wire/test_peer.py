@@ -363,3 +363,25 @@ async def test_an_array_above_what_a_channel_takes_is_refused_by_its_first_frame
     error = await failure(channel, SHAPE)
     assert type(error) is PeerProtocolError and "expected at most 16 bytes" in str(error)
     await channel.stop()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancellation_that_comes_with_the_greeting_is_not_lost(turns: int) -> None:
+    class Stream:
+        def __init__(self) -> None:
+            self.frame = asyncio.get_running_loop().create_future()
+
+        async def read(self) -> Frame:
+            frame: Frame = await self.frame
+            return frame
+
+    stream = Stream()
+    reading = asyncio.create_task(read_greeting(stream, "the grid", SOON))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    stream.frame.set_result(greeting("job-1", b"\x01" * 32))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if not reading.done():
+        reading.cancel()
+        await asyncio.wait({reading})
+        assert reading.cancelled()
