@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from common.coordinator.board import Board, JobRecord
 from common.party import Member
@@ -29,14 +29,17 @@ class Held:
         """It is held no more, as where it was cancelled; one that never was stays unknown."""
         self._records.pop(record.id, None)
 
-    async def ready(self, job: str, party: Member) -> JobRecord | None:
-        """The job, to be offered again, if this party's word was the last that it waited for; else None."""
+    async def ready(self, job: str, party: Member, put: Callable[[JobRecord], Awaitable[None]]) -> None:
+        """Puts the job, to be offered again, where `put` says, if this party's word was the last that it waited for."""
         record = self._records.get(job)
         if record is None or record.state is not State.HELD or party not in (members := self._members(record)):
-            return None
+            return
         self._board.hold(record, party, held=False)
         if any(record.party(member).held for member in members):
-            return None
-        await self._board.move(record, Event.RELEASE)
-        self.forget(record)
-        return None if record.state.final else record  # it may have been cancelled just then
+            return
+        try:
+            await self._board.move(record, Event.RELEASE)
+        finally:  # also where this party's stream ends while watchers are told: nobody else would queue a released job
+            self.forget(record)
+            if not record.state.final:  # it may have been cancelled just then
+                await put(record)

@@ -223,8 +223,7 @@ class Coordinator:
             raise PeerProtocolError(f"the {party.value} sent a message out of place", got=what)
         job = getattr(message, what).job
         if what == "ready":
-            if (record := await self._held.ready(job, party)) is not None:
-                await self._queue.put(record)
+            await self._held.ready(job, party, self._queue.put)
             return
         if self._drive is not None and self._drive.record.id == job and party in self._drive.members:
             await self._drive.take(party, message)

@@ -73,6 +73,21 @@ async def test_it_is_offered_again_as_a_later_attempt_once_the_last_of_them_has_
         assert said.count("held") == 3 and said.count("decided") == 2 and said.count("released") == 1
 
 
+async def test_it_is_offered_again_though_the_stream_that_spoke_is_replaced_at_that_moment(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, callers = await held(here, Party.GRID)
+        here.board.get(job)._changed = told = asyncio.Condition()
+        await told.acquire()  # somebody is being told of the job: `move` waits
+        ready(callers[Party.GRID], job)
+        await here.until(lambda: here.shown(job).state == "queued")
+        again = await here.attend(Party.GRID)
+        await here.until(here.ended[callers[Party.GRID]].done)
+        told.release()
+        for caller in (again, callers[Party.BANK]):
+            offer = (await caller.hears("offer")).offer
+            assert (offer.job, offer.attempt) == (job, 1)
+
+
 async def test_it_outlives_the_coordinator_and_is_not_offered_before_its_time(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         job, _ = await held(here, Party.GRID)
