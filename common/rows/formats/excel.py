@@ -120,6 +120,10 @@ def _column(cells: list[Any]) -> Any:
         if all((isinstance(c, date) and not isinstance(c, datetime)) or c.time() == time(0) for c in given if c is not None):
             return pa.array([c.date() if isinstance(c, datetime) else c for c in given], pa.date32())
         return pa.array([_moment(c) for c in given], pa.timestamp("us"))
+    if kinds == {timedelta}:
+        return pa.array(given, pa.duration("us"))
+    if kinds == {time}:
+        return pa.array(given, pa.time64("us"))
     return pa.array([None if c is None else _shown(c) for c in given], pa.string())
 
 

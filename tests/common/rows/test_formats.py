@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.errors import ConfigError, DataError
+from common.rows.dataset import look_at
+from common.rows.declare import DatasetConfig
 from common.rows.formats.options import FileOptions
 from common.rows.formats.parquet import ParquetColumns, _frequency, _of_periods
 from common.rows.formats.paths import natural, parts_of
@@ -171,6 +173,19 @@ def test_a_workbook_is_read_by_what_its_cells_are(tmp_path: Path) -> None:
         found[0] == {"id": "0012", "m": date(2024, 1, 1), "kwh": 1.5, "flag": True, "mixed": "7"} and found[1]["mixed"] == "x"
     )
     assert TableFile.open(path).places([1]) == {1: "row 4 of the sheet"}
+
+
+def test_durations_and_times_of_a_workbook_are_left_out_as_those_of_parquet_are(tmp_path: Path) -> None:
+    off = [timedelta(hours=hours) for hours in (0, 5, 23.5, 24, 30.25, 100)]
+    at = [time(hour, 30) for hour in range(6)]
+    rows = [[f"E{k}", hours, when] for k, (hours, when) in enumerate(zip(off, at, strict=True))]
+    book = workbook(tmp_path / "t.xlsx", [["id", "off", "at"], *rows, ["E6", None, None]])
+    table = pa.table({"id": [f"E{k}" for k in range(7)], "off": pa.array([*off, None]), "at": pa.array([*at, None])})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert rows_of(book) == rows_of(tmp_path / "t.parquet") == table.to_pylist()
+    for path in (book, tmp_path / "t.parquet"):
+        seen = look_at(DatasetConfig(path=path, id="id"))
+        assert {one.column: one.kind for one in seen} == {"off": "other", "at": "other"}
 
 
 def test_a_workbook_asks_which_sheet_and_names_a_title(tmp_path: Path) -> None:
