@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from common.coordinator.board import Board
 from common.disk.data_folder import Name
 from common.errors import ConfigError
+from common.party import Bank, Member
 from common.plan.job_stages import ORDER
 from common.process.settings import CoordinatorSettings
 from common.text.words import Lang, read_words
@@ -21,19 +22,26 @@ _HERE = Path(__file__).parent
 _MOST = 50  # jobs on a page, the newest
 
 
-def make_console(settings: CoordinatorSettings, board: Board, attending: Callable[[], dict[str, bool]]) -> Console:
-    """attending: each party by name, and whether it is connected. Raises ConfigError without `[console]`."""
+def make_console(settings: CoordinatorSettings, board: Board, attends: Callable[[Member], bool]) -> Console:
+    """attends: whether a party is connected. Raises ConfigError without `[console]`."""
     if settings.console is None:
         raise ConfigError("there is no [console]")
     frame = Frame("title", ("jobs",), (_HERE / "templates",), read_words(_HERE / "words.toml"))
-    pages = _Pages(board, attending, frame)
+    known = {_name(member): member for member in settings.members.values()}
+    pages = _Pages(board, lambda: {name: attends(member) for name, member in known.items()}, frame)
     return Console(settings.console, settings.tls, settings.data / Name.LOGINS, "wattscore-coordinator", frame, pages.add)
+
+
+def _name(member: Member) -> str:
+    """As the page of a job has it: its word's key, or which of several banks."""
+    return str(member.who) if isinstance(member, Bank) else member.value
 
 
 class _Pages:
     """All of it is in memory, and changed by the loop that makes the pages too."""
 
-    def __init__(self, board: Board, attending: Callable[[], dict[str, bool]], frame: Frame) -> None:
+    def __init__(self, board: Board, attending: Callable[[], Mapping[str, bool]], frame: Frame) -> None:
+        """attending: each party, by the name under which a job's page has it, and whether it is connected."""
         self._board, self._attending, self._frame = board, attending, frame
 
     def add(self, app: FastAPI) -> None:

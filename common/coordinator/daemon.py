@@ -85,7 +85,7 @@ async def start(config: Path) -> CoordinatorDaemon:
         if settings.console is not None:
             with extra("console"):
                 from common.coordinator.console import make_console  # an extra, which other coordinators need not install
-            console = make_console(settings, board, lambda: {str(m): coordinator.attends(m) for m in coordinator.members})
+            console = make_console(settings, board, coordinator.attends)
             await console.start()
         unless.pop_all()
     return CoordinatorDaemon(coordinator, server, metrics, console)

@@ -68,7 +68,13 @@ def free_ports(count: int) -> list[int]:
 
 def end_in_order() -> None:
     """From now on SIGTERM ends this process as Ctrl-C does, by leaving every context."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def end(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's script starts what it ends with `&`
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 class Trial:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -18,6 +19,7 @@ from common.config import to_toml
 from common.errors import PeerLost
 from common.trial.processes import BANK, COORDINATOR, GRID, Trial, free_ports, make_certificates, undisturbed
 from common.trust.authority import TrustStore
+from tests.patience import patience
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 plain = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False, allow_infinity=False), text)
@@ -56,6 +58,30 @@ def test_a_signal_is_held_back_and_heard_once(number: signal.Signals) -> None:
         assert heard == [number]
     finally:
         signal.signal(number, before)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sigterm_ends_who_was_started_to_ignore_ctrl_c_too(ignored: bool) -> None:
+    """A script's shell starts what it ends with `&` so."""
+    code = """
+import signal, sys, time
+from common.trial.processes import end_in_order
+if sys.argv[1] == "True":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+end_in_order()
+try:
+    print("ready", flush=True)
+    time.sleep(600.0)
+except KeyboardInterrupt:
+    print("in order")
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(ignored)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.terminate()
+        try:
+            assert process.communicate(timeout=patience(30))[0] == "in order\n"
+        finally:
+            process.kill()
 
 
 def test_a_daemon_that_does_not_start_says_why_and_leaves_none(tmp_path: Path) -> None:
