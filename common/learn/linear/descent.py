@@ -163,12 +163,11 @@ class Descent:
         takes the arrays in the same order, so the network works while this side computes; the u of the span that follows is
         computed meanwhile.
         """
-        if self.abreast is not None:
-            async for found in self._apart(self.abreast, step, begin):
+        apart = self.abreast
+        turns = self.through(step, step.spans(), await begin()) if apart is None else self._apart(apart, step, begin)
+        async with aclosing(turns):
+            async for found in turns:
                 yield found
-            return
-        async for found in self.through(step, step.spans(), await begin()):
-            yield found
 
     async def _apart(
         self, abreast: Abreast, step: Step, begin: Callable[[], Awaitable[Sweep]]

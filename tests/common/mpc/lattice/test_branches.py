@@ -19,9 +19,8 @@ SOURCES = sorted(Path(lattice.__path__[0]).glob("*.py"))
 SESSION = {"MATRIX_BLOCK", "at", "slice", "settled"}
 USERS: dict[str, set[str]] = {
     "learn/linear/undealt.py": {
-        *("COLUMNS_AT_ONCE", "own", "other", "most", "sends", "span", "sample", "taken", "measures", "bounds", "pieces"),
+        *("COLUMNS_AT_ONCE", "own", "other", "most", "sends", "span", "sample", "taken", "addends", "pieces"),
         "part",
-        "_total",  # a list of two
         *("filled", "ridge_bits", "VECTOR_BITS"),
         *("np.frombuffer", "np.zeros_like", "np.ascontiguousarray", "np.asfortranarray"),
     },
