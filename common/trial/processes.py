@@ -67,14 +67,17 @@ def free_ports(count: int) -> list[int]:
 
 
 def end_in_order() -> None:
-    """From now on SIGTERM ends this process as Ctrl-C does, by leaving every context."""
+    """From now on SIGTERM ends this process as Ctrl-C does, by leaving every context.
 
-    def end(*_: object) -> None:
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's script starts what it ends with `&`
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
+    Once its daemons are being stopped a further one changes nothing: that takes no longer than `Trial.stop` says.
+    """
+    signal.signal(signal.SIGTERM, _end)
 
-    signal.signal(signal.SIGTERM, end)
+
+def _end(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's script starts what it ends with `&`
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 class Trial:
@@ -125,6 +128,9 @@ class Trial:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGTERM) is _end:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # stays so while Python ends, which no other handler does
         self.stop()
 
     def start(self, name: str) -> None:
