@@ -33,7 +33,7 @@ def keep(config: Path, out: Path, make: Make, every: float, say: Callable[[str],
         with _where_there_is_room():
             say(text)
 
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where a script has started it to ignore Ctrl-C
     try:
         with _alone(out):
             _keep(config, out, make, every, tell)

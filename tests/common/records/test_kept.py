@@ -40,7 +40,8 @@ def watching(folder: Path, source: str) -> Iterator[Path]:
     (folder / "records.toml").write_text(FIELDS + source)
     out, log = folder / "made.parquet", folder / "log"
     with log.open("w") as stream:
-        process = subprocess.Popen(COMMAND, cwd=folder, stdout=stream, stderr=stream, env=HERE)
+        shell = ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "-", *COMMAND]  # as a script begins what it ends with `&`
+        process = subprocess.Popen(shell, cwd=folder, stdout=stream, stderr=stream, env=HERE)
     try:
         eventually(lambda: "made" in log.read_text() or process.poll() is not None, 60.0)
         assert process.poll() is None, log.read_text()
