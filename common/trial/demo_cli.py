@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from rich.table import Table
 from common.client.client import Client, failure
 from common.client.progress import follow
 from common.client.show import print_production
-from common.config import StrictModel
+from common.config import StrictModel, to_toml
 from common.disk.data_folder import Name
 from common.disk.lock import Lock
 from common.disk.pages import beside
@@ -127,6 +128,9 @@ def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Cons
     values = _result(jobs, time.monotonic() - start, made, alarms=as_values(found), features=features)
     _clear(out)
     _move(made, out)
+    for config in (out / DAEMONS).glob("*.toml"):
+        moved = _renamed(tomllib.loads(config.read_text(encoding="utf-8")), made.resolve(), out.resolve())
+        config.write_text(to_toml(moved), encoding="utf-8")
     _print_result(values, console)
     console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}.", highlight=False)
     for what, name in (("What cleaning did", "quality.html"), ("What drifted", MONITOR)):
@@ -153,6 +157,16 @@ def _move(made: Path, out: Path) -> None:
             place.mkdir(mode=file.stat().st_mode & 0o777, exist_ok=True)
         else:
             file.replace(place)
+
+
+def _renamed(value: Any, made: Path, out: Path) -> Any:
+    """A configuration whose paths below `made` are those below `out`."""
+    if isinstance(value, Mapping):
+        return {key: _renamed(one, made, out) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_renamed(one, made, out) for one in value]
+    below = isinstance(value, str) and Path(value).is_relative_to(made)
+    return str(out / Path(value).relative_to(made)) if below else value
 
 
 def _demo_through(out: Path, config: Path, console: Console) -> None:

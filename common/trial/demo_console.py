@@ -51,13 +51,15 @@ def demo_console(out: Path) -> None:
 
 
 def _datasets(config: Path, home: Path) -> dict[str, dict[str, object]]:
-    """A party's datasets as the demo had them, whose files have moved to its home."""
+    """A party's datasets as the demo had them, with its files where the demo's folder is by now."""
     raw: dict[str, dict[str, object]] = tomllib.loads(config.read_text(encoding="utf-8"))["datasets"]
     return {name: {**dataset, "path": home / Path(str(dataset["path"])).name} for name, dataset in raw.items()}
 
 
 def _print_link(trial: Trial, name: str) -> None:
-    """By the daemon's own command, as its people have it."""
+    """By the daemon's own command, as its people have it. Raises PeerLost where the daemon has ended."""
+    if trial.processes[name].poll() is not None:
+        raise PeerLost(f"the {name} has ended", remedy=f"Its log is {trial.log(name)}.")
     command = [*trial.command(name), "console", "--config", str(trial.folder / f"{name}.toml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

@@ -19,6 +19,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import bank_party.__main__
+import grid_party.__main__
 from common.cli import main
 from common.config import to_toml
 from common.errors import ConfigError
@@ -39,6 +41,10 @@ def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert run.exit_code == 0, run.output
+    for party, module in ((Party.GRID, grid_party.__main__), (Party.BANK, bank_party.__main__)):
+        config = out / "daemons" / f"{party.value}.toml"
+        assert str(out / party.value / "history.parquet") in config.read_text() and ".demo-" not in config.read_text()
+        assert "train-" in CliRunner().invoke(module.main, ["models", "--config", str(config)]).output
     _look_again(out, run.output.splitlines()[-1])
     result = json.loads((out / "result.json").read_text())
     assert result["rows"] | {"grid": 0, "bank": 0} == {"grid": 0, "bank": 0, "matched": 8330, "train": 5950, "test": 2380}
