@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -34,10 +35,12 @@ def demo_console(out: Path) -> None:
     end_in_order()
     datasets = {party.value: _datasets(folder / f"{party.value}.toml", out.resolve() / party.value) for party in Party}
     names = "coordinator", *datasets
-    pages = {name: {"listen": f"127.0.0.1:{port}"} for name, port in zip(names, free_ports(len(names)), strict=True)}
-    settings = {name: {**SETTINGS.get(name, {}), "console": pages[name]} for name in names}
     try:
-        with Trial(folder, datasets, settings) as trial:
+        with ExitStack() as held:
+            ports = zip(names, free_ports(len(names), held), strict=True)
+            pages = {name: {"listen": f"127.0.0.1:{port}"} for name, port in ports}
+            settings = {name: {**SETTINGS.get(name, {}), "console": pages[name]} for name in names}
+            trial = held.enter_context(Trial(folder, datasets, settings))
             while True:
                 for name in ("bank", "grid", "coordinator"):
                     _print_link(trial, name)

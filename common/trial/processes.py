@@ -51,18 +51,21 @@ def make_certificates(folder: Path, more_banks: Sequence[str] = ()) -> None:
                 import_bundle(export_bundle(folder / org), folder / holder / "trust", org)
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, held: ExitStack) -> list[int]:
     """Ports of loopback on which nobody listens, from below those that the system gives to outgoing connections.
 
-    So nothing takes one before the process it is meant for, unless somebody else asks for the very same number.
+    Whoever else asks here gets none of them until `held` is left, in this process or another: so long the UDP port of the same
+    number, which nothing else here uses, is bound. A daemon may so start late on its port, or once more.
     """
     ports: list[int] = []
-    with ExitStack() as held:
-        while len(ports) < count:
-            one = held.enter_context(socket.socket())
-            with suppress(OSError):  # taken: another one is tried
-                one.bind(("127.0.0.1", port := secrets.choice(_PORTS)))
-                ports.append(port)
+    while len(ports) < count:
+        with ExitStack() as tried, suppress(OSError):  # taken: another one is tried
+            port = secrets.choice(_PORTS)
+            tried.enter_context(socket.socket(type=socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+            held.push(tried.pop_all())
+            ports.append(port)
     return ports
 
 
@@ -108,12 +111,13 @@ class Trial:
         self.names = (*_MODULES, *self.more_banks)
         self.processes: dict[str, Running] = {}
         self.ports: dict[str, int | None] = {}
+        self.reserved = ExitStack()  # left once the daemons have ended
 
     def __enter__(self) -> Self:
         try:
             if not (self.folder / "certs").exists():
                 make_certificates(self.folder / "certs", self.more_banks)
-            self.ports |= zip(self.names, free_ports(len(self.names)), strict=True)
+            self.ports |= zip(self.names, free_ports(len(self.names), self.reserved), strict=True)
             if self._forks is not None:  # which still imports, and whose copies start at once
                 self._meanwhile()
             for name in self.names:
@@ -123,7 +127,7 @@ class Trial:
             for name in self.names:
                 self.await_ready(name)
         except BaseException:
-            self.stop()
+            self._leave()
             raise
         return self
 
@@ -131,7 +135,11 @@ class Trial:
         if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGTERM) is _end:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)  # stays so while Python ends, which no other handler does
-        self.stop()
+        self._leave()
+
+    def _leave(self) -> None:
+        with self.reserved:
+            self.stop()
 
     def start(self, name: str) -> None:
         """Starts one daemon (again), on its former port if it had one, and waits until it is ready."""

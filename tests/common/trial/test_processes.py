@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from common.config import to_toml
 from common.errors import PeerLost
+from common.trial import processes
 from common.trial.processes import BANK, COORDINATOR, GRID, Trial, free_ports, make_certificates, undisturbed
 from common.trust.authority import TrustStore
 from tests.patience import patience
@@ -112,9 +114,32 @@ def test_daemons_start_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_ports_that_are_free_are_distinct_and_not_taken() -> None:
-    ports = free_ports(50)
+    with ExitStack() as held:
+        ports = free_ports(50, held)
     assert len(set(ports)) == 50
     for port in ports[:5]:
-        with socket.socket() as one:
+        with socket.socket() as one, ExitStack() as held:
             one.bind(("127.0.0.1", port))
-            assert port not in free_ports(200)
+            assert port not in free_ports(200, held)
+
+
+def test_a_port_is_nobody_elses_until_its_owner_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whether or not a daemon listens on it: who is to be started on it, or once more, does not find it taken by chance."""
+    monkeypatch.setattr(processes, "_PORTS", range(20_000, 20_200))
+    (tmp_path / "waits.py").write_text(
+        "import pathlib, sys\n"
+        "ready = pathlib.Path(sys.argv[-1])\n"
+        "ready.with_suffix('.new').write_text('{\"port\": 1}')\n"
+        "ready.with_suffix('.new').rename(ready)\n"
+    )
+    monkeypatch.setattr(Trial, "command", lambda self, name: [sys.executable, str(tmp_path / "waits.py")])
+    with Trial(tmp_path / "trial", {"grid": {}, "bank": {}}) as trial:
+        kept = [
+            int(tomllib.loads((trial.folder / f"{name}.toml").read_text())["listen"].rpartition(":")[2]) for name in trial.names
+        ]
+        for _ in range(20):
+            with ExitStack() as held:
+                assert not set(kept) & set(free_ports(40, held))
+    for port in kept:
+        with socket.socket(type=socket.SOCK_DGRAM) as one:
+            one.bind(("127.0.0.1", port))

@@ -9,7 +9,7 @@ from common.wire.tls import Credentials, TlsConfig
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -319,7 +319,8 @@ async def test_a_stream_that_comes_to_nothing_once_nobody_waits_for_it_fails_in_
     certificates(tmp_path)
     said = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
-    connection = Connection(f"127.0.0.1:{free_ports(1)[0]}", HERE, load(tmp_path, THERE))
+    with ExitStack() as held:
+        connection = Connection(f"127.0.0.1:{free_ports(1, held)[0]}", HERE, load(tmp_path, THERE))
     stream = connection.stream(ATTEND)
     reading = asyncio.create_task(stream.read())
     while stream._proof is None:

@@ -28,7 +28,7 @@ def ask(port: int, context: ssl.SSLContext, path: str, cookie: str = "") -> tupl
 def test_who_opens_the_printed_link_sees_what_the_daemon_does(lab: Lab, client: Client) -> None:
     pki = Pki(lab.folder / "console-pki")
     pki.issue("console")
-    (port,) = free_ports(1)
+    (port,) = free_ports(1, lab.reserved)
     files = {"certificate": str(pki.folder / "console.pem"), "key": str(pki.folder / "console.key")}
     lab.write("after", *make_tables("V"))
     lab.restart("grid", console={"listen": f"127.0.0.1:{port}", **files})

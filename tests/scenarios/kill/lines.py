@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Self
 
 from common.trial.processes import free_ports
@@ -21,6 +21,7 @@ class Lines:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._ports: dict[str, int] = {}
+        self._held = ExitStack()
         self._targets: dict[str, int] = {}
         self._open: dict[str, list[_Open]] = {}
         self._down: set[str] = set()
@@ -35,12 +36,13 @@ class Lines:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._held.close()
 
     def port(self, name: str, target: int) -> int:
         """The port at this end of a line that leads to `target` from now on."""
         self._targets[name] = target
         if name not in self._ports:
-            (self._ports[name],) = free_ports(1)
+            (self._ports[name],) = free_ports(1, self._held)
             self._open[name] = []
             self._do(lambda: self._listen(name))
         return self._ports[name]

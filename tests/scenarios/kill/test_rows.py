@@ -35,7 +35,7 @@ class Company(Town):
         """more: settings of both parties."""
         super().__init__(folder, lines)
         self.extra["coordinator"]["lanes"] = lanes
-        ports = free_ports(grid) if grid else []
+        ports = free_ports(grid, self.reserved) if grid else []
         for name, count in (("grid", grid), ("bank", bank)):
             self.extra[name]["policy"]["lanes"] = lanes
             self.extra[name] |= {"workers": count, **more}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ def opened(folder: Path, *, texts: Mapping[str, str] | None = None, **policy: An
     pki = Pki(folder / "office-pki")
     for name in ("online", "loan-desk", "stranger"):
         pki.issue(name)
-    port, calls = free_ports(2)
+    held = ExitStack()
+    port, calls = free_ports(2, held)
     online: dict[str, Any] = {
         "listen": f"127.0.0.1:{port}",
         "grpc": f"127.0.0.1:{calls}",
@@ -122,7 +123,7 @@ def opened(folder: Path, *, texts: Mapping[str, str] | None = None, **policy: An
     if texts is not None:
         datasets["grid"]["new"]["columns"] = {name: {"kind": "numeric", "reason": text} for name, text in texts.items()}
         online["grid_reasons"], online["refill"]["reasons"] = 1, len(texts) + 1
-    with Office(folder, datasets, settings) as lab:
+    with held, Office(folder, datasets, settings) as lab:
         lab.pki, lab.port, lab.calls = pki, port, calls
         lab.write("main", *make_tables("M"))
         with lab.client() as client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,14 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     world = replace(world, columns={**world.columns, "grid": {**world.columns["grid"], **spoken}})
     for name in ("online", "loan-desk"):
         pki.issue(name)
-    (port,) = free_ports(1)
+    held = ExitStack()
+    (port,) = free_ports(1, held)
     online = _online(pki, port)
     policy = {**BANK_POLICY, "coalition_rows": 0.0, "reasons_per_row": 1}
     settings: dict[str, Any] = {name: {"policy": policy} for name in world.names}
     settings |= {"grid": {"policy": {**LOOSE, "scores_per_row": 1000, "reasons_per_row": 1}}}
     settings["bank-2"] = {"policy": policy, "online": online}
-    with Street(folder, world.datasets, settings) as found:
+    with held, Street(folder, world.datasets, settings) as found:
         found.port, found.pki, found.world = port, pki, world
         with found.client() as client:
             found.trained = run(client, world.plan(model=SECTION, limits=LIMITS))
