@@ -23,6 +23,7 @@ from common.mpc.correlations.dealt import SEED, dealt_tables
 from common.mpc.fixedpoint import Words, encode
 from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
+from common.mpc.ring128 import Doubles
 from common.mpc.seeds import commitments, own_seed
 from common.mpc.session import OFFLOAD_WORDS, Array, Channel, Kind, Round, compute
 from common.mpc.short import WIDE, Short, dealt_place
@@ -214,8 +215,13 @@ class Parts:
     def deal(self, prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
         return self.share(prg, number, *mask_parts(prg, number, offset, shift))
 
-    def share(self, prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
-        return deal_parts(prg, number, body, top)
+    def share(self, prg: Prgs, number: int, body: Words, top: Words, *, carries: bool = False) -> Dealt:
+        """carries: whether a top is one less where shares of the body add up to more than a word."""
+        return deal_parts(prg, number, body, top, carries=carries)
+
+    def doubles(self, prg: Prgs, number: int, values: Doubles) -> Dealt:
+        """Shares of values modulo 2^128, (m, 2): low words as bodies are shared, and high ones as tops."""
+        return self.share(prg, number, values[:, 0], values[:, 1], carries=True)
 
     def halves(self, prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Sequence[Words]) -> Dealt:
         """Shares of arrays of one size, (n,), likewise."""
@@ -230,10 +236,11 @@ class Parts:
         return {Party.GRID: (body, sent[Party.GRID]), Party.BANK: (sent[Party.BANK], top)}
 
 
-def deal_parts(prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
-    """Shares of a mask's parts, (m,) each, where the dealer needs them for more."""
+def deal_parts(prg: Prgs, number: int, body: Words, top: Words, *, carries: bool = False) -> Dealt:
+    """Shares of a mask's parts, (m,) each, where the dealer needs them for more. carries: as `Parts.share` has it."""
     count = len(body)
-    body = body - prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
+    expanded = prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
+    top, body = top - (expanded > body) if carries else top, body - expanded
     top = top - prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
     label = Round(Kind.DEALT_TRUNCATION, number)
     return [(Party.BANK, label, body), (Party.GRID, label, top)]

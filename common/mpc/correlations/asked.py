@@ -19,6 +19,7 @@ from common.mpc.counting.masks import Counting, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link, Sliced
 from common.mpc.prg import Purpose
+from common.mpc.ring128 import Doubles
 from common.mpc.session import Channel, Kind
 from common.mpc.short import WIDE
 
@@ -139,6 +140,9 @@ class Correlations(Protocol):
 
     async def truncation(self, number: int, count: int) -> TruncationPart:
         """The randomness that one truncation of `count` values consumes: (count,) words each."""
+
+    async def doubles(self, number: int, count: int) -> Doubles:
+        """Shares modulo 2^128 of what the dealer makes of masks of this number, (count, 2)."""
 
     async def share_tags(self, number: int, part: TruncationPart, own: Places, other: Places) -> TagParts:
         """Tags for results of the truncation `number`, of which `part` is this party's part. own, other: in whose block."""

@@ -27,6 +27,7 @@ from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link, Sliced
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
+from common.mpc.ring128 import Doubles
 from common.mpc.seeds import DEALT_BYTES, FINGERPRINT_BYTES
 from common.mpc.session import Array, Channel, Kind, Round, compute
 from common.mpc.short import WIDE, Short, dealt_shape
@@ -215,11 +216,18 @@ class DealtCorrelations:
         return self._prg.words(Purpose.OPERAND, number, count)
 
     async def truncation(self, number: int, count: int) -> TruncationPart:
+        body, top = await self._pair(number, count)
+        return TruncationPart(self._prg.words(Purpose.TRUNCATION, number, count), body, top)
+
+    async def doubles(self, number: int, count: int) -> Doubles:
+        return np.stack(await self._pair(number, count), axis=-1)
+
+    async def _pair(self, number: int, count: int) -> tuple[Words, Words]:
+        """Shares of two arrays, (count,) each, one of which is dealt and the other expanded."""
         dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (count,))
-        mask = self._prg.words(Purpose.TRUNCATION, number, count)
         if self._party is Party.BANK:
-            return TruncationPart(mask, dealt, self._prg.words(Purpose.TRUNCATION_TOP, number, count))
-        return TruncationPart(mask, self._prg.words(Purpose.TRUNCATION_BODY, number, count), dealt)
+            return dealt, self._prg.words(Purpose.TRUNCATION_TOP, number, count)
+        return self._prg.words(Purpose.TRUNCATION_BODY, number, count), dealt
 
     async def share_tags(self, number: int, part: TruncationPart, own: Places, other: Places) -> TagParts:
         words = np.concatenate([part.body[other], part.top[other]])

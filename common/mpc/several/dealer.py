@@ -141,8 +141,9 @@ def on_line(line: int, dealing: Generator[Dealt, None, Words]) -> Generator[Tagg
 class AtGrid(Parts):
     """All banks expand their share of both parts, and the grid alone is dealt: the same would be dealt to each of the banks."""
 
-    def share(self, prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
+    def share(self, prg: Prgs, number: int, body: Words, top: Words, *, carries: bool = False) -> Dealt:
         bank = self._expanded(prg, number, len(body))
+        top = top - (bank[0] > body) if carries else top
         return [(Party.GRID, Round(Kind.DEALT_TRUNCATION, number), np.concatenate([body - bank[0], top - bank[1]]))]
 
     def halves(self, prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Sequence[Words]) -> Dealt:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from common.errors import LocalProtocolError
-from common.mpc.correlations.asked import Correlations, TruncationPart
+from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Reals, Words, decode, encode
@@ -65,14 +65,13 @@ class HubCorrelations(DealtCorrelations):
             return self._prg.words(Purpose.SUM_OUT, number, count)
         return await self._dealt(Kind.DEALT_SUM, number, (count,))
 
-    async def truncation(self, number: int, count: int) -> TruncationPart:
+    async def _pair(self, number: int, count: int) -> tuple[Words, Words]:
         """A bank expands both of its shares; the grid is dealt both of its own."""
-        mask = self._prg.words(Purpose.TRUNCATION, number, count)
         if self._party is Party.BANK:
-            parts = (self._prg.words(part, number, count) for part in (Purpose.TRUNCATION_BODY, Purpose.TRUNCATION_TOP))
-            return TruncationPart(mask, *parts)
+            body, top = (self._prg.words(part, number, count) for part in (Purpose.TRUNCATION_BODY, Purpose.TRUNCATION_TOP))
+            return body, top
         dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (2 * count,))
-        return TruncationPart(mask, dealt[:count], dealt[count:])
+        return dealt[:count], dealt[count:]
 
     async def halves(self, kind: Kind, purpose: Purpose, number: int, arrays: int, size: int) -> list[Words]:
         """Likewise: the bank's shares of all arrays are expanded, the grid's dealt."""
