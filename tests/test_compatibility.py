@@ -18,7 +18,7 @@ from tests.pages import rows
 from tests.source import ROOT, parse
 
 NUMBER = re.compile(r"PROTOCOL|FORMAT|MAGIC|DEALING|_?VERSION|\w+_(FORMAT|MAGIC|VERSION)")
-ANSWERS = 30, "e1ad4425d6f05d0b"  # the conversation's number, and the hash of tests/vectors under it
+ANSWERS = 31, "0e95e41d7c97e165"  # the conversation's number, and the hash of tests/vectors under it
 
 
 def numbers() -> dict[str, Any]:

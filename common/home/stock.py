@@ -82,7 +82,7 @@ class StockLabel:
         return {name: value for name, value in asdict(self).items() if name != "reasons" or value}
 
 
-DEALING = 18  # raised when what is dealt for the same model changes: tables, scales, spans, their order
+DEALING = 19  # raised when what is dealt for the same model changes: tables, scales, spans, their order
 
 
 def dealing(ahead: Ahead) -> str:

@@ -18,7 +18,7 @@ from common.wire.lanes import Braid, Duplex, Wish, ended, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
-PROTOCOL = 30
+PROTOCOL = 31
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left

@@ -220,39 +220,6 @@ def m_of(grid: Matrix, across: Matrix, bank: Matrix) -> Matrix:
     return top + [negative(a) + b for a, b in zip(turned(across), bank, strict=True)]
 
 
-def mean_factors(n: int) -> tuple[int, int]:
-    """Section 6: k and s by which products of columns over few rows become means."""
-    s = max(range(512, 1024), key=lambda s: s * (2**26 // (n * s)))
-    return 2**26 // (n * s), s
-
-
-def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
-    """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
-    columns = [matrix_mask(seeds[p], p, n, m) for p, m in ((GRID, g), (BANK, b))]
-    factor = mean_factors(n)[0] * 2**24
-    c = cut(operand_mask(seeds, SETUP, g * b), b)
-    more, mask = m_lacks(seeds, c, g, b)
-    first = [[x * factor for x in row] for row in product(columns[0], turned(columns[1]))]
-    return cuts_dealt(seeds, [(first, 46), *more]), mask
-
-
-def cuts_dealt(seeds: dict[str, bytes], lacks: list[tuple[Matrix, int]]) -> list[dict[str, Vector]]:
-    """The truncations before the first step, of what the words of each lack."""
-    return [truncation_dealt(seeds, SETUP | j, negative(joined(lack)), shift) for j, (lack, shift) in enumerate(lacks)]
-
-
-def m_lacks(seeds: dict[str, bytes], c: Matrix, g: int, b: int) -> tuple[list[tuple[Matrix, int]], Matrix]:
-    """What the words of M's truncations lack, from the mask of C; and the mask of M."""
-    sizes = [*[2 * b * b] * DOUBLINGS, b * b, g * b, g * g]
-    masks = [operand_mask(seeds, SETUP | j, size) for j, size in enumerate(sizes, 1)]
-    q, lacks = cut(masks[-2], b), [(product(turned(c), c), 30)]
-    for k in range(DOUBLINGS):
-        series, power = cut(masks[k], b)[:b], cut(masks[k], b)[b:]
-        lacks.append((product(series, power) + (product(power, power) if k < DOUBLINGS - 1 else []), 18))
-    lacks += [(product(c, cut(masks[-3], b)), 24), (product(q, turned(c)), 24)]
-    return lacks, m_of(cut(masks[-1], g), q, cut(masks[-3], b))
-
-
 class Side:
     """One party of a training with the taylor link and one span a step or part, section 6; it keeps what it sends.
 

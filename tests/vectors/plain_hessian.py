@@ -17,10 +17,8 @@ from tests.vectors.plain import (
     Side,
     Vector,
     cut,
-    cuts_dealt,
     joined,
     less,
-    m_lacks,
     negative,
     operand_mask,
     plus,
@@ -32,9 +30,9 @@ from tests.vectors.plain import (
     truncation_sent,
     turned,
 )
-from tests.vectors.plain_joint import Setup
+from tests.vectors.plain_joint import Setup, cut_dealt, m_dealt, opening_masks
 
-LAST, POINT = SETUP | 10, 1 << 42
+LAST, POINT = SETUP | 12, 1 << 42
 
 
 def mask_of(seed: bytes, columns: int, n: int) -> Matrix:
@@ -68,12 +66,16 @@ class Whole:
     def dealt(self) -> list[dict[str, Vector]]:
         """All truncations, one after another."""
         seeds, g, b, every = self.seeds, self.g, self.b, self.every
-        first = [[x << 24 for x in row] for row in product(self.masks[GRID], turned(self.masks[BANK]))]
-        hidden = operand_mask(seeds, SETUP, g * b + every * every + every)
-        c, h, gradient = cut(hidden[: g * b], b), cut(hidden[g * b : -every], every), hidden[-every:]
-        more, m = m_lacks(seeds, c, g, b)
-        none = [[0] * (2 * g * (2 * b + 1))]
-        out = cuts_dealt(seeds, [(first + first, 24), (none, 30), *more, (product(m, h), 22)])
+        first = [(x << 24) % RING for x in joined(product(self.masks[GRID], turned(self.masks[BANK])))]
+        c, gain, beside = opening_masks(seeds, SETUP | 2, g, b, every * every + every)
+        h, gradient = cut(beside[:-every], every), beside[-every:]
+        more, m = m_dealt(seeds, c, gain, 3)
+        out = [
+            truncation_dealt(seeds, SETUP, negative(first + first), 24),
+            cut_dealt(seeds, SETUP | 1, [0] * (2 * g * (2 * b + 1)), 30),
+            *more,
+            truncation_dealt(seeds, LAST - 1, negative(joined(product(m, h))), 22),
+        ]
         a = cut(operand_mask(seeds, LAST, every * every), every)
         for t in range(len(self.case["steps"])):
             lacks = less(times(a, operand_mask(seeds, POINT | t, every)), [x << 6 for x in times(m, gradient)])
@@ -108,10 +110,10 @@ class Whole:
             )
             for p, rows in lifted.items()
         }
-        hidden, exact = {}, {}
-        for p, shares in setup.shortened(both, 30).items():
+        correlated, beside, exact = {}, {}, {}
+        for p, shares in setup.shortened_wide(both, 30).items():
             share = shares[: g * (2 * b + 1)]
-            across, own = cut(share[g * b :], b + 1), self.own(p, size)
+            across, own = cut([x % RING for x in share[g * b :]], b + 1), self.own(p, size)
             h = [[0] * every for _ in range(every)]
             for i, j in itertools.product(range(g), range(b)):
                 h[i][g + j] = h[g + j][i] = across[i][j]
@@ -119,18 +121,15 @@ class Whole:
             for i, j in itertools.product(range(count), range(count)):
                 h[first + i][first + j] = own[i][j] + sides[p].ridge[i][j]
             gradient = [row[b] for row in across] + (own[b][:b] if p == BANK else [0] * b)
-            hidden[p], exact[p] = sides[p].hide(SETUP, share[: g * b] + joined(h) + gradient), gradient
-        opened = plus(*(sent for sent, _ in hidden.values()))
+            correlated[p], beside[p], exact[p] = share[: g * b], joined(h) + gradient, gradient
+        m, hidden = setup.m_from(correlated, self.case["gain"], beside)
 
-        def piece(low: int, high: int, width: int) -> Pairs:
-            return {p: (cut(opened[low:high], width), cut(mask[low:high], width)) for p, (_, mask) in hidden.items()}
+        def piece(part: slice, width: int) -> Pairs:
+            return {p: (cut(both[part], width), cut(mask[part], width)) for p, (both, mask) in hidden.items()}
 
-        end = g * b + every * every
-        setup.opens = itertools.count(1)
-        m = setup.m_from(piece(0, g * b, b), self.case["gain"])
-        h_pair = piece(g * b, end, every)
+        h_pair = piece(slice(-every), every)
         a = setup.opened(setup.shortened(setup.times_of(m, h_pair), 22), every)
-        pulled = {p: [x << 6 for x in one] for p, one in setup.times_of(m, piece(end, end + every, 1)).items()}
+        pulled = {p: [x << 6 for x in one] for p, one in setup.times_of(m, piece(slice(-every, None), 1)).items()}
         for t, (_, momentum) in enumerate(self.case["steps"]):
             z = {p: sides[p].joined(*sides[p].ahead) for p in sides}
             points = {p: sides[p].hide(POINT | t, z[p]) for p in sides}
@@ -141,7 +140,7 @@ class Whole:
                 side.c = side.say("masked_update", truncation_sent(p, side.seed, t, less([x << 24 for x in z[p]], update)))
             c = {p: sides[p].c for p in sides}
             for p, side in sides.items():
-                side.step(t, c[BANK if p == GRID else GRID], dealt[12 + t][p], momentum, 32)
+                side.step(t, c[BANK if p == GRID else GRID], dealt[11 + t][p], momentum, 32)
         end = len(self.case["steps"])
         points = {p: side.hide(POINT | end, side.joined(side.own, side.other)) for p, side in sides.items()}
         both_w = plus(*(sent for sent, _ in points.values()))

@@ -168,11 +168,11 @@ def measure(
 
 
 def one_by_one(dealt: list[T]) -> list[T]:
-    """Section 6: what D deals, with the table of the first step's one span behind the joint matrix's ten truncations."""
-    return [dealt[0], *dealt[2:11], dealt[1], *dealt[11:]]
+    """Section 6: what D deals, with the table of the first step's one span behind the joint matrix's nine arrays."""
+    return [dealt[0], *dealt[2:10], dealt[1], *dealt[10:]]
 
 
 def beside(sent: list[T]) -> list[T]:
     """Section 6: the first step's weights, u and residual within the rounds of the joint matrix, of two messages and three."""
-    matrices, joint, (weights, u, residual), after = sent[:2], sent[2:22], sent[22:25], sent[25:]
+    matrices, joint, (weights, u, residual), after = sent[:2], sent[2:12], sent[12:15], sent[15:]
     return [*matrices, joint[0], weights, u, joint[1], residual, *joint[2:], *after]

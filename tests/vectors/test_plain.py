@@ -13,7 +13,7 @@ from tests.common.match.test_curve import elligator
 from tests.vectors import plain, plain_hessian, plain_rows
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID, Side
-from tests.vectors.plain_joint import joint_matrix
+from tests.vectors.plain_joint import joint_matrix, setup_dealt
 from tests.vectors.plain_steps import Corrected, Known, beside, link_dealt, measure, one_by_one, ridge_lacks, truncations_dealt
 
 OTHER = {GRID: BANK, BANK: GRID}
@@ -107,7 +107,7 @@ def test_a_training_message_by_message(place: int) -> None:
     dealings = {p: iter(one_by_one(case["dealt"][p]) if together else case["dealt"][p]) for p in sides}
     columns, mask_of_m, m = {p: len(sides[p].own) for p in sides}, None, {}
     if case["gain"] is not None:
-        setup, mask_of_m = plain.setup_dealt(known, whole, columns[GRID], columns[BANK])
+        setup, mask_of_m = setup_dealt(known, whole, columns[GRID], columns[BANK])
         for dealt in setup:
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         m = joint_matrix(sides, setup, case["gain"])

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from common.errors import LocalProtocolError
 from common.learn.linear import hessian
 from common.learn.linear.deal import Work
-from common.learn.linear.joint import gradient_number, setup_number, setup_truncations, taken_beside
+from common.learn.linear.joint import gradient_number, setup_dealt, setup_number, taken_beside
 from common.learn.linear.path import Step
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
@@ -29,9 +29,9 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
     columns = sum(work.columns.values())
     sizes, beside = [work.columns[p] for p in Party], work.joint and not (work.quadratic or work.undealt)
     if beside:
-        yield from taken_beside(_setup(setup_truncations(*sizes)), _tables(party, work, work.steps[0]))
+        yield from taken_beside(_setup(setup_dealt(*sizes)), _tables(party, work, work.steps[0]))
     elif work.joint:
-        yield from _setup((hessian.truncations if work.quadratic else setup_truncations)(*sizes))
+        yield from _setup((hessian.openings_dealt if work.quadratic else setup_dealt)(*sizes))
     for place, step in enumerate(work.steps):
         if work.quadratic:
             yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
@@ -51,8 +51,9 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
 
 
 def _setup(counts: Sequence[int]) -> Iterator[tuple[Round, tuple[int, ...]]]:
-    """The truncations before the first step, of so many values each."""
-    yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in enumerate(counts))
+    """What is dealt for the rounds before the first step, so many words each."""
+    dealt = ((place, count) for place, count in enumerate(counts) if count)
+    yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in dealt)
 
 
 def _tables(party: Party, work: Work, step: Step) -> Generator[tuple[Round, tuple[int, ...]], None, None]:

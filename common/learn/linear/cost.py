@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from common.learn.linear.deal import Work
 from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.deal_scores import SCORE_WIDTH
-from common.learn.linear.hessian import openings, sums, truncations
-from common.learn.linear.joint import setup_openings, setup_truncations
+from common.learn.linear.hessian import openings, openings_dealt, sums
+from common.learn.linear.joint import setup_dealt, setup_openings
 from common.learn.linear.layout import Layout
 from common.learn.linear.made import places, shifted
 from common.learn.linear.path import Step, matrix_width
@@ -168,8 +168,7 @@ def made_ahead(party: Party, model: Model, rows: int, columns: dict[Party, int])
 
 def joint_matrix(grid: int, bank: int) -> tuple[int, int]:
     """Bytes sent for the matrix that takes the sides' correlation out, and dealt for it: the same at both. Section 6."""
-    cut = 8 * sum(setup_truncations(grid, bank))
-    return cut + 8 * sum(setup_openings(grid, bank)), cut
+    return 8 * sum(setup_openings(grid, bank)), 8 * sum(setup_dealt(grid, bank))
 
 
 def cut_products(party: Party, columns: int) -> int:
@@ -244,10 +243,10 @@ def _quadratic(party: Party, work: Work) -> Cost:
     """Numbers under masks once; two arrays a step of all weights, and two at the end. Section 6."""
     numbers, every = sums(work.columns), sum(work.columns.values())
     sizes = [work.columns[p] for p in Party]
-    cut, steps = truncation(sum(truncations(*sizes))), len(work.steps) + 1  # the last is the check's
-    both = cut + 8 * sum(openings(*sizes)) + steps * 16 * every
+    steps = len(work.steps) + 1  # the last is the check's
+    both = 8 * sum(openings(*sizes)) + steps * 16 * every
     sent, received = (WIDTH * work.rows * numbers[p] + both + CHECK * (p is Party.GRID) for p in (party, party.other))
-    return Cost(sent, received, cut + steps * truncation(every)) + _held(party, work)
+    return Cost(sent, received, 8 * sum(openings_dealt(*sizes)) + steps * truncation(every)) + _held(party, work)
 
 
 def several(layout: Layout, model: Model, rows: int, *, speaks: bool) -> Cost:

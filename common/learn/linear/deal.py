@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,26 +17,22 @@ from common.learn.linear.hessian import (
     PULL_SCALE,
     openings,
     sums,
-    truncations,
 )
 from common.learn.linear.joint import (
-    CUT_ACROSS,
-    CUT_POWER,
-    CUT_SERIES,
-    DOUBLINGS,
     Sample,
     begin_number,
-    block_matrix,
     cross,
     gradient_number,
     point_number,
+    products_of,
     setup_number,
-    setup_openings,
+    shaped,
     taken_beside,
 )
 from common.learn.linear.path import MOVED_SHIFT, ONE, REST_SCALE, Correction, Step, gradient_shift, matrix_width
 from common.learn.span import Span
 from common.mpc.abreast import in_turns, run_of
+from common.mpc.chained import Chained, deal_cut, deal_multiplied, hides
 from common.mpc.circle import Points
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import PIECE_ROWS, MaskRows, matrix_mask, ridge_mask
@@ -47,6 +42,7 @@ from common.mpc.fixedpoint import UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, Wor
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
+from common.mpc.ring128 import Doubles, add
 from common.mpc.session import Kind, Round
 from common.mpc.threads import in_order, within
 from common.mpc.truncate import known
@@ -249,8 +245,7 @@ class Steering:
     def __init__(
         self, prg: Prgs, columns: Mapping[Party, int], update_scale: int = UPDATE_SCALE, parts: Parts | None = None
     ) -> None:
-        self._prg, self._columns, self._update_scale = prg, columns, update_scale
-        self._parts, self._places = parts or Parts(), itertools.count()
+        self._prg, self._columns, self._update_scale, self._parts = prg, columns, update_scale, parts or Parts()
         self._joint: Words | None = None  # the mask of M
         self._hessian: Words = np.zeros((0, 0), np.uint64)  # that of step H
         self._correction = Correction()
@@ -266,32 +261,37 @@ class Steering:
             self._weights[party], self.ahead[party] = expanded[:columns], expanded[columns:]
 
     def joint_matrix(self, across: Words, shift: int) -> Iterator[Dealt]:
-        """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M.
+        """What is dealt for `joint.joint_matrix`, each of which takes back products of masks; keeps the mask of M.
 
         across: what the parties' shares of the products of columns lack, (m_G, m_B), times the sample's factor. shift: of it.
         """
-        yield self.cut(across, shift)
-        self._joint = yield from self.joint_by(operand_mask(self._prg, setup_number(0), across.size).reshape(across.shape))
+        yield deal_cut(self._prg, self._parts, setup_number(0), across.ravel(), shift)
+        self._joint = yield from self.joint_by(*shaped(hides(self._prg, setup_number(1), across.size + 1), *across.shape), 2)
 
     def quadratic(self, across: Words) -> Generator[Dealt, None, Lacks]:
-        """The truncations of `hessian.share_quadratic`; returns what tells what a step's update then lacks, (m,).
+        """What is dealt for `hessian.share_quadratic`; returns what tells what a step's update then lacks, (m,).
 
         across: what the parties' shares of sums over rows lack, (m_G, m_B + 1) modulo 2^40.
         """
         grid, bank = (self._columns[p] for p in Party)
-        every, (first, *_, last) = grid + bank, openings(grid, bank)
-        yield self.cut(np.stack([across, across]) << np.uint64(LIFT), LIFT)
-        yield self.cut(np.zeros(truncations(grid, bank)[1], np.uint64), AWAY)
-        c, h, g = np.split(operand_mask(self._prg, setup_number(0), first), [grid * bank, first - every])
-        m = yield from self.joint_by(c.reshape(grid, bank))
-        yield self.cut(m @ h.reshape(every, every), CUT_HESSIAN)
-        a = operand_mask(self._prg, setup_number(len(openings(grid, bank)) - 1), last).reshape(every, every)
+        every, places, both = grid + bank, openings(grid, bank), np.stack([across, across])
+        yield self._parts.deal(self._prg, setup_number(0), both.ravel() << np.uint64(LIFT), LIFT)
+        yield deal_cut(self._prg, self._parts, setup_number(1), np.zeros(places[1], np.uint64), AWAY)
+        wide, (h, g) = 2 * (grid * bank + 1), (every * every, every)
+        grid_words, bank_words = (self._prg[p].words(Purpose.OPERAND, setup_number(2), wide + h + g) for p in Party)
+        c = add(grid_words[:wide].reshape(-1, 2), bank_words[:wide].reshape(-1, 2))
+        hessian, gradient = np.split((grid_words + bank_words)[wide:], [h])
+        m = yield from self.joint_by(*shaped(c, grid, bank), 3)
+        self._hessian = hessian.reshape(every, every)
+        last = len(places) - 1
+        yield self._parts.deal(self._prg, setup_number(last - 1), (m @ self._hessian).ravel(), CUT_HESSIAN)
+        a = operand_mask(self._prg, setup_number(last), h).reshape(every, every)
 
         def lacks(step: Step) -> Generator[Dealt, None, Words]:
             yield from ()
-            return a @ operand_mask(self._prg, point_number(step.number), every) - ((m @ g) << GRADIENT_LIFT)
+            found: Words = a @ operand_mask(self._prg, point_number(step.number), every) - ((m @ gradient) << GRADIENT_LIFT)
+            return found
 
-        self._hessian = h.reshape(every, every)
         return lacks
 
     def left(self, number: int) -> Dealt:
@@ -300,23 +300,19 @@ class Steering:
         shift = HESSIAN_SCALE + WEIGHT_SCALE - REST_SCALE
         return self._parts.deal(self._prg, gradient_number(number), lacks, shift)
 
-    def cut(self, offset: Words, shift: int) -> Dealt:
-        """The next truncation before the first step."""
-        return self._parts.deal(self._prg, setup_number(next(self._places)), offset.ravel(), shift)
-
-    def joint_by(self, c: Words) -> Generator[Dealt, None, Words]:
-        """Those of `joint.joint_by`, from the mask of C; returns the mask of M."""
-        grid, bank = (self._columns[p] for p in Party)
-        sizes = enumerate(setup_openings(grid, bank)[1:], 1)
-        *hidden, n, q, g = (operand_mask(self._prg, setup_number(i), size) for i, size in sizes)
-        yield self.cut(c.T @ c, CUT_POWER)
-        for doubling in range(DOUBLINGS):
-            series, s = hidden[doubling].reshape(2, bank, bank)
-            yield self.cut(np.stack([series @ s, s @ s] if doubling < DOUBLINGS - 1 else [series @ s]), CUT_SERIES)
-        n, q, g = n.reshape(bank, bank), q.reshape(grid, bank), g.reshape(grid, grid)
-        yield self.cut(c @ n, CUT_ACROSS)
-        yield self.cut(q @ c.T, CUT_ACROSS)
-        return block_matrix(g, q, n)
+    def joint_by(self, c: Doubles, gain: Doubles, place: int) -> Generator[Dealt, None, Words]:
+        """What is dealt for `joint.joint_by`, from the masks of C and of the gain; returns the mask of M."""
+        rounds = products_of(Chained((c,)), Chained((gain,)))
+        wanted = next(rounds)
+        while True:
+            dealt, masks = deal_multiplied(self._prg, self._parts, setup_number(place), wanted)
+            yield dealt
+            try:
+                wanted = rounds.send(masks)
+            except StopIteration as over:
+                found: Words = over.value[0]
+                return found
+            place += 1
 
     def moved(self, step: Step, lacks: Words) -> Iterator[Dealt]:
         """The truncations that end a step. lacks: what the parties' shares of its update lack: of `sweep`."""

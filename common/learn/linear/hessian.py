@@ -17,18 +17,19 @@ from common.learn.linear.course import Course
 from common.learn.linear.joint import (
     SETUP_ROUNDS,
     Operand,
-    cutting,
     gradient_number,
     joint_by,
     opened,
+    opened_beside,
     point_number,
     product,
+    setup_dealt,
     setup_number,
     setup_openings,
-    setup_truncations,
 )
 from common.learn.linear.path import REST_SCALE, Arrived, Blocks, Path, Step
 from common.mpc.beside import ending
+from common.mpc.chained import cut
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.crossed import BITS, Whole, share_crossed
 from common.mpc.fixedpoint import (
@@ -45,7 +46,7 @@ from common.mpc.fixedpoint import (
 from common.mpc.prg import Prg, Purpose
 from common.mpc.product import Rows
 from common.mpc.session import Session
-from common.mpc.truncate import open_sum, shifted
+from common.mpc.truncate import open_sum, shifted, truncate
 from common.party import Party
 
 MOST_ROWS = 1 << 24  # for which a step / 4n still has bits enough
@@ -67,15 +68,17 @@ def sums(columns: dict[Party, int]) -> dict[Party, int]:
     return {Party.GRID: columns[Party.GRID], Party.BANK: columns[Party.BANK] + 1}
 
 
-def truncations(grid: int, bank: int) -> list[int]:
-    """How many values each truncation before the first step has: the sums, scaled, both twice; those of M after C, and A."""
-    return [2 * grid * (bank + 1), 2 * grid * (2 * bank + 1), *setup_truncations(grid, bank)[1:], (grid + bank) ** 2]
-
-
 def openings(grid: int, bank: int) -> list[int]:
-    """How many values each opening before the first step has: C with H and g, those of M after C, and A."""
+    """Words of each message before the first step: sums, these scaled, both twice; C, the gain, H, g; those of M; A twice."""
     every = grid + bank
-    return [grid * bank + every * every + every, *setup_openings(grid, bank)[1:], every * every]
+    first = 2 * grid * (bank + 1), 2 * grid * (2 * bank + 1), 2 * grid * bank + 2 + every * every + every
+    return [*first, *setup_openings(grid, bank)[2:], every * every, every * every]
+
+
+def openings_dealt(grid: int, bank: int) -> list[int]:
+    """How many words each party is dealt for each of them."""
+    first = 2 * grid * (bank + 1), 4 * grid * (2 * bank + 1), 0
+    return [*first, *setup_dealt(grid, bank)[2:], (grid + bank) ** 2, 0]
 
 
 def left_out(rows: int) -> int:
@@ -205,18 +208,18 @@ async def share_quadratic(session: Session, correlations: Correlations, table: T
 
     5 bytes a number of its rows, and of the bank's labels, from each; then no message grows with rows.
     """
-    party, columns, cut = session.party, table.columns(session.party), cutting(session, correlations)
+    party, columns = session.party, table.columns(session.party)
     grid, bank = (columns[p] for p in Party)
     own = session.begin(table.moments, table.own.shape[0] * columns[party])
     with ending([own]):
         across = await share_crossed(session, correlations, table.shortened(), table.own.shape[0], sums(columns))
         # Whole words again, and exact, as what is cut off is zero. Twice, since no later step makes a changed word here good.
-        lifted = await cut(across << np.uint64(LIFT), LIFT)
-        made = await cut(
-            np.stack([np.concatenate([one.ravel() for one in table.scaled(once, party)]) for once in lifted]), AWAY
-        )
-        moments = await own
-    correlated, part = made[0, : grid * bank].reshape(grid, bank), made[0, grid * bank :].reshape(grid, bank + 1)
+        first = await correlations.truncation(setup_number(0), across.size)
+        lifted = (await truncate(session, first, across.ravel() << np.uint64(LIFT), LIFT)).reshape(across.shape)
+        both = np.concatenate([one.ravel() for once in lifted for one in table.scaled(once, party)])
+        scaled = (await cut(session, correlations, setup_number(1), both, AWAY)).reshape(2, -1, 2)
+        moments, made = await own, scaled[..., 0]
+    correlated, part = scaled[0, : grid * bank].reshape(grid, bank, 2), made[0, grid * bank :].reshape(grid, bank + 1)
 
     place, count = slice(0, grid) if party is Party.GRID else slice(grid, None), columns[party]
     hessian, gradient = np.zeros((grid + bank, grid + bank), np.uint64), np.zeros(grid + bank, np.uint64)
@@ -226,8 +229,10 @@ async def share_quadratic(session: Session, correlations: Correlations, table: T
     if party is Party.BANK:
         gradient[place] = encode(moments[count, :count], HESSIAN_SCALE)
 
-    c, h, g = await opened(session, correlations, setup_number(0), correlated, hessian, gradient)
-    m = await joint_by(session, correlations, c, gain, cut)
-    multiplied = await cut(product(party, m, h), CUT_HESSIAN)
-    (a,) = await opened(session, correlations, setup_number(len(openings(grid, bank)) - 1), multiplied)
+    (c, gained), (h, g) = await opened_beside(session, correlations, setup_number(2), correlated, gain, hessian, gradient)
+    m = await joint_by(session, correlations, c, gained, 3)
+    last = len(openings(grid, bank)) - 1
+    second = await correlations.truncation(setup_number(last - 1), hessian.size)
+    multiplied = await truncate(session, second, product(party, m, h).ravel(), CUT_HESSIAN)
+    (a,) = await opened(session, correlations, setup_number(last), multiplied.reshape(hessian.shape))
     return Quadratic(session, correlations, a, product(party, m, g) << GRADIENT_LIFT, h, gradient, made[0] - made[1])

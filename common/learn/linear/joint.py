@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from common.errors import PolicyError
+from common.mpc.chained import Chained, Times, cut, multiplied, triangle
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations, TruncationPart
 from common.mpc.fixedpoint import FACTOR_SCALE, JOINT_SCALE, X_SCALE, Words
 from common.mpc.lockstep import Exchanges
 from common.mpc.product import Matrices, Rows, backward
+from common.mpc.ring128 import Doubles, add, subtract, times, unsigned
 from common.mpc.session import Kind
 from common.mpc.short import WIDE, WIDTHS
 from common.mpc.truncate import opened as told_by
-from common.mpc.truncate import shifted, truncate
+from common.mpc.truncate import shifted
 from common.party import Party
 
 T = TypeVar("T")
@@ -132,16 +134,26 @@ def cross(left: Words, right: Words) -> Words:
     return total
 
 
-def setup_truncations(grid: int, bank: int) -> list[int]:
-    """How many values each truncation before the first step has: of C, S, each doubling, C N and C N C^T."""
-    square = bank * bank
-    return [grid * bank, square, *[2 * square] * (DOUBLINGS - 1), square, grid * bank, grid * grid]
+SETUP_ROUNDS = DOUBLINGS + 4
+"""Messages one after another before the first step."""
+_OPENING = 1  # which of them opens C and the gain, for which nothing is dealt
 
 
 def setup_openings(grid: int, bank: int) -> list[int]:
-    """How many values each opening before the first step has: C, N and S of each doubling, N, C N, the grid's block of M."""
-    square = bank * bank
-    return [grid * bank, *[2 * square] * DOUBLINGS, square, grid * bank, grid * grid]
+    """How many words each message before the first step has: C cut, C and the gain, its products, and the grid's block of M."""
+    across = grid * bank
+    return [across, 2 * across + 2, *(2 * values for values in _products(grid, bank))]
+
+
+def setup_dealt(grid: int, bank: int) -> list[int]:
+    """How many words each party is dealt for each of them."""
+    return [2 * grid * bank, 0, *_products(grid, bank)]
+
+
+def _products(grid: int, bank: int) -> list[int]:
+    """How many values each round of products has."""
+    across, square = grid * bank, triangle(bank)
+    return [square + across, *[2 * square + across] * (DOUBLINGS - 1), square + across, triangle(grid)]
 
 
 def check_beside(grid: int, bank: int) -> None:
@@ -149,28 +161,24 @@ def check_beside(grid: int, bank: int) -> None:
 
     Both sides would then wait with what they send until the other takes what came before it, which it does after sending.
     """
-    if 8 * max(setup_openings(grid, bank)) > MOST_OPENED:
-        most = math.isqrt(MOST_OPENED // 8), math.isqrt(MOST_OPENED // 16)
+    if (most := 8 * max(setup_openings(grid, bank))) > MOST_OPENED:
+        each = (math.isqrt(1 + MOST_OPENED // 2) - 1) // 4  # 16 bytes of each of m (m + 1) and m^2 values
         raise PolicyError(
-            "the products of so many columns are more than a line takes beside a step",
-            expected=f"at most {most[0]} columns of the grid and {most[1]} of the bank",
-            got=f"{grid} and {bank}",
+            f"the products of {grid} columns of the grid and {bank} of the bank are more than a line takes beside a step",
+            expected=f"at most {MOST_OPENED} bytes a message, as of {each} columns of either side",
+            got=most,
             remedy="Name fewer columns in the plan, or give those in bins fewer of them.",
         )
-
-
-SETUP_ROUNDS = 2 * DOUBLINGS + 8
-"""Messages one after another before the first step: those truncations and openings, every other one a truncation."""
 
 
 def taken_beside(truncations: Iterator[T], spans: Generator[T, None, R]) -> Generator[T, None, R]:
     """What is dealt for these and for the spans of a step beside them, in the order in which both parties take it.
 
-    Of each round a truncation's comes first, if it is one, then from the second round on that of a span whose u was opened in
-    the round before. Returns what `spans` returns.
+    Of each round what is dealt for it comes first, if anything, then from the second round on that of a span whose u was
+    opened in the round before. Returns what `spans` returns.
     """
     for place in range(SETUP_ROUNDS):
-        yield from itertools.islice(truncations, 1 - place % 2)
+        yield from itertools.islice(truncations, int(place != _OPENING))
         if place:
             try:
                 yield next(spans)
@@ -223,28 +231,17 @@ async def opened(session: Exchanges, correlations: Correlations, number: int, *s
     flat = np.concatenate([share.ravel() for share in shares])
     mask = correlations.operand_mask(number, len(flat))
     mine = flat - mask
-    both = mine + await session.exchange(Kind.MASKED_OPERAND, mine)
+    return split(mine + await session.exchange(Kind.MASKED_OPERAND, mine), mask, shares)
+
+
+def split(both: Words, mask: Words, shares: Sequence[Words]) -> list[Operand]:
+    """What was opened, and what hid it, by the arrays of which it was."""
     found, at = [], 0
     for share in shares:
         part = slice(at, at + share.size)
         found.append(Operand(both[part].reshape(share.shape), mask[part].reshape(share.shape)))
         at += share.size
     return found
-
-
-Cut = Callable[[Words, int], Awaitable[Words]]
-"""Of shared values and a number of bits: shares of the values without so many of their low bits."""
-
-
-def cutting(session: Exchanges, correlations: Correlations) -> Cut:
-    """The truncations before the first step, numbered as they are asked for."""
-    places = itertools.count()
-
-    async def cut(words: Words, shift: int) -> Words:
-        part = await correlations.truncation(setup_number(next(places)), words.size)
-        return (await truncate(session, part, words.ravel(), shift)).reshape(words.shape)
-
-    return cut
 
 
 def block_matrix(grid: Words, across: Words, bank: Words) -> Words:
@@ -257,7 +254,7 @@ async def joint_matrix(
 ) -> Operand:
     """M as an operand, (m, m) at JOINT_SCALE, the grid's columns first.
 
-    gain: this party's share of it, a word at JOINT_SCALE; the bank's alone, say. data_rows: rows that are not zeros.
+    gain: a word at JOINT_SCALE at the bank, zero at the grid. data_rows: rows that are not zeros.
     """
     rows, own = matrices.own.shape
     other = matrices.masked.shape[1]
@@ -280,33 +277,64 @@ async def joint_of(
     raw: this party's share of the mean product of columns, (m_G, m_B), times `Sample.factor`, off by what the dealer knows.
     shift, scale: of the sample.
     """
-    cut = cutting(session, correlations)
-    (c,) = await opened(session, correlations, setup_number(0), await cut(raw, shift) * scale)
-    return await joint_by(session, correlations, c, gain, cut)
+    mean = times(await cut(session, correlations, setup_number(0), raw.ravel(), shift), scale).reshape(*raw.shape, 2)
+    (c, gained), _ = await opened_beside(session, correlations, setup_number(_OPENING), mean, gain)
+    return await joint_by(session, correlations, c, gained, _OPENING + 1)
 
 
-async def joint_by(session: Exchanges, correlations: Correlations, c: Operand, gain: Words, cut: Cut) -> Operand:
-    """The same from C, (m_G, m_B) at FACTOR_SCALE, which the opening before those here opened less its mask."""
-    grid, bank = c.opened.shape
-    openings = itertools.count(1)
+async def opened_beside(
+    session: Exchanges, correlations: Correlations, number: int, c: Doubles, gain: Words, *shares: Words
+) -> tuple[tuple[Chained, Chained], list[Operand]]:
+    """C, (m_G, m_B), and the gain, (1, 1), as what is multiplied to M, and other shared arrays as operands, in one round.
 
-    async def open_(*shares: Words) -> list[Operand]:
-        return await opened(session, correlations, setup_number(next(openings)), *shares)
+    gain: the bank's, a word; the grid's share of it is zero.
+    """
+    wide = np.concatenate([c.reshape(-1, 2), unsigned(np.reshape(gain, 1))])
+    flat = np.concatenate([share.ravel() for share in shares]) if shares else np.zeros(0, np.uint64)
+    mask = correlations.operand_mask(number, wide.size + flat.size)
+    hides, covers = mask[: wide.size].reshape(-1, 2), mask[wide.size :]
+    mine = np.concatenate([subtract(wide, hides).ravel(), flat - covers])
+    theirs = await session.exchange(Kind.MASKED_OPERAND, mine)
+    both = add(mine[: wide.size].reshape(-1, 2), theirs[: wide.size].reshape(-1, 2)), mine[wide.size :] + theirs[wide.size :]
+    chained = tuple(zip(shaped(both[0], *c.shape[:2]), shaped(hides, *c.shape[:2]), strict=True))
+    return (Chained(chained[0]), Chained(chained[1])), split(both[1], covers, shares)
 
-    power = await cut(product(session.party, c.transposed, c), CUT_POWER)
-    series: Words = np.eye(bank, dtype=np.uint64) * gain
+
+def shaped(values: Doubles, grid: int, bank: int) -> tuple[Doubles, Doubles]:
+    """C, (m_G, m_B, 2), and the gain, (1, 1, 2), of what stands for both."""
+    return values[:-1].reshape(grid, bank, 2), values[-1:].reshape(1, 1, 2)
+
+
+async def joint_by(session: Exchanges, correlations: Correlations, c: Chained, gain: Chained, place: int) -> Operand:
+    """The same from C, (m_G, m_B) at FACTOR_SCALE, and the gain. place: of the first round of those before the first step."""
+    rounds = products_of(c, gain)
+    wanted = next(rounds)
+    while True:
+        found = await multiplied(session, correlations, setup_number(place), wanted)
+        try:
+            wanted = rounds.send(found)
+        except StopIteration as over:
+            return Operand(*over.value)
+        place += 1
+
+
+def products_of(c: Chained, gain: Chained) -> Generator[list[Times], list[Chained], tuple[Words, ...]]:
+    """The products that make M of C, a round's at a time: at a party what was opened and its share of the mask; the mask.
+
+    Returns the parts of M modulo 2^64, (m, m). Q = C N is summed beside N, which saves a round.
+    """
+    grid, bank = c.parts[0].shape[:2]
+    n = gain.times_unit(bank)
+    power, q = yield [Times(c.transposed, c, CUT_POWER, symmetric=True), Times(c, n, CUT_ACROSS)]
     for doubling in range(DOUBLINGS):
-        n, s = await open_(series, power)
-        more = [product(session.party, n, s)]
+        wanted = [Times(n, power, CUT_SERIES, symmetric=True), Times(q, power, CUT_SERIES)]
         if doubling < DOUBLINGS - 1:
-            more.append(product(session.party, s, s))
-        done = await cut(np.stack(more), CUT_SERIES)
-        series, power = series + done[0], done[-1]
-    (n,) = await open_(series)
-    (q,) = await open_(await cut(product(session.party, c, n), CUT_ACROSS))
-    pulled = await cut(product(session.party, q, c.transposed), CUT_ACROSS)
-    (g,) = await open_(pulled + np.eye(grid, dtype=np.uint64) * gain)
-    return Operand(block_matrix(g.opened, q.opened, n.opened), block_matrix(g.mask, q.mask, n.mask))
+            wanted.append(Times(power, power, CUT_SERIES, symmetric=True))
+        done = yield wanted
+        n, q, power = n + done[0], q + done[1], done[-1]
+    (pulled,) = yield [Times(q, c.transposed, CUT_ACROSS, symmetric=True)]
+    whole = pulled + gain.times_unit(grid)
+    return tuple(block_matrix(*blocks) for blocks in zip(whole.words, q.words, n.words, strict=True))
 
 
 def correlation(party: Party, correlations: Correlations, matrices: Matrices, sample: Sample) -> Words:

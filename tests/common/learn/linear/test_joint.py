@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from common.errors import PolicyError
 from common.learn.linear import joint, path
 from common.learn.linear.deal import Masks, TrainingDemand
+from common.learn.linear.hessian import openings
 from common.learn.linear.joint import (
     DOUBLINGS,
     MOST_OPENED,
@@ -22,9 +23,9 @@ from common.learn.linear.joint import (
     cross,
     gradient_number,
     joint_matrix,
+    setup_dealt,
     setup_number,
     setup_openings,
-    setup_truncations,
     times_cut,
 )
 from common.learn.linear.path import MOVED_SHIFT, SPAN_ROWS, Step
@@ -111,8 +112,8 @@ async def test_it_costs_what_is_listed() -> None:
     for session in trio.session.values():
         assert session.traffic.rounds == SETUP_ROUNDS
         assert session.traffic.sent == {
-            Kind.MASKED_UPDATE: 8 * sum(setup_truncations(4, 5)),
-            Kind.MASKED_OPERAND: 8 * sum(setup_openings(4, 5)),
+            Kind.MASKED_UPDATE: 8 * setup_openings(4, 5)[0],
+            Kind.MASKED_OPERAND: 8 * sum(setup_openings(4, 5)[1:]),
         }
         assert not session.opened
 
@@ -186,7 +187,7 @@ async def test_a_share_that_the_dealer_knows_goes_with_the_first_of_u_and_parts_
         begin = kinds.index(Kind.MASKED_UPDATE)
         through = begin + SETUP_ROUNDS + 3
         assert kinds[begin : begin + 5] == [Kind.MASKED_UPDATE, *moves[:2], Kind.MASKED_OPERAND, r]
-        assert kinds[begin + 5 : through] == [Kind.MASKED_UPDATE, Kind.MASKED_OPERAND] * (SETUP_ROUNDS // 2 - 1)
+        assert kinds[begin + 5 : through] == [Kind.MASKED_OPERAND] * (SETUP_ROUNDS - 2)
         assert kinds[through : through + 16] == [*moves[3:], *moves[:2], u, r, u, r, r, *moves[3:], *moves]
 
 
@@ -215,14 +216,15 @@ async def test_a_line_that_takes_little_ahead_takes_an_opening_beside_a_step(mon
 
 
 def test_columns_of_which_a_line_takes_no_opening_beside_a_step_are_refused() -> None:
-    beside = 2 * SPAN_ROWS * (4 + 8) + 8 * (5747 + 4063)  # a span has half as many rows more at most
+    beside = 2 * SPAN_ROWS * (4 + 8) + 8 * (5746 + 4062)  # a span has half as many rows more at most
     assert MOST_OPENED + beside < peer._AHEAD_BYTES
-    for grid, bank in ((5747, 4063), (1, 4063), (5747, 2)):
+    for grid, bank in ((2873, 2873), (1, 4062), (5746, 2)):
         make_work(Model(), TrainingDemand(50_000, grid, bank))
-    for grid, bank in ((5748, 2), (1, 4064)):
-        with pytest.raises(PolicyError, match=rf"5747 columns of the grid and 4063 of the bank, got {grid} and {bank}"):
+    for grid, bank in ((5747, 2), (1, 4063), (2874, 2874)):
+        text = rf"of {grid} columns of the grid and {bank} of the bank .*at most 264241152 bytes a message, as of 2873 columns"
+        with pytest.raises(PolicyError, match=text):
             make_work(Model(), TrainingDemand(50_000, grid, bank))
-    make_work(Model(link="taylor"), TrainingDemand(50_000, 5748, 2))  # whose steps come behind
+    make_work(Model(link="taylor"), TrainingDemand(50_000, 5747, 2))  # whose steps come behind
 
 
 @pytest.mark.parametrize("link", [Taylor(4096), Fourier(4096, 8), Fourier(), Fourier(64, 16, odd=False)], ids=str)
@@ -286,9 +288,9 @@ def test_rows_taken_and_what_their_products_become() -> None:
 
 def test_numbers_meet_no_others() -> None:
     """Steps, what comes before them, their gradients and scorings are keyed by numbers that are all different."""
-    assert MAX_STEPS < setup_number(0) < setup_number(len(setup_truncations(4, 5))) < gradient_number(0)
+    assert MAX_STEPS < setup_number(0) < setup_number(len(openings(4, 5))) < gradient_number(0)
     assert gradient_number(MAX_STEPS) < 1 << 48
-    assert len(setup_openings(4, 5)) == DOUBLINGS + 4 and len(setup_truncations(4, 5)) == DOUBLINGS + 4
+    assert len(setup_openings(4, 5)) == len(setup_dealt(4, 5)) == SETUP_ROUNDS == DOUBLINGS + 4
 
 
 def test_cross_wraps() -> None:
