@@ -99,7 +99,7 @@ def test_each_bank_gets_the_quality_of_trees_grown_in_floats_on_the_rows_of_all(
 
 def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: Trained) -> None:
     plan = lab[1].plan(model=SECTION)
-    costs_what_was_estimated(trained[0], plan, rel=0.05, beside=2 * SECTION.trees)  # who splits a level is not known before
+    costs_what_was_estimated(trained[0], plan, rel=0.08, beside=2 * SECTION.trees)  # who splits a level is not known before
 
 
 def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], trained: Trained) -> None:
@@ -215,7 +215,7 @@ def test_trees_side_by_side_have_the_rounds_of_one_and_rank_better_than_own_rows
         with trial.client() as client:
             job = run(client, plan)
         assert failure(job) is None, failure(job)
-        costs_what_was_estimated(job, plan, rel=0.05, beside=2 * 4)
+        costs_what_was_estimated(job, plan, rel=0.08, beside=2 * 4)
         (rounds,) = [told.rounds for told in job.banks[0].report.seconds if told.stage == "train"]
         assert rounds < 4 * 35  # of a tree alone 27
         assert audited(trial, world, job.id).wrong == ()
