@@ -51,6 +51,7 @@ class Place:
         self.home = folder / role
         self._hidden = [folder / other for other in ROLES if other != role]
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._typed = set[tuple[int, int]]()
 
     def _command(self, script: str) -> tuple[list[str], dict[str, Any]]:
         hide = "".join(f"mount -t tmpfs none {folder}\n" for folder in self._hidden)
@@ -79,13 +80,20 @@ class Place:
 
     def follow(self, section: int, block: int = 0, code: int = 0) -> str:
         """Types what this organisation's page says there."""
+        self._typed.add((section, block))
         return self.run(blocks(self.role)[section][block], code)
 
     def begin(self, section: int) -> None:
         """Types it and leaves it running."""
+        self._typed.add((section, 0))
         words, options = self._command(f"exec {blocks(self.role)[section][0]}")
         with (self.home / "log").open("wb") as log:
             self._daemon = subprocess.Popen(words, stdout=log, stderr=log, **options)
+
+    def untyped(self) -> list[str]:
+        """The lines of this organisation's page that nobody has typed."""
+        numbered = ((section, n, code) for section, found in blocks(self.role).items() for n, code in enumerate(found))
+        return [line for section, n, code in numbered if (section, n) not in self._typed for line in code.splitlines()]
 
     def log(self) -> str:
         file = self.home / "log"

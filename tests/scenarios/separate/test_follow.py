@@ -25,12 +25,25 @@ from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
 from common.trial.world import ID, MONTH, make_world, world_config
 from tests.common.stages.plain import plain_part
+from tests.pages import typed_elsewhere
 from tests.patience import patience
 from tests.scenarios.separate.land import Place, land
-from tests.scenarios.separate.pages import CONFIGURATION, DATA, DRY_RUN, KEYS, ROTATE, START, TRAIN, TRUST, blocks
+from tests.scenarios.separate.pages import (
+    CONFIGURATION,
+    DATA,
+    DRY_RUN,
+    KEYS,
+    ROTATE,
+    START,
+    TRAIN,
+    TRUST,
+    blocks,
+    of_a_machine,
+)
 
 T = TypeVar("T")
 ORGS = {"grid": "acme-grid", "bank": "acme-bank", "coordinator": "neutral"}
+CERTIFICATES = {"grid": "grid-party", "bank": "bank-party", "coordinator": "coordinator"}
 FAILED = re.compile(r"^ *fail +(\S.*?)  ", re.MULTILINE)
 FINGERPRINT = re.compile(r"fingerprint +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})")
 
@@ -56,8 +69,11 @@ def test_the_pages_lead_to_the_model_of_try(tmp_path: Path) -> None:
         job = json.loads(places["bank"].run("wattscore jobs --json"))[-1]
         assert (job["state"], job["kind"]) == ("succeeded", "train") and "AUC gained" in said
         result = json.loads(places["bank"].run(f"wattscore show {job['id']} --json"))
-        rotate(places["grid"])
+        each(places, rotate)
         compare(places, tmp_path, job["id"], result)
+        for place in places.values():
+            left = [line for line in place.untyped() if not typed_elsewhere(line)]
+            assert [line for line in left if not of_a_machine(line)] == [], place.role
 
 
 def exchange_trust(places: dict[str, Place]) -> None:
@@ -108,9 +124,10 @@ def in_order(places: dict[str, Place]) -> None:
 
 def rotate(place: Place) -> None:
     """A new certificate while the daemon runs, which the doctor is then shown by the daemon itself."""
-    before = (place.home / "certs" / "grid-party.pem").read_bytes()
+    certificate = place.home / "certs" / f"{CERTIFICATES[place.role]}.pem"
+    before = certificate.read_bytes()
     place.follow(ROTATE)  # ends with a dry run that must pass
-    assert (place.home / "certs" / "grid-party.pem").read_bytes() != before
+    assert certificate.read_bytes() != before
 
 
 def compare(places: dict[str, Place], folder: Path, job: str, result: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from common.daemon.settings import PartySettings, check_separate
 from tests.pages import command_lines, headings
-from tests.scenarios.separate.pages import ROLES, blocks, page
+from tests.scenarios.separate.pages import ROLES, blocks, of_a_machine, page
 from tests.source import ROOT
 from tests.test_docs import MODELS, check_command, load, sample
 
@@ -304,6 +304,43 @@ def test_every_command_of_a_page_exists(role: str) -> None:
     copied = [word for line in commands for word in shlex.split(line) if word.startswith("$SOURCE/")]
     for pattern in copied:
         assert list(ROOT.glob(pattern.removeprefix("$SOURCE/"))), pattern
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_page_tells_root_to_type_names_what_there_is(role: str) -> None:
+    """Units, paths, and on Kubernetes the secret, the map, the pod and its container, as the manifests have them."""
+    lines = [line for found in blocks(role).values() for block in found for line in block.splitlines() if of_a_machine(line)]
+    unit = (DEPLOY / role / f"{COMMAND[role]}.service").read_text(encoding="utf-8")
+    for line in lines:
+        name, *words = shlex.split(line)
+        if name in ("systemctl", "journalctl"):
+            assert COMMAND[role] in words
+        if name == "ln":
+            assert words[-2] == f"/opt/wattscore/bin/{COMMAND[role]}" and f"ExecStart={words[-2]} " in unit
+        if name == "sudo":
+            assert f"--config {words[-1]}\n" in unit and f"User={words[1]}\n" in unit
+            check_command(words[2], words[3:])
+        if name == "rm":
+            assert words[0] in [f"certs/trust/{org}.pem" for org in ("acme-grid", "acme-bank", "neutral")]
+    (base,) = yaml((DEPLOY / "k8s" / "base" / "statefulset.yaml").read_text(encoding="utf-8"))
+    (overlay,) = yaml((DEPLOY / "k8s" / "overlays" / role / "kustomization.yaml").read_text(encoding="utf-8"))
+    pod = base["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    space, secret, trust, apply, run = (shlex.split(line) for line in lines if line.startswith("kubectl "))
+    assert space == ["kubectl", "create", "namespace", overlay["namespace"]]
+    inside = ["kubectl", "-n", overlay["namespace"]]
+    assert secret[:7] == [*inside, "create", "secret", "generic", volumes["secret"]["secret"]["secretName"]]
+    assert trust[:6] == [*inside, "create", "configmap", volumes["trust"]["configMap"]["name"]]
+    config = tomllib.loads(text(role, f"{role}.toml"))["tls"]
+    assert secret[7:] == [f"--from-file={config[key]}" for key in ("certificate", "key")]
+    assert {word.rpartition("/")[2] for word in trust[6:]} == {"acme-bank.pem", "acme-grid.pem", "neutral.pem"}
+    assert apply[2:] == ["-k", f"$SOURCE/deploy/k8s/overlays/{role}"]
+    at = [f"{overlay['namePrefix']}{base['metadata']['name']}-0", "-c", pod["containers"][0]["name"], "--"]
+    assert run[: len(inside) + 5] == [*inside, "exec", *at]
+    name, *words = run[len(inside) + 5 :]
+    check_command(name, words)
+    (mounted,) = [one["mountPath"] for one in pod["containers"][0]["volumeMounts"] if one["name"] == "config"]
+    assert words[-1] == mounted
 
 
 @pytest.mark.parametrize("role", ROLES)
