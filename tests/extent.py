@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+LEFT = "with --thorough: "  # what the reason of a test that is left out begins with
 _thorough = False
 
 
@@ -29,7 +30,7 @@ def extent(usual: int, full: int) -> int:
 
 def thorough(why: str) -> pytest.MarkDecorator:
     """The mark of tests, or cases, that run with `--thorough` alone. why: what runs always in their place."""
-    return pytest.mark.skipif(not _thorough, reason=f"with --thorough: {why}")
+    return pytest.mark.skipif(not _thorough, reason=f"{LEFT}{why}")
 
 
 def cases(usual: Iterable[Any], rest: Iterable[Any], why: str) -> list[Any]:

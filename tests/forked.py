@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,12 +14,14 @@ from common.party import Party
 from common.trial import demo_cli, forkserver, own
 from common.trial.forkserver import MODULE, PRELOADED, ForkServer, Running
 from common.trial.processes import Trial
+from tests import reached
 from tests.source import ROOT
 
 PROFILED = "tests.bench.profiled"  # which puts functions of its own in place before it imports what calls them, but of stages
 STAGES_ALONE = "WATTSCORE_BENCH_STAGES_ALONE"
 PAGES = ("common.report.write", "common.monitor.page")  # Matplotlib and Jinja: 0.8 s of each command that writes one
 SERVED = ("bank_party.online.run", "common.console.run")  # FastAPI: 0.25 s of each daemon that serves requests or pages
+TRACED = (reached.MODULE,) if reached.WHERE in os.environ else ()  # first: it sees what others do as they are imported
 _begin, _run_own = Trial.begin, own.run_own
 
 
@@ -29,7 +32,7 @@ def forked() -> Iterator[ForkServer | None]:
         patch.setenv("PYTHONPATH", str(ROOT))
         copied: AbstractContextManager[ForkServer | None] = nullcontext()
         if sys.platform == "linux":
-            copied = ForkServer((*PRELOADED, *PAGES, *SERVED))
+            copied = ForkServer((*TRACED, *PRELOADED, *PAGES, *SERVED))
     with copied as copies, pytest.MonkeyPatch.context() as patch:
 
         def begin(trial: Trial, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Running:
