@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,8 @@ def measure(
     lanes: int, size: int, rounds: int, listen: str = "", grid_in: str = "", bank_in: str = "", patience: float = 300.0
 ) -> dict[str, Any]:
     """Of rounds of `size` bytes each way over so many lanes. grid_in, bank_in: network namespaces. patience: seconds."""
-    listen = listen or f"127.0.0.1:{free_ports(1)[0]}"
-    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name, ExitStack() as reserved:
+        listen = listen or f"127.0.0.1:{free_ports(1, reserved)[0]}"
         certificates(Path(name))
         asked = [name, listen, str(lanes), str(size), str(rounds)]
         ends = list[subprocess.Popen[str]]()

@@ -106,12 +106,12 @@ def bench_online(
     """
     times = planned(rate, seconds)
     rows = max(4 * _MOST, len(times) + _WARM)  # a row is scored a few times at most by what is charged each time
-    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name, ExitStack() as reserved:
         folder = Path(name)
         part = jobs.declare(write_tables(folder / "part", _TRAIN_ROWS, grid, bank, months=1), period=False)
         asked = jobs.declare(write_tables(folder / "asked", rows, grid, bank, months=1, seed=2), period=False)
         ids = pd.read_parquet(asked["grid"]["path"], columns=["id"])["id"].tolist()
-        port, calls = free_ports(2)
+        port, calls = free_ports(2, reserved)
         online = _online(pki := Pki(folder / "pki"), port, calls)
         settings: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"online": online}}
         ways: dict[str, Way] = {"HTTPS": partial(ByHttps, pki, port), "gRPC": partial(ByGrpc, pki, calls)}

@@ -58,7 +58,8 @@ def measure(rows: int, columns: int, workers: Sequence[int], repeat: int, iterat
 
 @contextmanager
 def _trial(folder: Path, datasets: Mapping[str, Any], workers: int) -> Iterator[Trial]:
-    lanes, ports = max(1, workers), free_ports(workers) if workers else []
+    lanes, reserved = max(1, workers), ExitStack()
+    ports = free_ports(workers, reserved) if workers else []
     own = {"workers": workers}
     settings: dict[str, dict[str, Any]] = {
         "coordinator": {"lanes": lanes},
@@ -69,7 +70,7 @@ def _trial(folder: Path, datasets: Mapping[str, Any], workers: int) -> Iterator[
         settings[name]["policy"] = {**settings[name]["policy"], "lanes": lanes}
     folder.mkdir()
     parties = {name: {"t": dataset} for name, dataset in datasets.items()}
-    with Trial(folder, parties, settings) as trial:
+    with reserved, Trial(folder, parties, settings) as trial:
         yield trial
 
 
