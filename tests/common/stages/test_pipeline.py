@@ -139,7 +139,7 @@ async def test_counts_stages_and_digest_are_reported(companies: Companies, train
         rows = [outcome.counts[name] for name in ("own_rows", "matched_rows", "train_rows")]
         assert companies.reporters[party].counted == rows
         assert companies.reporters[party].stages == STAGES == list(outcome.seconds) == list(outcome.rounds)
-        assert outcome.rounds["load"] == 0 and outcome.rounds["train"] == 5 * outcome.counts["iterations"] + 20 + 3 + 1 + 1
+        assert outcome.rounds["load"] == 0 and outcome.rounds["train"] == 5 * outcome.counts["iterations"] + 10 + 3 + 1 + 1
         assert len(outcome.model_digest) == 64
     assert grid.model_digest != bank.model_digest
 
