@@ -14,7 +14,10 @@ Doubles = npt.NDArray[np.uint64]
 """Values modulo 2^128, (..., 2)."""
 
 _LIMB, _LIMBS = 16, 8
-_AT_ONCE = 1 << 9  # terms of a sum: eight times as many products below 2^32 are far below 2^53
+_LINES, _COLUMNS, _TILE = 32, 64, 1 << 18
+"""Floats are multiplied in pieces of so many products, which OpenBLAS does in the thread that asks: its other threads wait by
+turning round, which on busy processors takes twenty times what is computed."""
+_MOST_TERMS = 1 << 12  # of a sum, so that two of them side by side are below 2^64
 _WORD = np.uint64(64)
 
 
@@ -56,17 +59,24 @@ def right(a: Doubles, shift: int) -> Doubles:
 
 def product(a: Doubles, b: Doubles) -> Doubles:
     """A B, (i, j), of A (i, k) and B (k, j)."""
-    found: Doubles = np.zeros((a.shape[0], b.shape[1], 2), np.uint64)
-    for low in range(0, a.shape[1], _AT_ONCE):
-        part = slice(low, low + _AT_ONCE)
+    (i, k), j = a.shape[:2], b.shape[1]
+    if k > _MOST_TERMS:
+        return add(product(a[:, :_MOST_TERMS], b[:_MOST_TERMS]), product(a[:, _MOST_TERMS:], b[_MOST_TERMS:]))
+    height, width = min(i, _LINES), min(j, _COLUMNS)
+    lines, columns, terms = -(-i // height), -(-j // width), min(k, _TILE // (_LIMBS * height * width))
+    sums = np.zeros((_LIMBS, lines, columns, height, width), np.uint64)
+    for low in range(0, k, terms):
+        part, count = slice(low, low + terms), min(terms, k - low)
         # A's limbs in their order beside B's in the reverse: the products of one weight are one product of what stands there
-        ours, theirs = _limbs(a[:, part]), _limbs(b[part])[::-1]
-        terms = theirs.shape[1]
-        lines, columns = np.hstack(list(ours)), theirs.reshape(_LIMBS * terms, -1)
+        ours, theirs = np.zeros((lines * height, _LIMBS, count)), np.zeros((_LIMBS, count, columns * width))
+        ours[:i] = _limbs(a[:, part]).swapaxes(1, 2)
+        theirs[:, :, :j] = _limbs(b[part])[..., ::-1].transpose(2, 0, 1)
+        left_tiles = ours.reshape(lines, 1, height, _LIMBS * count)
+        right_tiles = np.ascontiguousarray(theirs.reshape(_LIMBS * count, columns, width).swapaxes(0, 1))
         for place in range(_LIMBS):
-            sums = lines[:, : (place + 1) * terms] @ columns[(_LIMBS - 1 - place) * terms :]
-            found = add(found, _placed(sums.astype(np.uint64), _LIMB * place))
-    return found
+            beside = (place + 1) * count
+            sums[place] += (left_tiles[..., :beside] @ right_tiles[:, -beside:]).astype(np.uint64)
+    return _joined(sums.swapaxes(2, 3).reshape(_LIMBS, lines * height, columns * width)[:, :i, :j])
 
 
 def times(a: Doubles, factor: np.uint64) -> Doubles:
@@ -75,15 +85,14 @@ def times(a: Doubles, factor: np.uint64) -> Doubles:
     return product(a.reshape(-1, 1, 2), unsigned(np.array([[factor]], np.uint64))).reshape(shape)
 
 
-def _limbs(a: Doubles) -> npt.NDArray[np.float64]:
-    """(8, i, k)."""
-    limbs = np.ascontiguousarray(a).astype("<u8", copy=False).view("<u2")
-    return np.ascontiguousarray(np.moveaxis(limbs, -1, 0), np.float64)
+def _limbs(a: Doubles) -> npt.NDArray[np.uint16]:
+    """(i, k, 8)."""
+    return np.ascontiguousarray(a).astype("<u8", copy=False).view("<u2")
 
 
-def _placed(sums: Words, shift: int) -> Doubles:
-    if not shift:
-        return unsigned(sums)
-    if shift < 64:
-        return left(unsigned(sums), shift)
-    return np.stack([np.zeros_like(sums), sums << np.uint64(shift - 64)], axis=-1)
+def _joined(sums: Words) -> Doubles:
+    """What sums of each weight stand for, (i, j, 2) of (8, i, j)."""
+    first, second, third, fourth = sums[::2] + (sums[1::2] << np.uint64(_LIMB))  # each 2^32 times the one before
+    half = np.uint64(32)
+    low = first + (second << half)
+    return np.stack([low, (second >> half) + third + (fourth << half) + (low < first)], axis=-1)

@@ -50,9 +50,18 @@ def test_products(i: int, k: int, j: int, data: st.DataObject) -> None:
     assert whole(found) == [sum(x * y for x, y in zip(line, c, strict=True)) % RING for line in lines for c in columns]
 
 
-@pytest.mark.parametrize("terms", [511, 512, 513, 2000])
+@pytest.mark.parametrize("terms", [511, 4095, 4096, 4097, 9000])
 def test_sums_of_the_largest_limbs_are_exact(terms: int) -> None:
     """Also over more terms than are added up at a time, of matrices that are turned round."""
     most = doubles([RING - 1] * (2 * terms))
     found = product(most.reshape(2, terms, 2), most.reshape(2, terms, 2).swapaxes(0, 1))
     assert whole(found) == [terms] * 4
+
+
+@pytest.mark.parametrize("shape", [(31, 16, 63), (33, 17, 65), (70, 40, 130), (32, 1, 64)], ids=str)
+def test_products_in_pieces(shape: tuple[int, int, int]) -> None:
+    i, k, j = shape
+    rng = np.random.default_rng(k)
+    a, b = (rng.integers(0, 2**64, (*size, 2), np.uint64) for size in ((i, k), (k, j)))
+    lines, columns = (np.array(whole(side), object).reshape(side.shape[:2]) for side in (a, b))
+    assert whole(product(a, b)) == [int(value) % RING for value in (lines @ columns).ravel()]
