@@ -96,19 +96,24 @@ def test_a_daemon_that_does_not_start_says_why_and_leaves_none(tmp_path: Path) -
     assert "grid-party: " in trial.log("grid").read_text()
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, begins: str = "") -> None:
+    """What runs in the place of each daemon: it says that it is ready, on port 1, and ends. begins: what it does before."""
+    said = "ready.with_suffix('.new').write_text('{\"port\": 1}')\nready.with_suffix('.new').rename(ready)\n"
+    script = f"import pathlib, sys\nready = pathlib.Path(sys.argv[-1])\n{begins}{said}"
+    (folder / "daemon.py").write_text(script)
+    monkeypatch.setattr(Trial, "command", lambda self, name: [sys.executable, str(folder / "daemon.py")])
+
+
 def test_daemons_start_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each one here ends as soon as the other two have begun; one after another they would wait for ever."""
-    (tmp_path / "waits.py").write_text(
-        "import sys, time, pathlib\n"
-        "ready = pathlib.Path(sys.argv[-1])\n"
+    begins = (
+        "import time\n"
         "begun = ready.with_suffix('.begun')\n"
         "begun.touch()\n"
         "while len(list(ready.parent.glob('*.begun'))) < 3:\n"
         "    time.sleep(0.01)\n"
-        "ready.with_suffix('.new').write_text('{\"port\": 1}')\n"
-        "ready.with_suffix('.new').rename(ready)\n"
     )
-    monkeypatch.setattr(Trial, "command", lambda self, name: [sys.executable, str(tmp_path / "waits.py")])
+    stand_in(monkeypatch, tmp_path, begins)
     with Trial(tmp_path / "trial", {"grid": {}, "bank": {}}) as trial:
         assert trial.ports == dict.fromkeys(("coordinator", "grid", "bank"), 1)
 
@@ -126,13 +131,7 @@ def test_ports_that_are_free_are_distinct_and_not_taken() -> None:
 def test_a_port_is_nobody_elses_until_its_owner_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whether or not a daemon listens on it: who is to be started on it, or once more, does not find it taken by chance."""
     monkeypatch.setattr(processes, "_PORTS", range(20_000, 20_200))
-    (tmp_path / "waits.py").write_text(
-        "import pathlib, sys\n"
-        "ready = pathlib.Path(sys.argv[-1])\n"
-        "ready.with_suffix('.new').write_text('{\"port\": 1}')\n"
-        "ready.with_suffix('.new').rename(ready)\n"
-    )
-    monkeypatch.setattr(Trial, "command", lambda self, name: [sys.executable, str(tmp_path / "waits.py")])
+    stand_in(monkeypatch, tmp_path)
     with Trial(tmp_path / "trial", {"grid": {}, "bank": {}}) as trial:
         kept = [
             int(tomllib.loads((trial.folder / f"{name}.toml").read_text())["listen"].rpartition(":")[2]) for name in trial.names
